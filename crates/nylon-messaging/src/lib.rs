@@ -1,0 +1,1 @@
+//! NATS: connections, request layer, both halves of a session. Only user of async-nats.

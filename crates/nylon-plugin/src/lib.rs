@@ -1,0 +1,1 @@
+//! The exchange, operations, the plugin chain and failure policies. Knows no transport.

@@ -1,0 +1,1 @@
+//! Listeners, HTTP, upstream pools: drives one exchange through gateway and plugin chain.
