@@ -1,0 +1,130 @@
+//! One request and its response, with everything that plugins did to it.
+
+use std::{
+    net::IpAddr,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use futures_util::future::LocalBoxFuture;
+use http::{HeaderMap, Method, Uri};
+
+use crate::{EarlyResponse, Response};
+
+/// The one object that all phases of a request work on.
+pub struct Exchange {
+    /// The request as plugins have left it so far.
+    pub request: Request,
+    /// The request's body, read only when somebody asks.
+    pub request_body: Box<dyn RequestBody>,
+    /// What request filters have collected for the answer.
+    pub early: EarlyResponse,
+    /// The answer, once there is one.
+    pub response: Response,
+    /// Text of the gateway error or of the client's departure; plugins read it as `Response.Error`.
+    pub error: Option<String>,
+}
+
+/// A request head with what routing found out about it.
+#[derive(Debug)]
+pub struct Request {
+    /// Identifies the request in logs, error bodies and headers.
+    pub id: Box<str>,
+    /// As received.
+    pub method: Method,
+    /// Origin form; path and query are not decoded.
+    pub uri: Uri,
+    /// Host without port, as received (lower case is not forced).
+    pub host: Box<str>,
+    /// Port of the authority; 0 when it names none.
+    pub port: u16,
+    /// As received, changed by request filters. Hop-by-hop headers are still there.
+    pub headers: HeaderMap,
+    /// Route variables in pattern order, raw (not percent-decoded).
+    pub params: Vec<(Box<str>, Box<str>)>,
+    /// Address of the client (behind trusted proxies: the one they name).
+    pub client_ip: IpAddr,
+    /// Whether the client's connection is TLS.
+    pub tls: bool,
+    /// Whether the client asks for a WebSocket.
+    pub websocket: bool,
+    /// `Content-Length`, when given.
+    pub content_length: Option<u64>,
+    /// Arrival, wall clock, Unix milliseconds.
+    pub timestamp_ms: u64,
+    /// Arrival, monotonic.
+    pub received: Instant,
+    /// Name of the route that matched.
+    pub route: std::sync::Arc<str>,
+}
+
+impl Request {
+    /// Path without query; `/` at least.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        let path = self.uri.path();
+        if path.is_empty() { "/" } else { path }
+    }
+
+    /// Raw query without `?`; empty when there is none.
+    #[must_use]
+    pub fn query(&self) -> &str {
+        self.uri.query().unwrap_or_default()
+    }
+
+    /// `https` when the client's connection is TLS.
+    #[must_use]
+    pub fn scheme(&self) -> &'static str {
+        if self.tls { "https" } else { "http" }
+    }
+
+    /// Time since arrival.
+    #[must_use]
+    pub fn duration(&self) -> Duration {
+        self.received.elapsed()
+    }
+}
+
+/// Why a request body could not be had.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum BodyError {
+    /// Longer than the limit that was asked for, in bytes.
+    #[error("the request body is longer than {0} bytes")]
+    TooLarge(usize),
+    /// The client left, stalled or sent bad framing.
+    #[error("reading the request body: {0}")]
+    Client(String),
+}
+
+/// Access to the request body. What is read is kept: the upstream still receives all of it.
+pub trait RequestBody {
+    /// The complete body.
+    ///
+    /// # Errors
+    /// [`BodyError::TooLarge`] beyond `limit` bytes, [`BodyError::Client`] when the client fails.
+    fn read_all(&mut self, limit: usize) -> LocalBoxFuture<'_, Result<Bytes, BodyError>>;
+
+    /// The complete body if it is here already and not longer than `limit` bytes. Never waits, never
+    /// causes a `100 Continue` (rules §9).
+    fn ready(&mut self, limit: usize) -> Option<Bytes>;
+
+    /// Whether there is no body at all.
+    fn is_empty(&self) -> bool;
+}
+
+/// The body of a request without one.
+pub struct NoBody;
+
+impl RequestBody for NoBody {
+    fn read_all(&mut self, _limit: usize) -> LocalBoxFuture<'_, Result<Bytes, BodyError>> {
+        Box::pin(std::future::ready(Ok(Bytes::new())))
+    }
+
+    fn ready(&mut self, _limit: usize) -> Option<Bytes> {
+        Some(Bytes::new())
+    }
+
+    fn is_empty(&self) -> bool {
+        true
+    }
+}

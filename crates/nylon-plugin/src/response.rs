@@ -1,0 +1,51 @@
+//! The answer, and how operations change it.
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use nylon_wire::Operation;
+
+/// What request filters have collected. Status and body count only if an entry ends the request; header
+/// changes are also applied to the later answer of the service (sdk-api §1.6).
+#[derive(Debug, Default)]
+pub struct EarlyResponse {
+    /// Status set so far.
+    pub status: Option<StatusCode>,
+    /// Body set so far.
+    pub body: Option<Bytes>,
+    /// Header operations in call order.
+    pub headers: Vec<Operation>,
+}
+
+/// The answer as it stands: first the service's (or the early one), then as response filters change it.
+#[derive(Debug, Default)]
+pub struct Response {
+    /// Status that the client will get.
+    pub status: StatusCode,
+    /// Headers that the client will get, framing apart.
+    pub headers: HeaderMap,
+    /// Where the body comes from.
+    pub body: ResponseBody,
+    /// Body bytes that have gone to the client.
+    pub bytes_sent: u64,
+}
+
+/// Where the response body comes from.
+#[derive(Debug, Default)]
+pub enum ResponseBody {
+    /// The service's own body, still to be read by the proxy (or none).
+    #[default]
+    Service,
+    /// Set by a plugin, or buffered for a body filter.
+    Full(Bytes),
+}
+
+impl ResponseBody {
+    /// The bytes, if they are in memory.
+    #[must_use]
+    pub fn full(&self) -> Option<&Bytes> {
+        match self {
+            Self::Full(body) => Some(body),
+            Self::Service => None,
+        }
+    }
+}
