@@ -1,0 +1,45 @@
+# `make` alone explains itself. Everything here works in a fresh clone.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+# NYLON_RELEASE=1 builds the optimised extension (slow to compile); the other targets are happy with a quick one.
+PROFILE := $(if $(NYLON_RELEASE),--release,)
+PYTHON := .venv/bin/python
+
+.PHONY: help build run test check format bench wheel fuzz docs clean
+
+help: ## show this list
+	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## compile the extension and leave a working .venv/bin/nylon
+	@NYLON_PROFILE="$(PROFILE)" .ci/run --quiet setup build
+
+run: build ## start gateway, NATS, upstream and an auth plugin, and print three curl lines to try
+	@$(PYTHON) examples/quickstart/run.py
+
+test: ## install what is missing and run every test
+	@.ci/run setup build rust-tests python-tests e2e
+
+check: ## format, lint, types, stub, docs: everything that needs no running gateway
+	@.ci/run setup build format lint types stub docs
+
+format: build ## rewrite the sources in the one format
+	cargo fmt --all
+	.venv/bin/ruff check --fix-only -q .
+	.venv/bin/ruff format -q .
+
+docs: build ## write the generated pages of docs/ again
+	$(PYTHON) tools/gen.py
+
+bench: ## measure the gateway and its peers in one run (release build, takes a while)
+	@NYLON_RELEASE=1 $(MAKE) --no-print-directory build
+	@benchmarks/run
+
+fuzz: ## fuzz the codec for longer than CI does (FUZZ_SECONDS, default 600)
+	@FUZZ_SECONDS=$${FUZZ_SECONDS:-600} .ci/run fuzz
+
+wheel: ## build the wheel into dist/
+	@.ci/run setup wheel
+
+clean: ## remove everything that can be made again
+	rm -rf target .venv dist build benchmarks/.work .pytest_cache .ruff_cache python/nylon/_core*.so
+	find python tests examples tools -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

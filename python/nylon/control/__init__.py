@@ -1,0 +1,1 @@
+"""The control plane: what runs beside the data plane and steers it."""
