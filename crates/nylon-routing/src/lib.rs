@@ -1,1 +1,23 @@
 //! What a request matches and where it goes. Pure: no I/O, no async.
+
+mod balance;
+mod client;
+pub mod config;
+mod error;
+mod host;
+mod params;
+mod pattern;
+mod rewrite;
+mod router;
+mod snapshot;
+
+pub use balance::RoundRobin;
+pub use client::TrustedProxies;
+pub use error::CompileError;
+pub use host::split_authority;
+pub use params::Params;
+pub use pattern::Pattern;
+pub use router::NoMatch;
+pub use snapshot::{
+    Endpoint, Entry, HttpService, Link, Match, Messaging, PathEntry, Plugin, Route, Service, ServiceKind, Snapshot,
+};
