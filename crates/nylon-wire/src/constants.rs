@@ -4,7 +4,7 @@
 pub const PROTOCOL_VERSION: u64 = 1;
 
 /// What a frame is; its first element (SPEC 10 and following).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum FrameType {
     /// OPEN, gateway to worker: a session and its first phase.
@@ -87,7 +87,7 @@ impl FrameType {
 }
 
 /// A phase of a session. Its bit in a mask is `1 << (number - 1)`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Phase {
     /// Before the service is asked.
@@ -122,7 +122,7 @@ impl Phase {
 }
 
 /// How a phase ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Action {
     /// Go on.
@@ -151,7 +151,7 @@ impl Action {
 }
 
 /// What a FETCH asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u16)]
 pub enum FetchKind {
     /// The response body.
@@ -186,7 +186,7 @@ impl FetchKind {
 }
 
 /// What the bytes of a DATA frame are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum DataKind {
     /// A body, or the answer to a FETCH.
@@ -221,7 +221,7 @@ impl DataKind {
 }
 
 /// How an entry's response body filter wants the body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum BodyMode {
     /// Whole.
@@ -250,7 +250,7 @@ impl BodyMode {
 }
 
 /// How a stream ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Outcome {
     /// Complete.
@@ -279,7 +279,7 @@ impl Outcome {
 }
 
 /// Why a session is over at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum AbortReason {
     /// The HTTP client left.
@@ -322,7 +322,7 @@ impl AbortReason {
 }
 
 /// Why an open was not taken. It has certainly not run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum BusyReason {
     /// At its limit. Unknown reasons are read as this.
@@ -353,7 +353,7 @@ impl BusyReason {
 }
 
 /// State of a worker's configuration, in its beats.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum WorkerState {
     /// Serves.
@@ -387,7 +387,7 @@ impl WorkerState {
 }
 
 /// Operations that act in v1. Those of `method` that are no operation, and the reserved ones, are refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u16)]
 pub enum OperationNumber {
     /// name, value: replaces every spelling and repeat.

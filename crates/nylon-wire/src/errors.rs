@@ -1,7 +1,7 @@
 //! Error codes a client can see. Written by tools/gen from protocol/errors.toml; do not edit.
 
 /// Whose fault an error is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Fault {
     /// The client's.
     Client,
@@ -14,7 +14,7 @@ pub enum Fault {
 }
 
 /// An error a client can see.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ErrorCode {
     /// 503: no worker of this plugin is available.
     PluginUnavailable,
@@ -60,11 +60,13 @@ pub enum ErrorCode {
     ShuttingDown,
     /// 500: the gateway failed.
     InternalError,
+    /// 499: the client left.
+    ClientGone,
 }
 
 impl ErrorCode {
     /// Every code.
-    pub const ALL: [ErrorCode; 22] = [
+    pub const ALL: [ErrorCode; 23] = [
         ErrorCode::PluginUnavailable,
         ErrorCode::PluginTimeout,
         ErrorCode::PluginLost,
@@ -87,6 +89,7 @@ impl ErrorCode {
         ErrorCode::Overloaded,
         ErrorCode::ShuttingDown,
         ErrorCode::InternalError,
+        ErrorCode::ClientGone,
     ];
 
     /// The HTTP status.
@@ -114,6 +117,7 @@ impl ErrorCode {
             ErrorCode::Overloaded => 503,
             ErrorCode::ShuttingDown => 503,
             ErrorCode::InternalError => 500,
+            ErrorCode::ClientGone => 499,
         }
     }
 
@@ -142,6 +146,7 @@ impl ErrorCode {
             ErrorCode::Overloaded => "OVERLOADED",
             ErrorCode::ShuttingDown => "SHUTTING_DOWN",
             ErrorCode::InternalError => "INTERNAL_ERROR",
+            ErrorCode::ClientGone => "CLIENT_GONE",
         }
     }
 
@@ -170,6 +175,7 @@ impl ErrorCode {
             ErrorCode::Overloaded => "the gateway is at its limit",
             ErrorCode::ShuttingDown => "the gateway is shutting down",
             ErrorCode::InternalError => "the gateway failed",
+            ErrorCode::ClientGone => "the client left",
         }
     }
 
@@ -198,6 +204,7 @@ impl ErrorCode {
             ErrorCode::Overloaded => Fault::Gateway,
             ErrorCode::ShuttingDown => Fault::Gateway,
             ErrorCode::InternalError => Fault::Gateway,
+            ErrorCode::ClientGone => Fault::Client,
         }
     }
 
@@ -226,6 +233,7 @@ impl ErrorCode {
             ErrorCode::Overloaded => true,
             ErrorCode::ShuttingDown => true,
             ErrorCode::InternalError => false,
+            ErrorCode::ClientGone => false,
         }
     }
 
@@ -254,6 +262,7 @@ impl ErrorCode {
             ErrorCode::Overloaded => Some(1),
             ErrorCode::ShuttingDown => Some(1),
             ErrorCode::InternalError => None,
+            ErrorCode::ClientGone => None,
         }
     }
 }
