@@ -1,0 +1,1 @@
+"""End to end: real gateway, real nats-server, real workers, real upstream."""
