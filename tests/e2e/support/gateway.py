@@ -16,12 +16,18 @@ PLUGINS = Path(__file__).resolve().parents[1] / "plugins"
 
 
 def configuration(nats: str, upstream: str, **changes: Any) -> dict[str, Any]:
-    """A configuration in one file: one host route to the upstream behind `chain`, a plugin service at `/plugin`.
+    """One file: a host route to the upstream behind `chain`, a plugin service at `/plugin`.
 
     `changes`: `chain` (middleware items of the route), `plugin` (keys of the plugin), `messaging`, `service`,
     `route` and `top` (merged into their sections), `paths` (put before the others).
     """
-    plugin = {"name": "tested", "type": "messaging", "messaging": "bus", "group": "tested", **changes.get("plugin", {})}
+    plugin = {
+        "name": "tested",
+        "type": "messaging",
+        "messaging": "bus",
+        "group": "tested",
+        **changes.get("plugin", {}),
+    }
     return {
         "http": ["127.0.0.1:0"],
         "metrics": ["127.0.0.1:0"],
@@ -72,8 +78,8 @@ class Gateway:
             raise
 
     def _address(self, listener: str) -> str:
-        found = self.process.wait_for(rf"listening.*address=['\"]?([^\s'\"]+).*listener={listener}\b|listening.*listener={listener}\b.*address=['\"]?([^\s'\"]+)")
-        return found[1] or found[2]
+        found = self.process.wait_for(rf"listening(?=.*\blistener={listener}\b).*\baddress=['\"]?([^\s'\"]+)")
+        return found[1]
 
     def write(self, config: Mapping[str, Any]) -> None:
         """Write the configuration (JSON is YAML); `reload` makes it count."""
@@ -102,7 +108,9 @@ class Gateway:
         for sample, value in self.metrics().items():
             match = re.fullmatch(r"([a-zA-Z0-9_:]+)(?:\{(.*)\})?", sample)
             assert match is not None
-            if match[1] == name and all(f'{key}="{wanted}"' in (match[2] or "") for key, wanted in labels.items()):
+            if match[1] == name and all(
+                f'{key}="{wanted}"' in (match[2] or "") for key, wanted in labels.items()
+            ):
                 total += value
         return total
 
@@ -124,7 +132,9 @@ class Gateway:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.process.kill()
 
 
@@ -142,12 +152,25 @@ class Worker(Process):
         wait: bool = True,
     ) -> None:
         target = f"{PLUGINS / plugin}.py:plugin"
-        arguments = [*NYLON, "worker", target, "--servers", nats, "--group", group, "--processes", str(processes)]
+        arguments = [
+            *NYLON,
+            "worker",
+            target,
+            "--servers",
+            nats,
+            "--group",
+            group,
+            "--processes",
+            str(processes),
+        ]
         super().__init__(arguments, env=env)
         if wait:
             try:
-                eventually(lambda: self.log.count("worker ready") >= processes, seconds=20, what=f"{processes} × worker ready")
+                eventually(
+                    lambda: self.log.count("worker ready") >= processes,
+                    seconds=20,
+                    what=f"{processes} times worker ready",
+                )
             except AssertionError as error:
                 self.kill()
                 raise AssertionError(f"{error}\n{self.log}") from None
-

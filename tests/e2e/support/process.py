@@ -20,7 +20,9 @@ NYLON = (sys.executable, "-m", "nylon")
 class Process:
     """A child with its output collected line by line; always gone at the end of the `with` block."""
 
-    def __init__(self, arguments: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> None:
+    def __init__(
+        self, arguments: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None
+    ) -> None:
         self.arguments = list(arguments)
         self.lines: list[str] = []
         self._child = subprocess.Popen(
@@ -101,7 +103,9 @@ class Process:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.kill()
 
 

@@ -1,3 +1,5 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# (nats-py is typed in part)
 """A worker that speaks raw NATS, not our SDK: what misbehaves must not share code with what it tests.
 
 It does what `answer` says for every session frame that reaches it. Frames are positional arrays
@@ -127,7 +129,9 @@ class RawWorker:
         self._run(self._start())
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def close(self) -> None:
