@@ -1,0 +1,134 @@
+"""Finds the files of a configuration, reads and checks them all, and makes one configuration of them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from nylon.config.document import Document
+from nylon.config.files import ProxyFile, RuntimeFile
+from nylon.config.inspection import inspect
+from nylon.config.problems import ConfigError, Location, Problem, Report
+from nylon.config.references import Source, check_references
+from nylon.config.wording import explain
+
+DEFAULT_RUNTIME_FILE = Path("/etc/nylon/config.yaml")
+"""Where `nylon run` looks when it is told nothing; the same as in the original."""
+
+DEFAULT_PROXY_DIRECTORY = Path("/etc/nylon/config")
+"""Where proxy files are looked for when the runtime file has neither `config_dir` nor routes of its own."""
+
+_DEEPEST = 10
+
+S = TypeVar("S", bound=ProxyFile)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A usable configuration: the runtime file with the proxy files merged into it."""
+
+    config: RuntimeFile
+    warnings: tuple[Problem, ...]
+    files: tuple[Path, ...]
+    """Every file that was read, the runtime file first."""
+
+
+def load(path: Path) -> Loaded:
+    """Read the runtime file `path` and the proxy files it names.
+
+    Raises ConfigError with every problem of every file.
+    """
+    report = Report()
+    first = _read(path, RuntimeFile, report)
+    if first is None:
+        raise ConfigError(report.problems)
+    document, runtime = first
+    sources = [Source(document, runtime)]
+    if (directory := _proxy_directory(runtime)) is not None:
+        for file in _proxy_files(directory, document.at("config_dir"), report):
+            other = _read(file, ProxyFile, report, elsewhere=RuntimeFile)
+            if other:
+                sources.append(Source(*other))
+    # What refers to a file that could not be read would only be reported a second time.
+    report.check()
+    check_references(runtime, sources, report)
+    report.check()
+    config = _merged(runtime, [source.content for source in sources])
+    return Loaded(config, tuple(sorted(report.warnings)), tuple(source.document.file for source in sources))
+
+
+def _read(
+    file: Path, section: type[S], report: Report, elsewhere: type[ProxyFile] | None = None
+) -> tuple[Document, S] | None:
+    try:
+        document = Document(file, file.read_text(encoding="utf-8"))
+    except OSError as error:
+        report.error(Location(file), f"cannot read the file: {(error.strerror or str(error)).lower()}")
+        return None
+    except UnicodeDecodeError:
+        report.error(Location(file), "cannot read the file: it is not UTF-8 text")
+        return None
+    except ConfigError as error:
+        report.problems.extend(error.problems)
+        return None
+    if not isinstance(document.value, dict):
+        report.error(document.at(), "expected a mapping of keys at the top of the file")
+        return None
+    value = inspect(document, section, report, elsewhere)
+    try:
+        return document, section.model_validate(value)
+    except ValidationError as error:
+        explain(error, document, section, report)
+        return None
+
+
+def _proxy_directory(runtime: RuntimeFile) -> Path | None:
+    if runtime.config_dir is not None:
+        return Path(runtime.config_dir)
+    return None if runtime.model_fields_set & ProxyFile.model_fields.keys() else DEFAULT_PROXY_DIRECTORY
+
+
+def _proxy_files(directory: Path, named_at: Location, report: Report) -> list[Path]:
+    if not directory.is_dir():
+        who = "this file has no routes, and the default " if directory is DEFAULT_PROXY_DIRECTORY else ""
+        report.error(named_at, f"{who}config_dir {directory} is not a directory")
+        return []
+    files: list[Path] = []
+    _collect(directory, 0, files, report)
+    return sorted(files)
+
+
+def _collect(directory: Path, depth: int, files: list[Path], report: Report) -> None:
+    if depth > _DEEPEST:
+        report.error(Location(directory), f"more than {_DEEPEST} directories deep: is there a link to a parent?")
+        return
+    try:
+        entries = sorted(directory.iterdir())
+    except OSError as error:
+        report.error(Location(directory), f"cannot read the directory: {(error.strerror or str(error)).lower()}")
+        return
+    for entry in entries:
+        # Kubernetes mounts a ConfigMap with a hidden `..data` link that shows each file a second time.
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir():
+            _collect(entry, depth + 1, files, report)
+        elif entry.suffix in (".yaml", ".yml"):
+            files.append(entry)
+
+
+def _merged(runtime: RuntimeFile, contents: list[ProxyFile]) -> RuntimeFile:
+    selectors = [content.header_selector for content in contents if content.header_selector is not None]
+    return runtime.model_copy(
+        update={
+            "header_selector": selectors[-1] if selectors else None,
+            "messaging": [item for content in contents for item in content.messaging],
+            "plugins": [item for content in contents for item in content.plugins],
+            "services": [item for content in contents for item in content.services],
+            "middleware_groups": {
+                name: group for content in contents for name, group in content.middleware_groups.items()
+            },
+            "routes": [item for content in contents for item in content.routes],
+        }
+    )

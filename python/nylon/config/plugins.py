@@ -1,0 +1,65 @@
+"""`plugins`: configured pieces of code that middleware and services refer to."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field
+
+from nylon.config.policy import OnError, every_phase
+from nylon.config.section import Section
+from nylon.config.values import Duration, Json, Size, Text, wrong
+
+_NOT_BUILT = {
+    "ffi": "shared libraries are not built yet: run the plugin as a worker and use 'type: messaging'",
+    "wasm": "WebAssembly plugins are not built yet: run the plugin as a worker and use 'type: messaging'",
+    "python": "Python in the gateway's process is not built yet: use 'type: messaging' and `nylon worker`",
+}
+
+
+def _built(value: object) -> object:
+    if isinstance(value, str) and value in _NOT_BUILT:
+        raise wrong(f"type '{value}': {_NOT_BUILT[value]}")
+    return value
+
+
+class Plugin(Section):
+    """A plugin whose entries run in workers on NATS."""
+
+    ignored: ClassVar = {"entry": "entries are what the workers register"}
+    not_built: ClassVar = {
+        "file": "shared libraries are not built yet: run the plugin as a worker",
+        "module": "Python in the gateway's process is not built yet: run it with `nylon worker`",
+    }
+
+    name: Text
+    """What middleware and services call it; unique over all files."""
+
+    type: Annotated[Literal["messaging"], BeforeValidator(_built)]
+    """`messaging`: workers on NATS."""
+
+    messaging: Text | None = None
+    """Name of the entry of `messaging` to use. May be left out where there is only one."""
+
+    group: Text | None = None
+    """Queue group of the workers. Default: the name of the plugin."""
+
+    config: Json = None
+    """Handed to the plugin's `initialize`, as JSON; keeps its YAML types. A change reaches running workers."""
+
+    timeout: Duration | None = None
+    """How long an entry has for one phase. Default: the `timeout` of the messaging entry."""
+
+    on_error: Annotated[OnError, BeforeValidator(every_phase)] | None = None
+    """What happens when an entry fails, where the middleware does not say. Default: see `on_error` of middleware."""
+
+    balance: Literal["auto", "queue", "least_loaded"] = "auto"
+    """How a worker is chosen. `auto`: the better of two by announced load and latency, the queue group while no worker
+    is known; `queue`: always the queue group; `least_loaded`: always by announced load."""
+
+    max_in_flight: Annotated[int, Field(ge=1, le=1_000_000)] = 4_096
+    """Sessions waiting for this plugin at one time; beyond it the answer is 503."""
+
+    max_body_bytes: Size = 10 << 20
+    """Largest request or response body that the plugin is given; beyond it the policy for oversized bodies applies."""
+
+    prefetch_body_bytes: Annotated[Size, Field(le=1 << 20)] = 32 << 10
+    """Up to this length a request body travels with the session, once entries have been seen to read it. 0: never."""

@@ -1,0 +1,250 @@
+"""What no single value shows: names that nobody has, names that two have, loops, listeners in each other's way."""
+
+import difflib
+import os
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from nylon.config.document import Document
+from nylon.config.files import ProxyFile, RuntimeFile
+from nylon.config.messaging import Messaging
+from nylon.config.middleware import Middleware
+from nylon.config.plugins import Plugin
+from nylon.config.problems import Location, Report
+from nylon.config.routes import Path, Route
+from nylon.config.services import Service
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file that was read."""
+
+    document: Document
+    content: ProxyFile
+
+
+@dataclass(frozen=True)
+class Placed(Generic[T]):
+    """An item of a list and where it stands."""
+
+    item: T
+    document: Document
+    path: tuple[Hashable, ...]
+
+    def at(self, *below: Hashable) -> Location:
+        """Return the location of a value below the item."""
+        return self.document.at(*self.path, *below)
+
+
+def check_references(runtime: RuntimeFile, sources: list[Source], report: Report) -> None:
+    """Report everything that makes the files, taken together, unusable or surprising.
+
+    `runtime` is the content of the first source.
+    """
+    _Check(runtime, sources, report).run()
+
+
+class _Check:
+    def __init__(self, runtime: RuntimeFile, sources: list[Source], report: Report) -> None:
+        self.runtime = runtime
+        self.sources = sources
+        self.document = sources[0].document
+        self.report = report
+        self.messaging: list[Placed[Messaging]] = self._all("messaging")
+        self.plugins: list[Placed[Plugin]] = self._all("plugins")
+        self.services: list[Placed[Service]] = self._all("services")
+        self.routes: list[Placed[Route]] = self._all("routes")
+        self.loops: set[frozenset[str]] = set()
+        self.groups: dict[str, list[Placed[Middleware]]] = {}
+
+    def _all(self, section: str) -> list[Placed[T]]:
+        return [
+            Placed(item, source.document, (section, index))
+            for source in self.sources
+            for index, item in enumerate(getattr(source.content, section))
+        ]
+
+    def run(self) -> None:
+        for kind, items in (
+            ("messaging entry", self.messaging),
+            ("plugin", self.plugins),
+            ("service", self.services),
+            ("route", self.routes),
+        ):
+            self._unique(kind, items)  # pyright: ignore[reportArgumentType]
+        self._collect_groups()
+        self._listeners()
+        for messaging in self.messaging:
+            self._files(messaging)
+        for plugin in self.plugins:
+            self._messaging_of(plugin, plugin.item.messaging, f"plugin '{plugin.item.name}'")
+        for service in self.services:
+            self._service(service)
+        for links in self.groups.values():
+            for link in links:
+                self._link(link)
+        for name in self.groups:
+            self._loops(name, ())
+        for route in self.routes:
+            self._route(route)
+        self._hosts()
+        self._workers()
+
+    def _unique(self, kind: str, items: list[Placed[Messaging]]) -> None:
+        first: dict[str, Location] = {}
+        for placed in items:
+            name, place = placed.item.name, placed.at("name")
+            if name in first:
+                self.report.error(place, f"{kind} '{name}' exists already at {first[name]}")
+            else:
+                first[name] = place
+
+    def _collect_groups(self) -> None:
+        first: dict[str, Location] = {}
+        for source in self.sources:
+            for name, links in source.content.middleware_groups.items():
+                path = ("middleware_groups", name)
+                place = source.document.key(*path)
+                if name in first:
+                    self.report.error(place, f"middleware group '{name}' exists already at {first[name]}")
+                    continue
+                first[name] = place
+                self.groups[name] = [Placed(link, source.document, (*path, index)) for index, link in enumerate(links)]
+
+    def _listeners(self) -> None:
+        runtime, document = self.runtime, self.document
+        if not runtime.http:
+            self.report.warn(document.at("http"), "no listener under 'http': nothing will be served")
+        listeners = [
+            (section, index, address)
+            for section, addresses in (("http", runtime.http), ("metrics", runtime.metrics))
+            for index, address in enumerate(addresses)
+            if not address.endswith(":0")
+        ]
+        taken: dict[str, str] = {}
+        for section, index, address in listeners:
+            if address in taken:
+                text = f"{section}[{index}]: {address} is taken already by {taken[address]}"
+                self.report.error(document.at(section, index), text)
+            taken.setdefault(address, f"{section}[{index}]")
+        for section, index, address in listeners:
+            host, _, port = address.rpartition(":")
+            wildcard = f"0.0.0.0:{port}"
+            if wildcard not in taken or host == "0.0.0.0" or host.startswith("["):
+                continue
+            text = f"{section}[{index}]: {address} is covered by {taken[wildcard]} ({wildcard})"
+            if section == "http" and taken[wildcard].startswith("http"):
+                self.report.warn(document.at(section, index), text)
+            else:
+                self.report.error(document.at(section, index), text)
+
+    def _files(self, messaging: Placed[Messaging]) -> None:
+        for section in ("auth", "tls"):
+            settings = getattr(messaging.item, section)
+            for key in ("creds_file", "ca_file", "cert_file", "key_file"):
+                file = getattr(settings, key, None)
+                if file is not None and not os.access(file, os.R_OK):
+                    self.report.error(messaging.at(section, key), f"cannot read {key} {file}")
+
+    def _messaging_of(self, placed: Placed[T], name: str | None, who: str) -> None:
+        known = [item.item.name for item in self.messaging]
+        if name is None:
+            if len(known) != 1:
+                choice = f"one of {', '.join(known)}" if known else "but there is no entry under 'messaging'"
+                self.report.error(placed.at(), f"missing key 'messaging': {who} needs to name the connection, {choice}")
+        elif name not in known:
+            self._missing(placed.at("messaging"), "messaging entry", name, known)
+
+    def _service(self, placed: Placed[Service]) -> None:
+        service = placed.item
+        foreign = ["plugin"] if service.service_type == "http" else ["algorithm", "endpoints", "health_check"]
+        for key in foreign:
+            if key in service.model_fields_set:
+                text = f"'{key}' has no effect in a service of type {service.service_type}"
+                self.report.warn(placed.document.key(*placed.path, key), text)
+        if service.service_type == "plugin" and service.plugin is not None:
+            self._plugin(placed.at("plugin", "name"), service.plugin.name)
+
+    def _plugin(self, place: Location, name: str) -> None:
+        known = [item.item.name for item in self.plugins]
+        if name not in known:
+            self._missing(place, "plugin", name, known)
+
+    def _link(self, placed: Placed[Middleware]) -> None:
+        link = placed.item
+        if link.group is not None and link.group not in self.groups:
+            self._missing(placed.at("group"), "middleware group", link.group, list(self.groups))
+        if link.plugin is not None:
+            self._plugin(placed.at("plugin"), link.plugin)
+
+    def _loops(self, name: str, above: tuple[str, ...]) -> None:
+        for placed in self.groups.get(name, []):
+            inner = placed.item.group
+            if inner is None:
+                continue
+            if inner == name or inner in above:
+                loop = frozenset((*above, name))
+                if loop in self.loops:
+                    continue
+                self.loops.add(loop)
+                chain = " → ".join((*above, name, inner))
+                self.report.error(placed.at("group"), f"middleware group contains itself: {chain}")
+            else:
+                self._loops(inner, (*above, name))
+
+    def _route(self, placed: Placed[Route]) -> None:
+        services = [item.item.name for item in self.services]
+        for index, link in enumerate(placed.item.middleware):
+            self._link(Placed(link, placed.document, (*placed.path, "middleware", index)))
+        for number, path in enumerate(placed.item.paths):
+            below = (*placed.path, "paths", number)
+            if path.service.name not in services:
+                self._missing(placed.document.at(*below, "service", "name"), "service", path.service.name, services)
+            for index, link in enumerate(path.middleware):
+                self._link(Placed(link, placed.document, (*below, "middleware", index)))
+        self._patterns(placed)
+
+    def _patterns(self, route: Placed[Route]) -> None:
+        seen: dict[tuple[str, str | None], Location] = {}
+        for number, path in enumerate(route.item.paths):
+            for index, pattern in enumerate(path.path):
+                place = route.at("paths", number, "path", index)
+                clash = next((seen[key] for key in seen if key[0] == pattern and _meets(key[1], path)), None)
+                if clash is not None:
+                    text = f"path '{pattern}' is in route '{route.item.name}' already, at {clash}"
+                    self.report.error(place, text)
+                for method in path.methods or [None]:
+                    seen.setdefault((pattern, method), place)
+
+    def _hosts(self) -> None:
+        first: dict[tuple[str, str], tuple[str, Location]] = {}
+        for placed in self.routes:
+            match, place = placed.item.route, placed.at("route", "value")
+            for value in match.values:
+                known = first.get((match.type, value))
+                if known is not None:
+                    text = f"{match.type} '{value}' belongs to route '{known[0]}' already, at {known[1]}"
+                    self.report.error(place, text)
+                else:
+                    first[(match.type, value)] = (placed.item.name, place)
+
+    def _workers(self) -> None:
+        for index, worker in enumerate(self.runtime.workers):
+            placed = Placed(worker, self.document, ("workers", index))
+            self._messaging_of(placed, worker.messaging, f"worker '{worker.target}'")
+
+    def _missing(self, place: Location, kind: str, name: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        text = f"there is no {kind} '{name}'"
+        if close := difflib.get_close_matches(name, names, n=1, cutoff=0.6):
+            text += f"; did you mean '{close[0]}'?"
+        elif names:
+            text += f"; there is: {', '.join(names)}"
+        self.report.error(place, text)
+
+
+def _meets(method: str | None, path: Path) -> bool:
+    return method is None or path.methods is None or method in path.methods
