@@ -1,0 +1,285 @@
+//! A piece of work for user code.
+
+use std::{
+    sync::{Arc, Condvar, Mutex},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use nylon_wire::{AbortReason, Action, FetchKind, Operation, Phase, ResponsePart, Revision, Snapshot, failure};
+
+use super::{
+    OnCancel, Session,
+    outbox::{Event, Outcome},
+    run::{Run, lock},
+    shared::Shared,
+};
+
+/// What a job asks of user code.
+#[derive(Clone, Debug, PartialEq)]
+pub enum JobKind {
+    /// Run the phase's handler and [`Job::finish`] with what it asked for.
+    Phase(Phase),
+    /// Take a configuration: [`Job::finish`] without operations when it is good, [`Job::fail`] when it is not.
+    Initialize {
+        /// JSON text; empty when the plugin has none.
+        config: Bytes,
+        /// Which revision it is; none for the worker's own configuration or a plugin without one.
+        revision: Option<Revision>,
+    },
+    /// The last job: no session is left and none will come.
+    Shutdown,
+}
+
+/// Which body a handler asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// The complete body of the request.
+    Request,
+    /// The complete body of the response; only in the response body filter, and in logging if a plugin has set it.
+    Response,
+}
+
+impl Body {
+    pub(super) fn what(self) -> FetchKind {
+        match self {
+            Self::Request => FetchKind::RequestBody,
+            Self::Response => FetchKind::ResponseBody,
+        }
+    }
+}
+
+/// Why a body could not be had.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FetchError {
+    /// Longer than the limit in bytes. It is never cut.
+    #[error("fetching a body: it is longer than {0} bytes")]
+    TooLarge(usize),
+    /// The session ended meanwhile.
+    #[error("fetching a body: the session was aborted ({0:?})")]
+    Cancelled(AbortReason),
+    /// The gateway refused.
+    #[error("fetching a body: the gateway answered {code}: {text}")]
+    Failed {
+        /// One of [`nylon_wire::failure`].
+        code: String,
+        /// For the log.
+        text: String,
+    },
+    /// There is none in this phase: logging cannot ask the gateway, which has forgotten the session.
+    #[error("fetching a body: there is none in this phase")]
+    NotAvailable,
+    /// The worker is closed.
+    #[error("fetching a body: the worker is closed")]
+    Closed,
+}
+
+/// Called once with a body.
+pub type OnBody = Box<dyn FnOnce(Result<Bytes, FetchError>) + Send>;
+
+/// A piece of work. Whoever has it owes an answer: dropping it unfinished answers `handler_error`.
+pub struct Job {
+    run: Arc<Run>,
+    shared: Arc<Shared>,
+    answered: bool,
+}
+
+impl Job {
+    pub(super) fn new(run: Arc<Run>, shared: Arc<Shared>) -> Self {
+        Self { run, shared, answered: false }
+    }
+
+    /// What is to be done.
+    #[must_use]
+    pub fn kind(&self) -> &JobKind {
+        &self.run.kind
+    }
+
+    /// The phase; none for Initialize and Shutdown.
+    #[must_use]
+    pub fn phase(&self) -> Option<Phase> {
+        match self.run.kind {
+            JobKind::Phase(phase) => Some(phase),
+            _ => None,
+        }
+    }
+
+    /// The session; none for Initialize and Shutdown.
+    #[must_use]
+    pub fn session(&self) -> Option<&Arc<Session>> {
+        self.run.session.as_ref()
+    }
+
+    /// Name of the entry; empty for Initialize and Shutdown.
+    #[must_use]
+    pub fn entry(&self) -> &str {
+        self.session().map_or("", |session| session.entry())
+    }
+
+    /// [`Session::uid`]; empty for Initialize and Shutdown.
+    #[must_use]
+    pub fn session_uid(&self) -> String {
+        self.session().map_or_else(String::new, |session| session.uid())
+    }
+
+    /// [`Session::number`]; 0 for Initialize and Shutdown.
+    #[must_use]
+    pub fn session_number(&self) -> u64 {
+        self.session().map_or(0, |session| session.number())
+    }
+
+    /// The request; none for Initialize and Shutdown.
+    #[must_use]
+    pub fn snapshot(&self) -> Option<&Snapshot> {
+        self.session().map(|session| session.snapshot())
+    }
+
+    /// The middleware's payload for this phase, JSON text.
+    #[must_use]
+    pub fn payload(&self) -> Option<&Bytes> {
+        self.run.payload.as_ref()
+    }
+
+    /// The response; none in a request filter.
+    #[must_use]
+    pub fn response(&self) -> Option<&ResponsePart> {
+        self.run.response.as_ref()
+    }
+
+    /// When the gateway gives up.
+    #[must_use]
+    pub fn deadline(&self) -> Instant {
+        self.run.deadline
+    }
+
+    /// How long it waited for user code.
+    #[must_use]
+    pub fn waited(&self) -> Duration {
+        self.run.wait()
+    }
+
+    /// Whether nobody waits for the answer any more: the deadline has passed, the client, the gateway or the worker ends.
+    #[must_use]
+    pub fn cancelled(&self) -> bool {
+        self.run.cancel_reason().is_some()
+    }
+
+    /// Why it was cancelled.
+    #[must_use]
+    pub fn cancel_reason(&self) -> Option<AbortReason> {
+        self.run.cancel_reason()
+    }
+
+    /// Registers what cancelling calls, replacing an earlier one; at once if it has happened. Runs on the I/O thread:
+    /// it must not block, so it must not wait for an interpreter's lock. Not called any more after the answer.
+    pub fn on_cancel(&self, callback: OnCancel) {
+        self.run.on_cancel(callback);
+    }
+
+    /// Reads a body of up to `max` bytes (never more than [`WorkerOptions::max_body`](super::WorkerOptions::max_body))
+    /// and calls back: at once if it is here already, else from the I/O thread, where it must not block.
+    pub fn fetch(&self, body: Body, max: usize, callback: OnBody) {
+        let max = max.min(self.shared.options.max_body);
+        match self.at_hand(body) {
+            Some(Ok(bytes)) if bytes.len() > max => callback(Err(FetchError::TooLarge(max))),
+            Some(result) => callback(result),
+            None => self.shared.outbox.push(Event::Fetch { run: self.run.clone(), body, max, callback }),
+        }
+    }
+
+    /// What is known without asking the gateway.
+    fn at_hand(&self, body: Body) -> Option<Result<Bytes, FetchError>> {
+        let (Some(session), Some(phase)) = (self.session(), self.phase()) else {
+            return Some(Err(FetchError::NotAvailable));
+        };
+        let cached = match body {
+            Body::Request => lock(&session.request_body).clone(),
+            Body::Response => lock(&self.run.response_body).clone(),
+        };
+        if let Some(bytes) = cached {
+            return Some(Ok(bytes));
+        }
+        if let Some(reason) = self.run.cancel_reason() {
+            return Some(Err(FetchError::Cancelled(reason)));
+        }
+        match (body, phase) {
+            (Body::Request, _) if session.snapshot.content_length() == Some(0) => Some(Ok(Bytes::new())),
+            (_, Phase::Logging) | (Body::Response, Phase::RequestFilter) => Some(Err(FetchError::NotAvailable)),
+            _ => None,
+        }
+    }
+
+    /// The complete request body, waiting for it: not for an event loop's thread.
+    ///
+    /// # Errors
+    /// [`FetchError`].
+    pub fn request_body(&self, max: usize) -> Result<Bytes, FetchError> {
+        self.wait_for(Body::Request, max)
+    }
+
+    /// The complete response body, waiting for it: not for an event loop's thread.
+    ///
+    /// # Errors
+    /// [`FetchError`].
+    pub fn response_body(&self, max: usize) -> Result<Bytes, FetchError> {
+        self.wait_for(Body::Response, max)
+    }
+
+    fn wait_for(&self, body: Body, max: usize) -> Result<Bytes, FetchError> {
+        let cell = Arc::new((Mutex::new(None), Condvar::new()));
+        let filled = cell.clone();
+        self.fetch(
+            body,
+            max,
+            Box::new(move |result| {
+                *lock(&filled.0) = Some(result);
+                filled.1.notify_one();
+            }),
+        );
+        let mut slot = lock(&cell.0);
+        loop {
+            if let Some(result) = slot.take() {
+                return result;
+            }
+            // Every fetch is answered: by the gateway, or when the session ends, no later than its deadline.
+            slot = cell.1.wait(slot).unwrap_or_else(std::sync::PoisonError::into_inner);
+        }
+    }
+
+    /// Answers: the operations in the order in which the handler asked for them, and how the phase ends. For Initialize
+    /// and Shutdown both mean nothing but success.
+    pub fn finish(mut self, operations: Vec<Operation>, action: Action) {
+        self.answer(Outcome::Result { operations, action });
+    }
+
+    /// Answers that the handler failed. `code` is one of [`failure`]; `text` is for the gateway's log; `log_id` finds
+    /// the story in the worker's.
+    pub fn fail(mut self, code: &str, text: impl Into<String>, log_id: Option<String>) {
+        self.answer(Outcome::Failed { code: code.to_owned(), text: text.into(), log_id });
+    }
+
+    fn answer(&mut self, outcome: Outcome) {
+        self.answered = true;
+        self.run.done();
+        let handler = self.run.queued.elapsed().saturating_sub(self.run.wait());
+        self.shared.outbox.push(Event::Finished { run: self.run.clone(), outcome, handler });
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        if !self.answered {
+            let text = "the handler ended without an answer".to_owned();
+            self.answer(Outcome::Failed { code: failure::HANDLER_ERROR.to_owned(), text, log_id: None });
+        }
+    }
+}
+
+impl std::fmt::Debug for Job {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Job")
+            .field("kind", &self.run.kind)
+            .field("session", &self.session_uid())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,275 @@
+//! The queues between the I/O thread and user code, and who works on them (rules §12).
+//!
+//! One thread, the *leader*, takes jobs as long as handlers are quick: no hop, no contention. When it has been away for
+//! longer than [`SLOW`] while jobs wait, one parked *follower* becomes the leader. A thread that comes back from a slow
+//! handler goes on while there is work, so that slow handlers get as many threads as they need; after a quick one it parks.
+
+use std::{
+    cell::Cell,
+    collections::VecDeque,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    thread::Thread,
+    time::{Duration, Instant},
+};
+
+/// A handler that runs longer than this does not hold up the others.
+pub(super) const SLOW: Duration = Duration::from_millis(2);
+
+/// Which queue a job goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Lane {
+    /// Handlers that may block: any number of threads call [`Worker::next`](super::Worker::next).
+    Threads,
+    /// Handlers of an event loop: [`Worker::on_ready`](super::Worker::on_ready) and [`Worker::try_next`](super::Worker::try_next).
+    Loop,
+}
+
+/// What waits in a lane.
+pub(super) trait Queued {
+    /// Claims it for user code; false if it was taken back meanwhile.
+    fn claim(&self, now: Instant) -> bool;
+    /// Whether it was taken back.
+    fn is_dead(&self) -> bool;
+}
+
+/// What a thread got.
+pub(super) enum Taken<T> {
+    Job(T),
+    TimedOut,
+    Closed,
+}
+
+enum Leader {
+    None,
+    /// Waits in `take`.
+    Parked(u64, Thread),
+    /// Was woken and is on its way to the queue.
+    Waking(u64),
+    /// In user code since then.
+    Away(u64, Instant),
+}
+
+struct Inner<T> {
+    queue: VecDeque<T>,
+    leader: Leader,
+    followers: Vec<(u64, Thread)>,
+    closed: bool,
+}
+
+type Callback = Box<dyn Fn() + Send>;
+
+/// One lane.
+pub(super) struct Queue<T> {
+    inner: Mutex<Inner<T>>,
+    on_ready: Mutex<Option<Callback>>,
+}
+
+thread_local! {
+    static TOKEN: u64 = {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        NEXT.fetch_add(1, Relaxed)
+    };
+    /// When this thread last took a job.
+    static TAKEN_AT: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+impl<T: Queued> Queue<T> {
+    pub fn new() -> Self {
+        let inner = Inner { queue: VecDeque::new(), leader: Leader::None, followers: Vec::new(), closed: false };
+        Self { inner: Mutex::new(inner), on_ready: Mutex::new(None) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner<T>> {
+        // Nothing in here panics with the lock held and half a change made.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sets what is called when the lane goes from empty to non-empty.
+    pub fn on_ready(&self, callback: Callback) {
+        let pending = {
+            *self.on_ready.lock().unwrap_or_else(PoisonError::into_inner) = Some(callback);
+            let inner = self.lock();
+            !inner.queue.is_empty() || inner.closed
+        };
+        if pending {
+            self.call_ready();
+        }
+    }
+
+    fn call_ready(&self) {
+        if let Some(callback) = &*self.on_ready.lock().unwrap_or_else(PoisonError::into_inner) {
+            callback();
+        }
+    }
+
+    /// Adds a batch and wakes at most one thread. Returns when [`Queue::watch`] wants to be called.
+    pub fn push(&self, batch: &mut Vec<T>, now: Instant) -> Option<Instant> {
+        if batch.is_empty() {
+            return None;
+        }
+        let mut inner = self.lock();
+        let was_empty = inner.queue.is_empty();
+        inner.queue.extend(batch.drain(..));
+        let (wake, watch) = inner.rouse(now);
+        drop(inner);
+        if let Some(thread) = wake {
+            thread.unpark();
+        }
+        if was_empty {
+            self.call_ready();
+        }
+        watch
+    }
+
+    /// The watchdog: hands the queue to a follower if the leader is away for too long. Returns when to look again.
+    pub fn watch(&self, now: Instant) -> Option<Instant> {
+        let mut inner = self.lock();
+        if inner.queue.is_empty() {
+            return None;
+        }
+        let (wake, watch) = inner.rouse(now);
+        drop(inner);
+        if let Some(thread) = wake {
+            thread.unpark();
+        }
+        watch
+    }
+
+    /// Takes a job, waiting for one until `until` (for ever if none).
+    pub fn take(&self, until: Option<Instant>) -> Taken<T> {
+        let me = TOKEN.with(|token| *token);
+        let mut now = Instant::now();
+        let mut slow = TAKEN_AT.take().is_some_and(|taken| now.duration_since(taken) >= SLOW);
+        let mut inner = self.lock();
+        loop {
+            let leads = inner.may_lead(me, now);
+            if leads || slow {
+                if let Some(job) = inner.pop(now) {
+                    if leads {
+                        inner.leader = Leader::Away(me, now);
+                    }
+                    drop(inner);
+                    TAKEN_AT.set(Some(now));
+                    return Taken::Job(job);
+                }
+            }
+            slow = false;
+            if inner.closed {
+                inner.forget(me);
+                return Taken::Closed;
+            }
+            if until.is_some_and(|until| now >= until) {
+                inner.forget(me);
+                return Taken::TimedOut;
+            }
+            if leads {
+                inner.leader = Leader::Parked(me, std::thread::current());
+            } else if !inner.followers.iter().any(|(token, _)| *token == me) {
+                inner.followers.push((me, std::thread::current()));
+            }
+            drop(inner);
+            match until {
+                Some(until) => std::thread::park_timeout(until - now),
+                None => std::thread::park(),
+            }
+            now = Instant::now();
+            inner = self.lock();
+        }
+    }
+
+    /// Takes a job if there is one.
+    pub fn try_take(&self) -> Option<T> {
+        let now = Instant::now();
+        let mut inner = self.lock();
+        let job = inner.pop(now);
+        let me = TOKEN.with(|token| *token);
+        if job.is_some() && matches!(inner.leader, Leader::Away(token, _) if token == me) {
+            inner.leader = Leader::Away(me, now);
+        }
+        job
+    }
+
+    /// Drops what was taken back.
+    pub fn sweep(&self) {
+        self.lock().queue.retain(|job| !job.is_dead());
+    }
+
+    /// Jobs that wait.
+    pub fn len(&self) -> usize {
+        self.lock().queue.len()
+    }
+
+    /// No further job comes: everybody who waits is woken, what is queued may still be taken.
+    pub fn close(&self) {
+        let mut inner = self.lock();
+        inner.closed = true;
+        let mut threads: Vec<_> = inner.followers.drain(..).map(|(_, thread)| thread).collect();
+        if let Leader::Parked(_, thread) = std::mem::replace(&mut inner.leader, Leader::None) {
+            threads.push(thread);
+        }
+        drop(inner);
+        threads.iter().for_each(Thread::unpark);
+        self.call_ready();
+    }
+}
+
+impl<T: Queued> Inner<T> {
+    fn pop(&mut self, now: Instant) -> Option<T> {
+        while let Some(job) = self.queue.pop_front() {
+            if job.claim(now) {
+                return Some(job);
+            }
+        }
+        None
+    }
+
+    fn may_lead(&self, me: u64, now: Instant) -> bool {
+        match &self.leader {
+            Leader::None => true,
+            Leader::Parked(token, _) | Leader::Waking(token) => *token == me,
+            Leader::Away(token, since) => *token == me || now.duration_since(*since) >= SLOW,
+        }
+    }
+
+    /// Whom to wake for what is queued, and when to look again.
+    fn rouse(&mut self, now: Instant) -> (Option<Thread>, Option<Instant>) {
+        match std::mem::replace(&mut self.leader, Leader::None) {
+            Leader::Parked(token, thread) => {
+                self.leader = Leader::Waking(token);
+                (Some(thread), Some(now + SLOW))
+            }
+            Leader::Waking(token) => {
+                self.leader = Leader::Waking(token);
+                (None, Some(now + SLOW))
+            }
+            Leader::Away(token, since) if now.duration_since(since) < SLOW => {
+                self.leader = Leader::Away(token, since);
+                (None, Some(since + SLOW))
+            }
+            stuck => match self.followers.pop() {
+                Some((token, thread)) => {
+                    self.leader = Leader::Waking(token);
+                    (Some(thread), Some(now + SLOW))
+                }
+                // Nobody is free: whoever comes back first takes over, unless it parks behind a leader that gets stuck.
+                None => {
+                    self.leader = stuck;
+                    (None, Some(now + SLOW))
+                }
+            },
+        }
+    }
+
+    fn forget(&mut self, me: u64) {
+        self.followers.retain(|(token, _)| *token != me);
+        if matches!(self.leader, Leader::Parked(token, _) | Leader::Waking(token) if token == me) {
+            self.leader = Leader::None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,93 @@
+//! What other threads tell the I/O thread, and how it is woken: at most once per batch, and only when it sleeps.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{
+            AtomicBool,
+            Ordering::{Relaxed, SeqCst},
+        },
+    },
+    time::Duration,
+};
+
+use nylon_wire::{Action, Operation};
+use tokio::sync::Notify;
+
+use super::{
+    Body, OnBody,
+    run::{Run, lock},
+};
+use crate::ConnectionEvent;
+
+/// How a handler ended.
+pub(super) enum Outcome {
+    Result { operations: Vec<Operation>, action: Action },
+    Failed { code: String, text: String, log_id: Option<String> },
+}
+
+/// What the I/O thread has to deal with.
+pub(super) enum Event {
+    Finished {
+        run: Arc<Run>,
+        outcome: Outcome,
+        handler: Duration,
+    },
+    Fetch {
+        run: Arc<Run>,
+        body: Body,
+        max: usize,
+        callback: OnBody,
+    },
+    Connection(ConnectionEvent),
+    /// Finish what runs, then end.
+    Drain,
+    /// End now: nobody holds the worker any more.
+    Stop,
+}
+
+/// The queue of events.
+///
+/// A push costs a lock and a load while the I/O thread is at work. [`Outbox::before_park`] runs in the thread right before
+/// it sleeps and looks once more, so no push is lost in between.
+#[derive(Default)]
+pub(super) struct Outbox {
+    events: Mutex<Vec<Event>>,
+    parked: AtomicBool,
+    notify: Notify,
+}
+
+impl Outbox {
+    pub fn push(&self, event: Event) {
+        lock(&self.events).push(event);
+        if self.parked.load(SeqCst) && self.parked.swap(false, SeqCst) {
+            self.notify.notify_one();
+        }
+    }
+
+    /// Takes everything; `into` is empty before.
+    pub fn take(&self, into: &mut Vec<Event>) {
+        std::mem::swap(&mut *lock(&self.events), into);
+    }
+
+    /// Waits until there is something to take.
+    pub async fn ready(&self) {
+        while lock(&self.events).is_empty() {
+            self.notify.notified().await;
+        }
+    }
+
+    /// Hook of the runtime: the thread is about to sleep.
+    pub fn before_park(&self) {
+        self.parked.store(true, SeqCst);
+        if !lock(&self.events).is_empty() {
+            self.parked.store(false, SeqCst);
+            self.notify.notify_one();
+        }
+    }
+
+    /// Hook of the runtime: the thread is awake.
+    pub fn after_park(&self) {
+        self.parked.store(false, Relaxed);
+    }
+}
