@@ -3,7 +3,7 @@
 /// The version in OPEN and BEAT, and the `v1` of the subjects.
 pub const PROTOCOL_VERSION: u64 = 1;
 
-/// What a frame is; its first element (SPEC 10 and following).
+/// What a frame is; its first element (SPEC 10 to 19).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum FrameType {

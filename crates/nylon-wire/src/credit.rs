@@ -17,9 +17,7 @@ impl Default for Credit {
 impl Credit {
     /// Starts with what the peer announced.
     pub fn new(initial: u32) -> Self {
-        Credit {
-            left: u64::from(initial),
-        }
+        Credit { left: u64::from(initial) }
     }
 
     /// What a message of `length` bytes costs.

@@ -45,24 +45,22 @@ impl Ext {
         None
     }
 
+    /// The encoded map; empty if there are no extensions.
+    pub fn encoded(&self) -> &Bytes {
+        &self.0
+    }
+
     pub(crate) fn checked(encoded: Bytes) -> Self {
         Ext(encoded)
     }
 
     pub(crate) fn write(&self, writer: &mut Writer<'_>) {
-        if self.0.is_empty() {
-            writer.map(0)
-        } else {
-            writer.raw(&self.0)
-        }
+        if self.0.is_empty() { writer.map(0) } else { writer.raw(&self.0) }
     }
 }
 
 /// Reads over a string-keyed map that lies in `depth` containers; an empty span if it has no pairs.
-pub(crate) fn check(
-    reader: &mut Reader<'_>,
-    depth: usize,
-) -> Result<std::ops::Range<usize>, DecodeError> {
+pub(crate) fn check(reader: &mut Reader<'_>, depth: usize) -> Result<std::ops::Range<usize>, DecodeError> {
     let start = reader.position();
     let pairs = reader.map()?;
     if depth >= Limits::MAX_DEPTH {
@@ -72,9 +70,5 @@ pub(crate) fn check(
         reader.str()?;
         reader.skip(depth + 1)?;
     }
-    Ok(if pairs == 0 {
-        0..0
-    } else {
-        start..reader.position()
-    })
+    Ok(if pairs == 0 { 0..0 } else { start..reader.position() })
 }

@@ -20,12 +20,7 @@ impl<'a, 'r> Fields<'a, 'r> {
     /// Opens the array at the reader; `depth` is the nesting of its elements.
     pub fn open(source: &'a Bytes, reader: &'r mut Reader<'a>, depth: usize) -> Result<Self> {
         let left = reader.array()?;
-        Ok(Fields {
-            source,
-            reader,
-            left,
-            depth,
-        })
+        Ok(Fields { source, reader, left, depth })
     }
 
     /// Takes the next element: false if the array has no more.
@@ -41,11 +36,7 @@ impl<'a, 'r> Fields<'a, 'r> {
     }
 
     fn required(&mut self, name: &'static str) -> Result<()> {
-        if self.next() {
-            Ok(())
-        } else {
-            Err(DecodeError::Missing(name))
-        }
+        if self.next() { Ok(()) } else { Err(DecodeError::Missing(name)) }
     }
 
     /// Elements that lie after what this version knows.
@@ -79,27 +70,15 @@ impl<'a, 'r> Fields<'a, 'r> {
 
     fn safe_value(&mut self, name: &'static str) -> Result<u64> {
         let value = self.reader.uint()?;
-        if value < Limits::MAX_SAFE {
-            Ok(value)
-        } else {
-            Err(DecodeError::Range { what: name, value })
-        }
+        if value < Limits::MAX_SAFE { Ok(value) } else { Err(DecodeError::Range { what: name, value }) }
     }
 
     pub fn safe_or(&mut self, name: &'static str, default: u64) -> Result<u64> {
-        if self.next() {
-            self.safe_value(name)
-        } else {
-            Ok(default)
-        }
+        if self.next() { self.safe_value(name) } else { Ok(default) }
     }
 
     pub fn opt_safe(&mut self, name: &'static str) -> Result<Option<u64>> {
-        if self.present()? {
-            self.safe_value(name).map(Some)
-        } else {
-            Ok(None)
-        }
+        if self.present()? { self.safe_value(name).map(Some) } else { Ok(None) }
     }
 
     pub fn u32_or(&mut self, name: &'static str, default: u32) -> Result<u32> {
@@ -110,11 +89,7 @@ impl<'a, 'r> Fields<'a, 'r> {
     }
 
     pub fn opt_u32(&mut self, name: &'static str) -> Result<Option<u32>> {
-        if self.present()? {
-            self.u32_value(name).map(Some)
-        } else {
-            Ok(None)
-        }
+        if self.present()? { self.u32_value(name).map(Some) } else { Ok(None) }
     }
 
     fn u32_value(&mut self, name: &'static str) -> Result<u32> {
@@ -123,11 +98,7 @@ impl<'a, 'r> Fields<'a, 'r> {
     }
 
     pub fn bool_or(&mut self, default: bool) -> Result<bool> {
-        if self.next() {
-            self.reader.bool()
-        } else {
-            Ok(default)
-        }
+        if self.next() { self.reader.bool() } else { Ok(default) }
     }
 
     pub fn text(&mut self, name: &'static str) -> Result<Text> {
@@ -136,11 +107,7 @@ impl<'a, 'r> Fields<'a, 'r> {
     }
 
     pub fn opt_text(&mut self) -> Result<Option<Text>> {
-        if self.present()? {
-            self.text_value().map(Some)
-        } else {
-            Ok(None)
-        }
+        if self.present()? { self.text_value().map(Some) } else { Ok(None) }
     }
 
     fn text_value(&mut self) -> Result<Text> {
@@ -154,11 +121,7 @@ impl<'a, 'r> Fields<'a, 'r> {
     }
 
     pub fn text_span_or_empty(&mut self) -> Result<Range<usize>> {
-        if self.next() {
-            self.reader.str_span()
-        } else {
-            Ok(0..0)
-        }
+        if self.next() { self.reader.str_span() } else { Ok(0..0) }
     }
 
     pub fn bin(&mut self, name: &'static str) -> Result<Bytes> {

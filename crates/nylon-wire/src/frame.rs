@@ -14,9 +14,7 @@ pub use data::{CreditFrame, DataFrame, FetchFrame};
 pub use open::{OpenFields, OpenFrame, Revision, encode_open};
 pub use phase::{PhaseFields, PhaseFrame, encode_phase};
 pub use result::{First, ResultFrame, StreamEndFrame, StreamFrame, Timing};
-pub use websocket::{
-    UpgradeFrame, WsClosedFrame, WsErrorFrame, WsOpFrame, WsOpenFrame, WsOperation,
-};
+pub use websocket::{UpgradeFrame, WsClosedFrame, WsErrorFrame, WsOpFrame, WsOpenFrame, WsOperation};
 
 use crate::fields::Fields;
 use crate::msgpack::Reader;

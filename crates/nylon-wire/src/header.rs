@@ -58,10 +58,7 @@ impl Header {
 }
 
 fn session_id(bytes: &[u8]) -> Result<SessionId, DecodeError> {
-    bytes
-        .try_into()
-        .map(SessionId)
-        .map_err(|_| DecodeError::SessionId(bytes.len()))
+    bytes.try_into().map(SessionId).map_err(|_| DecodeError::SessionId(bytes.len()))
 }
 
 /// Reads type and header only, so that a receiver finds the session before it decodes the rest, and still knows whom
@@ -82,13 +79,5 @@ pub fn peek(payload: &[u8]) -> Result<(FrameType, Header), DecodeError> {
         let value = reader.uint()?;
         u32::try_from(value).map_err(|_| DecodeError::Range { what, value })
     };
-    Ok((
-        kind,
-        Header {
-            session,
-            generation: next("generation")?,
-            seq: next("seq")?,
-            phase_seq: next("phase_seq")?,
-        },
-    ))
+    Ok((kind, Header { session, generation: next("generation")?, seq: next("seq")?, phase_seq: next("phase_seq")? }))
 }

@@ -23,18 +23,18 @@ pub mod subject;
 mod text;
 
 pub use constants::{
-    AbortReason, Action, BodyMode, BusyReason, DataKind, FetchKind, FrameType, OperationNumber,
-    Outcome, PROTOCOL_VERSION, Phase, WorkerState, failure, method,
+    AbortReason, Action, BodyMode, BusyReason, DataKind, FetchKind, FrameType, OperationNumber, Outcome,
+    PROTOCOL_VERSION, Phase, WorkerState, failure, method,
 };
 pub use credit::Credit;
 pub use error::DecodeError;
 pub use errors::{ErrorCode, Fault};
 pub use ext::Ext;
 pub use frame::{
-    AbortFrame, AcceptFrame, BeatEntry, BeatFrame, BusyFrame, CloseFrame, CreditFrame, DataFrame,
-    ErrorFrame, FetchFrame, First, Frame, OpenFields, OpenFrame, PhaseFields, PhaseFrame,
-    ProbeFrame, ResultFrame, Revision, StreamEndFrame, StreamFrame, Timing, UpgradeFrame,
-    WsClosedFrame, WsErrorFrame, WsOpFrame, WsOpenFrame, WsOperation, encode_open, encode_phase,
+    AbortFrame, AcceptFrame, BeatEntry, BeatFrame, BusyFrame, CloseFrame, CreditFrame, DataFrame, ErrorFrame,
+    FetchFrame, First, Frame, OpenFields, OpenFrame, PhaseFields, PhaseFrame, ProbeFrame, ResultFrame, Revision,
+    StreamEndFrame, StreamFrame, Timing, UpgradeFrame, WsClosedFrame, WsErrorFrame, WsOpFrame, WsOpenFrame,
+    WsOperation, encode_open, encode_phase,
 };
 pub use header::{Header, SessionId, peek};
 pub use limits::Limits;

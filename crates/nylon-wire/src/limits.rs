@@ -21,8 +21,6 @@ impl Limits {
 
     /// Largest piece of a body for a server with this `max_payload`: min(max_payload − 4 KiB, 128 KiB), at least 1.
     pub fn chunk(max_payload: usize) -> usize {
-        max_payload
-            .saturating_sub(Self::FRAME_OVERHEAD)
-            .clamp(1, Self::MAX_CHUNK)
+        max_payload.saturating_sub(Self::FRAME_OVERHEAD).clamp(1, Self::MAX_CHUNK)
     }
 }

@@ -88,12 +88,9 @@ impl Operation {
             | Operation::SetRequestHeader { name, value }
             | Operation::AddRequestHeader { name, value }
             | Operation::AddResponseHeader { name, value } => name.bytes().len() + value.len(),
-            Operation::RemoveResponseHeader { name } | Operation::RemoveRequestHeader { name } => {
-                name.bytes().len()
-            }
+            Operation::RemoveResponseHeader { name } | Operation::RemoveRequestHeader { name } => name.bytes().len(),
             Operation::SetResponseBody(ResponseBody::Inline(bytes)) => bytes.len(),
-            Operation::SetResponseStatus(_)
-            | Operation::SetResponseBody(ResponseBody::Data { .. }) => 0,
+            Operation::SetResponseStatus(_) | Operation::SetResponseBody(ResponseBody::Data { .. }) => 0,
         }
     }
 
@@ -135,19 +132,13 @@ impl Operation {
 
     fn read(mut fields: Fields<'_, '_>) -> Result<Self, DecodeError> {
         let number = fields.uint("operation")?;
-        let known =
-            OperationNumber::from_number(number).ok_or(DecodeError::UnknownOperation(number))?;
+        let known = OperationNumber::from_number(number).ok_or(DecodeError::UnknownOperation(number))?;
         let operation = match known {
-            OperationNumber::SetResponseHeader => Operation::SetResponseHeader {
-                name: fields.text("name")?,
-                value: fields.bin("value")?,
-            },
-            OperationNumber::RemoveResponseHeader => Operation::RemoveResponseHeader {
-                name: fields.text("name")?,
-            },
-            OperationNumber::SetResponseStatus => {
-                Operation::SetResponseStatus(fields.u16("status")?)
+            OperationNumber::SetResponseHeader => {
+                Operation::SetResponseHeader { name: fields.text("name")?, value: fields.bin("value")? }
             }
+            OperationNumber::RemoveResponseHeader => Operation::RemoveResponseHeader { name: fields.text("name")? },
+            OperationNumber::SetResponseStatus => Operation::SetResponseStatus(fields.u16("status")?),
             OperationNumber::SetResponseFullBody => match fields.opt_bin()? {
                 Some(bytes) => Operation::SetResponseBody(ResponseBody::Inline(bytes)),
                 None => Operation::SetResponseBody(ResponseBody::Data {
@@ -155,21 +146,16 @@ impl Operation {
                     total: fields.safe("total")?,
                 }),
             },
-            OperationNumber::SetRequestHeader => Operation::SetRequestHeader {
-                name: fields.text("name")?,
-                value: fields.bin("value")?,
-            },
-            OperationNumber::RemoveRequestHeader => Operation::RemoveRequestHeader {
-                name: fields.text("name")?,
-            },
-            OperationNumber::AddRequestHeader => Operation::AddRequestHeader {
-                name: fields.text("name")?,
-                value: fields.bin("value")?,
-            },
-            OperationNumber::AddResponseHeader => Operation::AddResponseHeader {
-                name: fields.text("name")?,
-                value: fields.bin("value")?,
-            },
+            OperationNumber::SetRequestHeader => {
+                Operation::SetRequestHeader { name: fields.text("name")?, value: fields.bin("value")? }
+            }
+            OperationNumber::RemoveRequestHeader => Operation::RemoveRequestHeader { name: fields.text("name")? },
+            OperationNumber::AddRequestHeader => {
+                Operation::AddRequestHeader { name: fields.text("name")?, value: fields.bin("value")? }
+            }
+            OperationNumber::AddResponseHeader => {
+                Operation::AddResponseHeader { name: fields.text("name")?, value: fields.bin("value")? }
+            }
         };
         fields.finish()?;
         Ok(operation)

@@ -64,10 +64,7 @@ pub struct SnapshotFields<'a, P, H> {
 impl Snapshot {
     fn text(&self, span: &Range<usize>) -> &str {
         // Checked when decoded.
-        self.source
-            .get(span.clone())
-            .and_then(|bytes| std::str::from_utf8(bytes).ok())
-            .unwrap_or_default()
+        self.source.get(span.clone()).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
     }
 
     /// As received.
@@ -112,9 +109,7 @@ impl Snapshot {
 
     /// First value of a header, whatever its case.
     pub fn header(&self, name: &str) -> Option<&[u8]> {
-        self.headers()
-            .find(|(found, _)| found.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value)
+        self.headers().find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
     /// The client's address, after `trusted_proxies`.
@@ -227,16 +222,8 @@ impl PartialEq for Snapshot {
     fn eq(&self, other: &Self) -> bool {
         let scalars = |s: &Snapshot| (s.port, s.timestamp_ms, s.content_length, s.tls, s.websocket);
         let texts = |s: &Snapshot| {
-            [
-                &s.method,
-                &s.scheme,
-                &s.host,
-                &s.path,
-                &s.query,
-                &s.client_ip,
-                &s.request_id,
-            ]
-            .map(|span| s.source.slice(span.clone()))
+            [&s.method, &s.scheme, &s.host, &s.path, &s.query, &s.client_ip, &s.request_id]
+                .map(|span| s.source.slice(span.clone()))
         };
         scalars(self) == scalars(other)
             && texts(self) == texts(other)
@@ -303,10 +290,7 @@ pub(crate) fn check_pairs<'a>(
     for _ in 0..reader.array()? {
         let elements = reader.array()?;
         if elements != 2 {
-            return Err(DecodeError::Range {
-                what: "elements of a pair",
-                value: elements as u64,
-            });
+            return Err(DecodeError::Range { what: "elements of a pair", value: elements as u64 });
         }
         reader.str()?;
         value(reader)?;

@@ -74,11 +74,7 @@ pub fn unescape(token: &str) -> Result<String, SubjectError> {
 /// Checks a prefix: `nylon`, `team.nylon`.
 pub fn check_prefix(prefix: &str) -> Result<(), SubjectError> {
     let token = |token: &str| !token.is_empty() && token.bytes().all(plain);
-    if prefix.split('.').all(token) {
-        Ok(())
-    } else {
-        Err(SubjectError::Prefix)
-    }
+    if prefix.split('.').all(token) { Ok(()) } else { Err(SubjectError::Prefix) }
 }
 
 fn build(prefix: &str, kind: &str, names: &[&str]) -> Result<String, SubjectError> {
@@ -106,10 +102,7 @@ pub fn worker(prefix: &str, group: &str, worker: &str) -> Result<String, Subject
 
 /// `<p>.v1.h.<gateway>.<thread>.<slot>`: everything to one pending slot.
 pub fn reply(prefix: &str, gateway: &str, thread: u32, slot: u32) -> Result<String, SubjectError> {
-    Ok(format!(
-        "{}.{thread}.{slot}",
-        build(prefix, "h", &[gateway])?
-    ))
+    Ok(format!("{}.{thread}.{slot}", build(prefix, "h", &[gateway])?))
 }
 
 /// `<p>.v1.h.<gateway>.<thread>.*`: what a gateway thread subscribes to.
@@ -150,8 +143,7 @@ pub fn room(prefix: &str, plugin: &str, room: &str) -> Result<String, SubjectErr
 /// The slot at the end of a reply subject; none if it is no plain decimal number below 2^32.
 pub fn parse_slot(subject: &str) -> Option<u32> {
     let token = subject.rsplit_once('.')?.1;
-    let canonical = token.bytes().all(|byte| byte.is_ascii_digit())
-        && (token == "0" || !token.starts_with('0'));
+    let canonical = token.bytes().all(|byte| byte.is_ascii_digit()) && (token == "0" || !token.starts_with('0'));
     if canonical { token.parse().ok() } else { None }
 }
 
@@ -164,20 +156,9 @@ pub fn service_name(group: &str) -> Result<String, SubjectError> {
     if group.bytes().all(plain) {
         return Ok(group.to_owned());
     }
-    let mapped: String = group
-        .chars()
-        .map(|c| {
-            if c.is_ascii() && plain(c as u8) {
-                c
-            } else {
-                '_'
-            }
-        })
-        .collect();
+    let mapped: String = group.chars().map(|c| if c.is_ascii() && plain(c as u8) { c } else { '_' }).collect();
     // FNV-1a, 32 bits: the same in every SDK, in three lines.
-    let hash = group.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
-        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-    });
+    let hash = group.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
     Ok(format!("{mapped}-{hash:08x}"))
 }
 

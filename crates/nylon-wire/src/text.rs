@@ -14,11 +14,7 @@ impl Text {
 
     /// Takes bytes that are UTF-8, gives them back if they are not.
     pub fn from_utf8(bytes: Bytes) -> Result<Self, Bytes> {
-        if std::str::from_utf8(&bytes).is_ok() {
-            Ok(Text(bytes))
-        } else {
-            Err(bytes)
-        }
+        if std::str::from_utf8(&bytes).is_ok() { Ok(Text(bytes)) } else { Err(bytes) }
     }
 
     /// Only for bytes the reader has already checked.

@@ -4,9 +4,7 @@ use super::open::{read_revision, read_version, write_revision};
 use super::{Revision, closed};
 use crate::fields::Fields;
 use crate::msgpack::Writer;
-use crate::{
-    BodyMode, DecodeError, Ext, FrameType, PROTOCOL_VERSION, PhaseMask, Text, WorkerState,
-};
+use crate::{BodyMode, DecodeError, Ext, FrameType, PROTOCOL_VERSION, PhaseMask, Text, WorkerState};
 use bytes::BytesMut;
 
 /// An entry a worker has.

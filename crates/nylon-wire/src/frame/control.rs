@@ -92,11 +92,7 @@ impl AcceptFrame {
     }
 
     pub(super) fn read(f: &mut Fields<'_, '_>) -> Result<Self, DecodeError> {
-        Ok(AcceptFrame {
-            header: Header::read(f)?,
-            first: First::read(f)?,
-            ext: f.ext()?,
-        })
+        Ok(AcceptFrame { header: Header::read(f)?, first: First::read(f)?, ext: f.ext()? })
     }
 }
 
@@ -177,10 +173,7 @@ impl CloseFrame {
     }
 
     pub(super) fn read(f: &mut Fields<'_, '_>) -> Result<Self, DecodeError> {
-        Ok(CloseFrame {
-            header: Header::read(f)?,
-            ext: f.ext()?,
-        })
+        Ok(CloseFrame { header: Header::read(f)?, ext: f.ext()? })
     }
 }
 
@@ -193,9 +186,6 @@ impl ProbeFrame {
     }
 
     pub(super) fn read(f: &mut Fields<'_, '_>) -> Result<Self, DecodeError> {
-        Ok(ProbeFrame {
-            header: Header::read(f)?,
-            ext: f.ext()?,
-        })
+        Ok(ProbeFrame { header: Header::read(f)?, ext: f.ext()? })
     }
 }

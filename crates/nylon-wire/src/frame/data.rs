@@ -95,11 +95,7 @@ impl DataFrame {
             id: f.u32("id")?,
             bytes: f.bin("bytes")?,
             more: f.bool_or(false)?,
-            kind: if f.left() == 0 {
-                DataKind::Body
-            } else {
-                closed(f, "kind", DataKind::from_number)?
-            },
+            kind: if f.left() == 0 { DataKind::Body } else { closed(f, "kind", DataKind::from_number)? },
             ext: f.ext()?,
         })
     }
@@ -116,11 +112,6 @@ impl CreditFrame {
     }
 
     pub(super) fn read(f: &mut Fields<'_, '_>) -> Result<Self, DecodeError> {
-        Ok(CreditFrame {
-            header: Header::read(f)?,
-            id: f.u32("id")?,
-            bytes: f.u32("bytes")?,
-            ext: f.ext()?,
-        })
+        Ok(CreditFrame { header: Header::read(f)?, id: f.u32("id")?, bytes: f.u32("bytes")?, ext: f.ext()? })
     }
 }

@@ -4,8 +4,8 @@ use super::closed;
 use crate::fields::Fields;
 use crate::msgpack::Writer;
 use crate::{
-    DecodeError, Ext, FrameType, Header, Limits, PROTOCOL_VERSION, Phase, ResponseFields,
-    ResponsePart, Snapshot, SnapshotFields, Text,
+    DecodeError, Ext, FrameType, Header, Limits, PROTOCOL_VERSION, Phase, ResponseFields, ResponsePart, Snapshot,
+    SnapshotFields, Text,
 };
 use bytes::{Bytes, BytesMut};
 
@@ -70,18 +70,13 @@ pub struct OpenFields<'a, P, H, R> {
 }
 
 /// Appends an OPEN made of borrowed parts to `out`.
-pub fn encode_open<'p, 'h, 'r, P, H, R>(
-    out: &mut BytesMut,
-    header: &Header,
-    open: &OpenFields<'_, P, H, R>,
-) where
+pub fn encode_open<'p, 'h, 'r, P, H, R>(out: &mut BytesMut, header: &Header, open: &OpenFields<'_, P, H, R>)
+where
     P: IntoIterator<Item = (&'p str, &'p str)> + Clone,
     H: IntoIterator<Item = (&'h str, &'h [u8])> + Clone,
     R: IntoIterator<Item = (&'r str, &'r [u8])> + Clone,
 {
-    write(out, header, open, &Ext::empty(), |writer| {
-        open.snapshot.write(writer)
-    });
+    write(out, header, open, &Ext::empty(), |writer| open.snapshot.write(writer));
 }
 
 fn write<'r, P, H, R>(
@@ -129,10 +124,7 @@ pub(super) fn read_revision(fields: &mut Fields<'_, '_>) -> Result<Option<Revisi
     let Some(mut inner) = fields.opt_nested()? else {
         return Ok(None);
     };
-    let revision = Revision {
-        hash: inner.bin("hash")?,
-        loaded_ms: inner.safe("loaded_ms")?,
-    };
+    let revision = Revision { hash: inner.bin("hash")?, loaded_ms: inner.safe("loaded_ms")? };
     inner.finish()?;
     Ok(Some(revision))
 }
@@ -162,9 +154,7 @@ impl OpenFrame {
             body: self.body.as_deref(),
             response: self.response.as_ref().map(ResponsePart::fields),
         };
-        write(out, &self.header, &fields, &self.ext, |w| {
-            self.snapshot.write(w)
-        });
+        write(out, &self.header, &fields, &self.ext, |w| self.snapshot.write(w));
     }
 
     pub(super) fn read(f: &mut Fields<'_, '_>) -> Result<Self, DecodeError> {

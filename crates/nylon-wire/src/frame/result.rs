@@ -4,10 +4,7 @@ use super::closed;
 use crate::fields::Fields;
 use crate::msgpack::Writer;
 use crate::operation::{read_list, write_list};
-use crate::{
-    Action, BodyMode, DecodeError, Ext, FrameType, Header, Limits, Operation, Outcome, PhaseMask,
-    Text,
-};
+use crate::{Action, BodyMode, DecodeError, Ext, FrameType, Header, Limits, Operation, Outcome, PhaseMask, Text};
 use bytes::BytesMut;
 
 /// What the first frame of a worker in a session says besides its own content.
@@ -135,10 +132,7 @@ fn read_timing(fields: &mut Fields<'_, '_>) -> Result<Option<Timing>, DecodeErro
     let Some(mut inner) = fields.opt_nested()? else {
         return Ok(None);
     };
-    let timing = Timing {
-        queue_us: inner.u32("queue_us")?,
-        handler_us: inner.u32("handler_us")?,
-    };
+    let timing = Timing { queue_us: inner.u32("queue_us")?, handler_us: inner.u32("handler_us")? };
     inner.finish()?;
     Ok(Some(timing))
 }

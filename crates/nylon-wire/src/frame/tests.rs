@@ -1,17 +1,9 @@
 use super::*;
-use crate::{
-    Action, BodyMode, Ext, Limits, Operation, Phase, PhaseMask, ResponseBody, SessionId,
-    SnapshotFields,
-};
+use crate::{Action, BodyMode, Ext, Limits, Operation, Phase, PhaseMask, ResponseBody, SessionId, SnapshotFields};
 use crate::{ResponseFields, peek};
 
 fn header() -> Header {
-    Header {
-        session: SessionId([7; 16]),
-        generation: 3,
-        seq: 1,
-        phase_seq: 2,
-    }
+    Header { session: SessionId([7; 16]), generation: 3, seq: 1, phase_seq: 2 }
 }
 
 fn open(more: bool) -> BytesMut {
@@ -40,10 +32,7 @@ fn open(more: bool) -> BytesMut {
             request_id: "r1",
         },
         payload: Some(b"{}"),
-        revision: Some(&Revision {
-            hash: Bytes::from_static(b"h"),
-            loaded_ms: 1,
-        }),
+        revision: Some(&Revision { hash: Bytes::from_static(b"h"), loaded_ms: 1 }),
         credit: Limits::INITIAL_CREDIT,
         more,
         body: None,
@@ -64,40 +53,20 @@ fn open(more: bool) -> BytesMut {
 fn an_open_comes_back_as_it_was_written() {
     let payload = open(false).freeze();
     assert_eq!(peek(&payload), Ok((FrameType::Open, header())));
-    let Ok(Frame::Open(frame)) = Frame::decode(&payload) else {
-        panic!("not an open")
-    };
-    assert_eq!(
-        (frame.entry.as_str(), frame.phase, frame.remaining_ms),
-        ("auth", Phase::RequestFilter, 5000)
-    );
-    assert_eq!(
-        (frame.mono_ms, frame.credit, frame.more),
-        (1 << 40, Limits::INITIAL_CREDIT, false)
-    );
+    let Ok(Frame::Open(frame)) = Frame::decode(&payload) else { panic!("not an open") };
+    assert_eq!((frame.entry.as_str(), frame.phase, frame.remaining_ms), ("auth", Phase::RequestFilter, 5000));
+    assert_eq!((frame.mono_ms, frame.credit, frame.more), (1 << 40, Limits::INITIAL_CREDIT, false));
     let s = &frame.snapshot;
-    assert_eq!(
-        (s.method(), s.scheme(), s.host(), s.port()),
-        ("GET", "http", "a.test", Some(8080))
-    );
-    assert_eq!(
-        (s.path(), s.query(), s.client_ip(), s.request_id()),
-        ("/x", "q=1", "127.0.0.1", "r1")
-    );
-    assert_eq!(
-        (s.timestamp_ms(), s.content_length(), s.tls()),
-        (1_700_000_000_000, Some(4), false)
-    );
+    assert_eq!((s.method(), s.scheme(), s.host(), s.port()), ("GET", "http", "a.test", Some(8080)));
+    assert_eq!((s.path(), s.query(), s.client_ip(), s.request_id()), ("/x", "q=1", "127.0.0.1", "r1"));
+    assert_eq!((s.timestamp_ms(), s.content_length(), s.tls()), (1_700_000_000_000, Some(4), false));
     assert!(s.websocket());
     assert_eq!(s.params().collect::<Vec<_>>(), [("id", "7")]);
     assert_eq!(s.headers().len(), 2);
     assert_eq!(s.header("Cookie"), Some(&b"a=\xff"[..]));
     assert_eq!(s.header("absent"), None);
     let response = frame.response.as_ref().unwrap();
-    assert_eq!(
-        (response.status(), response.error(), response.body_length()),
-        (200, Some("e"), None)
-    );
+    assert_eq!((response.status(), response.error(), response.body_length()), (200, Some("e"), None));
     let mut again = BytesMut::new();
     frame.encode(&mut again);
     assert_eq!(again, payload);
@@ -107,19 +76,11 @@ fn an_open_comes_back_as_it_was_written() {
 fn byte_fields_are_slices_of_the_payload() {
     let mut out = BytesMut::new();
     let body = Bytes::from(vec![1u8; 4096]);
-    let data = DataFrame {
-        header: header(),
-        id: 1,
-        bytes: body,
-        more: false,
-        kind: crate::DataKind::Body,
-        ext: Ext::empty(),
-    };
+    let data =
+        DataFrame { header: header(), id: 1, bytes: body, more: false, kind: crate::DataKind::Body, ext: Ext::empty() };
     data.encode(&mut out);
     let payload = out.freeze();
-    let Ok(Frame::Data(decoded)) = Frame::decode(&payload) else {
-        panic!("not data")
-    };
+    let Ok(Frame::Data(decoded)) = Frame::decode(&payload) else { panic!("not data") };
     let range = payload.as_ptr_range();
     assert!(range.contains(&decoded.bytes.as_ptr()));
 }
@@ -130,10 +91,7 @@ fn operations_keep_their_order_and_unknown_ones_are_refused() {
         header: header(),
         ops: vec![
             Operation::SetResponseStatus(401),
-            Operation::AddResponseHeader {
-                name: "set-cookie".into(),
-                value: Bytes::from_static(b"a"),
-            },
+            Operation::AddResponseHeader { name: "set-cookie".into(), value: Bytes::from_static(b"a") },
             Operation::SetResponseBody(ResponseBody::Data { id: 1, total: 9 }),
             Operation::SetResponseBody(ResponseBody::Inline(Bytes::from_static(b"no"))),
         ],
@@ -155,34 +113,23 @@ fn operations_keep_their_order_and_unknown_ones_are_refused() {
     let mut unknown = payload.to_vec();
     let at = unknown.iter().position(|byte| *byte == 102).unwrap();
     unknown[at] = 99;
-    assert_eq!(
-        Frame::decode(&Bytes::from(unknown)),
-        Err(DecodeError::UnknownOperation(99))
-    );
+    assert_eq!(Frame::decode(&Bytes::from(unknown)), Err(DecodeError::UnknownOperation(99)));
 }
 
 #[test]
 fn a_frame_cut_anywhere_or_continued_is_refused() {
     let payload = open(true).freeze();
     for cut in 0..payload.len() {
-        assert!(
-            Frame::decode(&payload.slice(..cut)).is_err(),
-            "cut at {cut}"
-        );
+        assert!(Frame::decode(&payload.slice(..cut)).is_err(), "cut at {cut}");
     }
     let mut long = payload.to_vec();
     long.push(0);
-    assert_eq!(
-        Frame::decode(&Bytes::from(long)),
-        Err(DecodeError::Trailing(1))
-    );
+    assert_eq!(Frame::decode(&Bytes::from(long)), Err(DecodeError::Trailing(1)));
 }
 
 #[test]
 fn masks_know_what_is_left() {
-    let mask = PhaseMask::default()
-        .with(Phase::RequestFilter)
-        .with(Phase::ResponseBodyFilter);
+    let mask = PhaseMask::default().with(Phase::RequestFilter).with(Phase::ResponseBodyFilter);
     assert!(mask.any_after(Phase::RequestFilter));
     assert!(!mask.any_after(Phase::ResponseBodyFilter));
     assert!(!PhaseMask::ALL.any_after(Phase::Logging));

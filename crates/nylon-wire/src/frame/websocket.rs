@@ -144,24 +144,15 @@ impl WsOperation {
     fn read(mut f: Fields<'_, '_>) -> Result<Self, DecodeError> {
         let number = f.u32("operation")?;
         let operation = match number {
-            method::WEBSOCKET_CLOSE => WsOperation::Close {
-                code: f.u16("code")?,
-                reason: f.text("reason")?,
-            },
-            method::WEBSOCKET_JOIN_ROOM => WsOperation::Join {
-                room: f.text("room")?,
-            },
-            method::WEBSOCKET_LEAVE_ROOM => WsOperation::Leave {
-                room: f.text("room")?,
-            },
-            method::WEBSOCKET_BROADCAST_ROOM_TEXT => WsOperation::BroadcastText {
-                room: f.text("room")?,
-                message: f.bin("message")?,
-            },
-            method::WEBSOCKET_BROADCAST_ROOM_BINARY => WsOperation::BroadcastBinary {
-                room: f.text("room")?,
-                message: f.bin("message")?,
-            },
+            method::WEBSOCKET_CLOSE => WsOperation::Close { code: f.u16("code")?, reason: f.text("reason")? },
+            method::WEBSOCKET_JOIN_ROOM => WsOperation::Join { room: f.text("room")? },
+            method::WEBSOCKET_LEAVE_ROOM => WsOperation::Leave { room: f.text("room")? },
+            method::WEBSOCKET_BROADCAST_ROOM_TEXT => {
+                WsOperation::BroadcastText { room: f.text("room")?, message: f.bin("message")? }
+            }
+            method::WEBSOCKET_BROADCAST_ROOM_BINARY => {
+                WsOperation::BroadcastBinary { room: f.text("room")?, message: f.bin("message")? }
+            }
             other => return Err(DecodeError::UnknownOperation(u64::from(other))),
         };
         f.finish()?;
@@ -203,11 +194,7 @@ impl WsOpenFrame {
     }
 
     pub(super) fn read(f: &mut Fields<'_, '_>) -> Result<Self, DecodeError> {
-        Ok(WsOpenFrame {
-            header: Header::read(f)?,
-            connection_id: f.u32("connection_id")?,
-            ext: f.ext()?,
-        })
+        Ok(WsOpenFrame { header: Header::read(f)?, connection_id: f.u32("connection_id")?, ext: f.ext()? })
     }
 }
 
@@ -222,12 +209,7 @@ impl WsClosedFrame {
     }
 
     pub(super) fn read(f: &mut Fields<'_, '_>) -> Result<Self, DecodeError> {
-        Ok(WsClosedFrame {
-            header: Header::read(f)?,
-            code: f.u16("code")?,
-            reason: f.text("reason")?,
-            ext: f.ext()?,
-        })
+        Ok(WsClosedFrame { header: Header::read(f)?, code: f.u16("code")?, reason: f.text("reason")?, ext: f.ext()? })
     }
 }
 
@@ -241,11 +223,7 @@ impl WsErrorFrame {
     }
 
     pub(super) fn read(f: &mut Fields<'_, '_>) -> Result<Self, DecodeError> {
-        Ok(WsErrorFrame {
-            header: Header::read(f)?,
-            text: f.text("text")?,
-            ext: f.ext()?,
-        })
+        Ok(WsErrorFrame { header: Header::read(f)?, text: f.text("text")?, ext: f.ext()? })
     }
 }
 

@@ -20,10 +20,7 @@ impl<'a> Reader<'a> {
 
     /// Starts at byte `at`.
     pub fn starting_at(data: &'a [u8], at: usize) -> Self {
-        Reader {
-            data,
-            at: at.min(data.len()),
-        }
+        Reader { data, at: at.min(data.len()) }
     }
 
     /// Where the next value starts.
@@ -78,8 +75,7 @@ impl<'a> Reader<'a> {
             0xd3 => i64::from_be_bytes(self.be()?),
             _ => return Err(self.mismatch("a whole number", marker, start)),
         };
-        u64::try_from(value)
-            .map_err(|_| self.mismatch("a number that is not negative", marker, start))
+        u64::try_from(value).map_err(|_| self.mismatch("a number that is not negative", marker, start))
     }
 
     /// Whether the next value is nil, which is then read.
@@ -108,10 +104,7 @@ impl<'a> Reader<'a> {
     pub fn str(&mut self) -> Result<&'a str> {
         let span = self.str_bytes()?;
         let start = span.start;
-        self.data
-            .get(span)
-            .and_then(|bytes| std::str::from_utf8(bytes).ok())
-            .ok_or(DecodeError::Utf8(start))
+        self.data.get(span).and_then(|bytes| std::str::from_utf8(bytes).ok()).ok_or(DecodeError::Utf8(start))
     }
 
     /// Where a text lies, checked to be UTF-8.
@@ -194,10 +187,7 @@ impl<'a> Reader<'a> {
             0xdd => return self.be32().and_then(|len| self.bounded(len)).map(Some),
             0xde => return self.be16().and_then(|len| self.bounded(len * 2)).map(Some),
             0xdf => {
-                return self
-                    .be32()
-                    .and_then(|len| self.bounded(len.saturating_mul(2)))
-                    .map(Some);
+                return self.be32().and_then(|len| self.bounded(len.saturating_mul(2))).map(Some);
             }
             0xc1 => return Err(self.mismatch("a value", marker, start)),
         };
@@ -219,19 +209,13 @@ impl<'a> Reader<'a> {
     }
 
     fn marker(&mut self) -> Result<u8> {
-        let marker = *self
-            .data
-            .get(self.at)
-            .ok_or(DecodeError::Truncated(self.at))?;
+        let marker = *self.data.get(self.at).ok_or(DecodeError::Truncated(self.at))?;
         self.at += 1;
         Ok(marker)
     }
 
     fn be<const N: usize>(&mut self) -> Result<[u8; N]> {
-        let bytes = self
-            .data
-            .get(self.at..)
-            .and_then(|rest| rest.first_chunk::<N>());
+        let bytes = self.data.get(self.at..).and_then(|rest| rest.first_chunk::<N>());
         let bytes = *bytes.ok_or(DecodeError::Truncated(self.at))?;
         self.at += N;
         Ok(bytes)
@@ -255,18 +239,10 @@ impl<'a> Reader<'a> {
 
     /// A container holds at least one byte per value; a longer claim is cut off here, before anyone trusts it.
     fn bounded(&self, len: usize) -> Result<usize> {
-        if len > self.remaining() {
-            Err(DecodeError::Truncated(self.at))
-        } else {
-            Ok(len)
-        }
+        if len > self.remaining() { Err(DecodeError::Truncated(self.at)) } else { Ok(len) }
     }
 
     fn mismatch(&self, expected: &'static str, marker: u8, at: usize) -> DecodeError {
-        DecodeError::Type {
-            expected,
-            marker,
-            at,
-        }
+        DecodeError::Type { expected, marker, at }
     }
 }

@@ -10,28 +10,12 @@ fn written(write: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
 
 #[test]
 fn integers_take_the_smallest_form_and_any_form_is_read() {
-    for (value, length) in [
-        (0, 1),
-        (127, 1),
-        (128, 2),
-        (255, 2),
-        (256, 3),
-        (65535, 3),
-        (65536, 5),
-        (1 << 32, 9),
-    ] {
+    for (value, length) in [(0, 1), (127, 1), (128, 2), (255, 2), (256, 3), (65535, 3), (65536, 5), (1 << 32, 9)] {
         let bytes = written(|w| w.uint(value));
         assert_eq!(bytes.len(), length, "{value}");
         assert_eq!(Reader::new(&bytes).uint(), Ok(value));
     }
-    for wide in [
-        &[0xcc, 7][..],
-        &[0xcd, 0, 7],
-        &[0xce, 0, 0, 0, 7],
-        &[0xd0, 7],
-        &[0xd1, 0, 7],
-        &[0xd2, 0, 0, 0, 7],
-    ] {
+    for wide in [&[0xcc, 7][..], &[0xcd, 0, 7], &[0xce, 0, 0, 0, 7], &[0xd0, 7], &[0xd1, 0, 7], &[0xd2, 0, 0, 0, 7]] {
         assert_eq!(Reader::new(wide).uint(), Ok(7));
     }
     assert!(Reader::new(&[0xff]).uint().is_err());
@@ -49,16 +33,9 @@ fn lengths_beyond_the_end_are_refused_before_anything_is_made() {
         &[0xc9, 0xff, 0xff, 0xff, 0xff, 1],
         &[0x92, 1],
     ] {
-        assert!(
-            matches!(Reader::new(bytes).skip(0), Err(DecodeError::Truncated(_))),
-            "{bytes:?}"
-        );
+        assert!(matches!(Reader::new(bytes).skip(0), Err(DecodeError::Truncated(_))), "{bytes:?}");
     }
-    assert!(
-        Reader::new(&[0xdd, 0xff, 0xff, 0xff, 0xff])
-            .array()
-            .is_err()
-    );
+    assert!(Reader::new(&[0xdd, 0xff, 0xff, 0xff, 0xff]).array().is_err());
     assert!(Reader::new(&[0xc4, 2, 0]).bin().is_err());
 }
 
@@ -104,10 +81,7 @@ fn every_type_can_be_skipped() {
         let mut reader = Reader::new(bytes);
         assert_eq!(reader.skip(0), Ok(0..bytes.len()), "{bytes:?}");
         for cut in 0..bytes.len() {
-            assert!(
-                Reader::new(&bytes[..cut]).skip(0).is_err(),
-                "{bytes:?} cut at {cut}"
-            );
+            assert!(Reader::new(&bytes[..cut]).skip(0).is_err(), "{bytes:?} cut at {cut}");
         }
     }
     assert!(Reader::new(&[0xc1]).skip(0).is_err());
@@ -121,10 +95,7 @@ fn nesting_ends_at_the_limit() {
         bytes
     };
     assert!(Reader::new(&nested(Limits::MAX_DEPTH)).skip(0).is_ok());
-    assert_eq!(
-        Reader::new(&nested(Limits::MAX_DEPTH + 1)).skip(0),
-        Err(DecodeError::Depth(Limits::MAX_DEPTH))
-    );
+    assert_eq!(Reader::new(&nested(Limits::MAX_DEPTH + 1)).skip(0), Err(DecodeError::Depth(Limits::MAX_DEPTH)));
     assert!(Reader::new(&nested(100_000)).skip(0).is_err());
 }
 

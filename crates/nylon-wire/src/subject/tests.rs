@@ -21,39 +21,23 @@ fn names_escape_and_come_back() {
 
 #[test]
 fn subjects_are_those_of_the_rules() {
-    assert_eq!(
-        open("nylon", "g 1", "auth").unwrap(),
-        "nylon.v1.open.g=201.auth"
-    );
+    assert_eq!(open("nylon", "g 1", "auth").unwrap(), "nylon.v1.open.g=201.auth");
     assert_eq!(worker("nylon", "g", "w1").unwrap(), "nylon.v1.w.g.w1");
     assert_eq!(reply("a.b", "gw", 3, 17).unwrap(), "a.b.v1.h.gw.3.17");
-    assert_eq!(
-        reply_wildcard("nylon", "gw", 3).unwrap(),
-        "nylon.v1.h.gw.3.*"
-    );
+    assert_eq!(reply_wildcard("nylon", "gw", 3).unwrap(), "nylon.v1.h.gw.3.*");
     assert_eq!(beat("nylon", "g", "w").unwrap(), "nylon.v1.beat.g.w");
     assert_eq!(beat_wildcard("nylon", "g").unwrap(), "nylon.v1.beat.g.*");
     assert_eq!(beat_all("nylon").unwrap(), "nylon.v1.beat.>");
-    assert_eq!(
-        room("nylon", "chat", "r.1").unwrap(),
-        "nylon.v1.room.chat.r=2E1"
-    );
+    assert_eq!(room("nylon", "chat", "r.1").unwrap(), "nylon.v1.room.chat.r=2E1");
     for prefix in ["", "a.", ".a", "a b", "a.*", "a.>", "a..b"] {
-        assert_eq!(
-            open(prefix, "g", "e"),
-            Err(SubjectError::Prefix),
-            "{prefix}"
-        );
+        assert_eq!(open(prefix, "g", "e"), Err(SubjectError::Prefix), "{prefix}");
     }
     assert_eq!(open("nylon", "", "e"), Err(SubjectError::Empty));
 }
 
 #[test]
 fn beats_name_group_and_worker() {
-    assert_eq!(
-        parse_beat("a.b.v1.beat.g=20x.w1"),
-        Some(("g x".into(), "w1".into()))
-    );
+    assert_eq!(parse_beat("a.b.v1.beat.g=20x.w1"), Some(("g x".into(), "w1".into())));
     assert_eq!(parse_beat("a.v1.w.g.w1"), None);
     assert_eq!(parse_beat("beat.g.w"), None);
 }
@@ -63,16 +47,7 @@ fn only_a_plain_slot_is_a_slot() {
     assert_eq!(parse_slot("nylon.v1.h.gw.3.17"), Some(17));
     assert_eq!(parse_slot("x.0"), Some(0));
     assert_eq!(parse_slot("x.4294967295"), Some(u32::MAX));
-    for subject in [
-        "17",
-        "x.",
-        "x.4294967296",
-        "x.+1",
-        "x.01",
-        "x.1a",
-        "x.-1",
-        "",
-    ] {
+    for subject in ["17", "x.", "x.4294967296", "x.+1", "x.01", "x.1a", "x.-1", ""] {
         assert_eq!(parse_slot(subject), None, "{subject}");
     }
 }
