@@ -32,7 +32,7 @@ docs: build ## write the generated pages of docs/ again
 
 bench: ## measure the gateway and its peers in one run (release build, takes a while)
 	@NYLON_RELEASE=1 $(MAKE) --no-print-directory build
-	@benchmarks/run
+	@$(PYTHON) benchmarks/run.py
 
 fuzz: ## fuzz the codec for longer than CI does (FUZZ_SECONDS, default 600)
 	@FUZZ_SECONDS=$${FUZZ_SECONDS:-600} .ci/run fuzz

@@ -1,0 +1,126 @@
+"""Nylon itself: gateway, nats-server and Python workers as a user starts them."""
+
+from __future__ import annotations
+
+import http.client
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from bench import tools
+from bench.places import AUTH
+from bench.processes import BenchError, Process, free_port
+from bench.systems.base import System, ask, render
+
+SAMPLE = re.compile(r"^([a-zA-Z_:][a-zA-Z0-9_:]*)(\{[^}]*\})?\s+(\S+)")
+
+
+class Nylon(System):
+    """One gateway with two threads; the subclasses say what is before the upstream."""
+
+    config = "nylon-proxy.yaml"
+    app = AUTH / "nylon_app.py"
+    entry = ""
+    workers = 0
+    group = "auth_workers"
+    ready_workers = True
+    """Whether `start` waits for 200, which needs workers."""
+
+    def __init__(self, upstream: int) -> None:
+        super().__init__(upstream)
+        self.admin = free_port()
+        self.nats = free_port()
+
+    @property
+    def uses_nats(self) -> bool:
+        return self.config != "nylon-proxy.yaml"
+
+    def launch(self) -> None:
+        if self.uses_nats:
+            self.start_nats()
+        self.spawn("gateway", tools.nylon(), "run", "-c", self.write_config())
+        for _ in range(self.workers):
+            self.start_worker()
+
+    def start_nats(self) -> Process:
+        config = render("nats.conf", self.folder / "nats.conf", PORT=self.nats)
+        process = self.spawn("nats-server", tools.nats_server(), "-c", config)
+        self.await_port(self.nats, "nats-server")
+        return process
+
+    def write_config(self) -> Path:
+        values: dict[str, object] = {"PORT": self.port, "ADMIN": self.admin, "UPSTREAM": self.upstream}
+        if self.uses_nats:
+            values |= {"NATS": self.nats, "ENTRY": self.entry}
+        return render(self.config, self.folder / "nylon.yaml", **values)
+
+    def start_worker(self, env: Mapping[str, str] | None = None, options: tuple[str, ...] = ()) -> Process:
+        """One more worker process of the group."""
+        command = (tools.nylon(), "worker", f"{self.app}:plugin", "--group", self.group, *options)
+        servers = {"NATS_SERVERS": f"nats://127.0.0.1:{self.nats}"}
+        return self.spawn("workers", *command, **servers, **(env or {}))
+
+    def metrics(self) -> dict[str, float]:
+        """The gateway's `/metrics`, by name with labels as written."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.admin, timeout=10)
+        try:
+            connection.request("GET", "/metrics")
+            response = connection.getresponse()
+            text = response.read().decode()
+        finally:
+            connection.close()
+        if response.status != 200:
+            raise BenchError(f"reading the metrics: status {response.status}")
+        found = (SAMPLE.match(line) for line in text.splitlines())
+        return {match[1] + (match[2] or ""): float(match[3]) for match in found if match}
+
+    def metric(self, name: str) -> float:
+        """Sum over all labels of one metric."""
+        return sum(value for key, value in self.metrics().items() if key.split("{")[0] == name)
+
+    def ready(self) -> bool:
+        try:
+            return ask(self.admin, path="/readyz")[0] == 200
+        except (OSError, http.client.HTTPException):
+            return False
+
+
+class NylonProxy(Nylon):
+    name = "nylon-proxy"
+    title = "Nylon, proxy"
+
+
+class NylonAuth(Nylon):
+    """NATS + Python auth + upstream."""
+
+    auth = True
+    config = "nylon-auth.yaml"
+    entry = "auth"
+
+
+class NylonService(Nylon):
+    """NATS + Python, which answers by itself."""
+
+    via_upstream = False
+    config = "nylon-service.yaml"
+    entry = "hello"
+
+
+def _auth(style: str, count: int) -> type[NylonAuth]:
+    title = f"Nylon, auth plugin ({style}), {count} worker{'s' if count > 1 else ''}"
+    entry = "auth" if style == "sync" else "auth_async"
+    values = {"name": f"nylon-auth-{style}-{count}", "title": title, "entry": entry, "workers": count}
+    return type(f"NylonAuth{style.title()}{count}", (NylonAuth,), values)
+
+
+def _service(count: int) -> type[NylonService]:
+    title = f"Nylon, plugin service, {count} worker{'s' if count > 1 else ''}"
+    values = {"name": f"nylon-service-{count}", "title": title, "workers": count}
+    return type(f"NylonService{count}", (NylonService,), values)
+
+
+OURS: tuple[type[System], ...] = (
+    NylonProxy,
+    *(_auth(style, count) for count in (1, 2, 10) for style in ("sync", "async")),
+    *(_service(count) for count in (1, 10)),
+)
