@@ -4,7 +4,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
 pub const USAGE: &str = "usage: loadgen --address HOST:PORT --rate N --seconds S [--warmup S] [--connections N]
-               [--path P] [--marked-path P --marked-every N] [--header 'Name: value']... [--timeout S] [--log FILE]";
+               [--path P] [--marked-path P --marked-every N] [--header 'Name: value']... [--timeout S] [--grid-us N] [--log FILE]";
 
 pub struct Options {
     pub address: SocketAddr,
@@ -15,6 +15,8 @@ pub struct Options {
     pub warmup: f64,
     /// Upper bound of connections; all are opened before the first request.
     pub connections: usize,
+    /// Requests are due on multiples of this many µs; 0 = evenly spaced.
+    pub grid_us: u64,
     /// Every n-th request asks for the marked path and counts as class 1; 0 = none.
     pub marked_every: u64,
     /// Per request, from sending.
@@ -28,7 +30,7 @@ impl Options {
     pub fn from_args(mut args: impl Iterator<Item = String>) -> Result<Self, String> {
         let mut address = None;
         let (mut rate, mut seconds, mut warmup, mut timeout) = (0.0, 0.0, 0.0, 10.0);
-        let (mut connections, mut marked_every) = (64, 0);
+        let (mut connections, mut marked_every, mut grid_us) = (64, 0, 250);
         let (mut path, mut marked_path) = (String::from("/"), String::from("/"));
         let (mut headers, mut log) = (Vec::new(), None);
         while let Some(name) = args.next() {
@@ -47,6 +49,7 @@ impl Options {
                 "--marked-path" => marked_path = value,
                 "--marked-every" => marked_every = number(&name, &value)?,
                 "--header" => headers.push(value),
+                "--grid-us" => grid_us = number(&name, &value)?,
                 "--log" => log = Some(value),
                 _ => return Err(format!("unknown option {name}")),
             }
@@ -70,6 +73,7 @@ impl Options {
             seconds,
             warmup,
             connections,
+            grid_us,
             marked_every,
             timeout: Duration::from_secs_f64(timeout),
             log,

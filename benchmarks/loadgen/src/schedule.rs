@@ -1,4 +1,4 @@
-//! When each request is due: evenly spaced instants.
+//! When each request is due: evenly spaced, on a grid, so that one wake-up serves the few requests of one grid step.
 
 use std::time::Duration;
 
@@ -9,16 +9,24 @@ pub struct Schedule {
     next: u64,
     total: u64,
     period_ns: f64,
+    grid_ns: u64,
     marked_every: u64,
 }
 
 impl Schedule {
     pub fn new(options: &Options) -> Self {
-        Schedule { next: 0, total: options.total(), period_ns: 1e9 / options.rate, marked_every: options.marked_every }
+        Schedule {
+            next: 0,
+            total: options.total(),
+            period_ns: 1e9 / options.rate,
+            grid_ns: (options.grid_us * 1000).max(1),
+            marked_every: options.marked_every,
+        }
     }
 
     fn at(&self, index: u64) -> Duration {
-        Duration::from_nanos((index as f64 * self.period_ns) as u64)
+        let exact = (index as f64 * self.period_ns) as u64;
+        Duration::from_nanos(exact - exact % self.grid_ns)
     }
 
     pub fn is_done(&self) -> bool {
