@@ -1,8 +1,10 @@
 //! Why a phase failed, in the words of rules §7.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use nylon_wire::ErrorCode;
+
+use crate::Phase;
 
 /// What went wrong with a plugin. Decides status, code and who is to act (rules §7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -23,13 +25,49 @@ pub enum PluginErrorKind {
     RequestBodyTooLarge,
     /// A buffered response body is beyond the limit: 502 `BODY_TOO_LARGE`.
     ResponseBodyTooLarge,
+    /// The response body comes encoded, partial or without end, so that a body filter cannot have it (rules §9):
+    /// 502 `PLUGIN_ERROR`.
+    Unfilterable,
     /// The client left or stopped sending while the plugin read the body. Never the plugin's failure (rules §16).
     ClientGone,
 }
 
+impl PluginErrorKind {
+    /// Every kind, in the order of their numbers.
+    pub const ALL: [Self; 10] = [
+        Self::Unavailable,
+        Self::Timeout,
+        Self::Lost,
+        Self::Handler,
+        Self::Protocol,
+        Self::Busy,
+        Self::RequestBodyTooLarge,
+        Self::ResponseBodyTooLarge,
+        Self::Unfilterable,
+        Self::ClientGone,
+    ];
+
+    /// Name in logs and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unavailable => "unavailable",
+            Self::Timeout => "timeout",
+            Self::Lost => "lost",
+            Self::Handler => "handler",
+            Self::Protocol => "protocol",
+            Self::Busy => "busy",
+            Self::RequestBodyTooLarge => "request_body_too_large",
+            Self::ResponseBodyTooLarge => "response_body_too_large",
+            Self::Unfilterable => "unfilterable",
+            Self::ClientGone => "client_gone",
+        }
+    }
+}
+
 /// A failed phase.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("{kind:?}: {message}")]
+#[error("{}: {message}", kind.name())]
 pub struct PluginError {
     /// What went wrong.
     pub kind: PluginErrorKind,
@@ -54,12 +92,50 @@ impl PluginError {
             PluginErrorKind::Unavailable => ErrorCode::PluginUnavailable,
             PluginErrorKind::Timeout => ErrorCode::PluginTimeout,
             PluginErrorKind::Lost => ErrorCode::PluginLost,
-            PluginErrorKind::Handler => ErrorCode::PluginError,
+            PluginErrorKind::Handler | PluginErrorKind::Unfilterable => ErrorCode::PluginError,
             PluginErrorKind::Protocol => ErrorCode::PluginProtocol,
             PluginErrorKind::Busy => ErrorCode::PluginBusy,
             PluginErrorKind::RequestBodyTooLarge => ErrorCode::RequestBodyTooLarge,
             PluginErrorKind::ResponseBodyTooLarge => ErrorCode::ResponseBodyTooLarge,
             PluginErrorKind::ClientGone => ErrorCode::ClientGone,
         }
+    }
+}
+
+/// What the client gets because a phase failed and its policy says `fail`.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("running the {} of {entry}: {cause}", phase.name())]
+pub struct GatewayError {
+    /// The entry that failed, `plugin/entry`.
+    pub entry: Arc<str>,
+    /// The phase that failed.
+    pub phase: Phase,
+    /// Why.
+    pub cause: PluginError,
+}
+
+impl GatewayError {
+    /// The code that the client gets.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        self.cause.code()
+    }
+
+    /// The HTTP status: that of the code, but always 502 when a response body filter failed (rules §7).
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        if self.phase == Phase::ResponseBodyFilter { 502 } else { self.code().status() }
+    }
+
+    /// When the client may try again, for `Retry-After`; only with 503.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.cause.retry_after.filter(|_| self.status() == 503)
+    }
+
+    /// Whether there is no client any more to answer to (rules §16).
+    #[must_use]
+    pub fn is_client_gone(&self) -> bool {
+        self.cause.kind == PluginErrorKind::ClientGone
     }
 }

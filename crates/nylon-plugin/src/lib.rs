@@ -1,15 +1,25 @@
 //! The exchange, operations, the plugin chain and failure policies. Knows no transport: a plugin is
 //! anything that implements [`Plugin`] and [`Session`].
 
+mod chain;
+mod entry;
 mod error;
 mod exchange;
+mod metrics;
+mod operations;
 mod phase;
 mod port;
 mod response;
+mod run;
 
-pub use error::{PluginError, PluginErrorKind};
+pub use chain::{Chain, Link, OnError, Policy};
+pub use entry::{Entries, Entry, InFlight, Permit};
+pub use error::{GatewayError, PluginError, PluginErrorKind};
 pub use exchange::{BodyError, Exchange, NoBody, Request, RequestBody};
+pub use metrics::{EntryMetrics, LATENCY_BOUNDS_US, Latency};
 pub use nylon_wire::Operation;
+pub use operations::{HeaderChange, Ignored};
 pub use phase::{BodyMode, Phase, PhaseMask};
 pub use port::{Action, Call, HeaderFilter, Outcome, Plugin, Session, Timing};
 pub use response::{EarlyResponse, Response, ResponseBody};
+pub use run::{BodyPlan, Flow, Run};

@@ -16,8 +16,7 @@ pub enum Phase {
 
 impl Phase {
     /// Every phase in the order in which they run.
-    pub const ALL: [Self; 4] =
-        [Self::RequestFilter, Self::ResponseFilter, Self::ResponseBodyFilter, Self::Logging];
+    pub const ALL: [Self; 4] = [Self::RequestFilter, Self::ResponseFilter, Self::ResponseBodyFilter, Self::Logging];
 
     /// The phase with this number on the wire, if there is one.
     #[must_use]

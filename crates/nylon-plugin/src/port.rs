@@ -38,10 +38,13 @@ pub trait Session {
     /// which opens anew if it must.
     fn run<'a>(&'a mut self, call: Call<'a>) -> LocalBoxFuture<'a, Result<Outcome, PluginError>>;
 
-    /// Hands the logging phase over and forgets the session. Never waits (architecture.md, "Logging").
+    /// Hands the logging phase over and forgets the session. Never waits (architecture.md, "Logging"). Called at
+    /// most once, as the last call, also on a session that was never opened, has failed, or whose running phase was
+    /// dropped because the client left; `exchange.error` says so, and the session cancels that phase first.
     fn log(&mut self, call: Call<'_>);
 
-    /// Ends the session: no further phase follows. `client_gone` says why when a phase is still running.
+    /// Ends the session without a logging phase: nothing follows. `client_gone` says why when a phase is still
+    /// running. Costs nothing where the worker knows already that no registered phase is left.
     fn close(&mut self, client_gone: bool);
 }
 

@@ -1,8 +1,9 @@
-//! The answer, and how operations change it.
+//! The answer: what request filters collect for it, and what it is.
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use nylon_wire::Operation;
+
+use crate::HeaderChange;
 
 /// What request filters have collected. Status and body count only if an entry ends the request; header
 /// changes are also applied to the later answer of the service (sdk-api §1.6).
@@ -12,8 +13,8 @@ pub struct EarlyResponse {
     pub status: Option<StatusCode>,
     /// Body set so far.
     pub body: Option<Bytes>,
-    /// Header operations in call order.
-    pub headers: Vec<Operation>,
+    /// Header changes in call order.
+    pub headers: Vec<HeaderChange>,
 }
 
 /// The answer as it stands: first the service's (or the early one), then as response filters change it.

@@ -1,0 +1,190 @@
+//! The answer's body under buffered body filters (rules §9).
+
+use std::rc::Rc;
+
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+
+use super::{Run, slot::State};
+use crate::{
+    BodyMode, Exchange, GatewayError, OnError, Phase, PluginError, PluginErrorKind, ResponseBody, chain::Place,
+    operations::forget_validators,
+};
+
+/// What is to be done with the body of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyPlan {
+    /// No body filter sees it: it may be streamed.
+    Pass,
+    /// Hold the head back, put the complete body (empty ones too) into `exchange.response.body` unless a plugin has
+    /// done so, then call [`Run::body_filters`]. Beyond `limit` bytes stop and ask [`Run::body_overflow`].
+    Buffer {
+        /// Most bytes to collect.
+        limit: usize,
+    },
+}
+
+impl Run {
+    /// Whether a body filter is going to want the answer's body, as far as is known before the upstream is asked.
+    #[must_use]
+    pub fn wants_body(&self) -> bool {
+        self.filtering().next().is_some()
+    }
+
+    /// Prepares the request for the upstream: where a body filter waits, the body has to come plain and whole.
+    /// `headers` are those that go to the upstream.
+    pub fn prepare_upstream_request(&self, headers: &mut HeaderMap) {
+        if self.wants_body() {
+            headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+            headers.remove(header::RANGE);
+            headers.remove(header::IF_RANGE);
+        }
+    }
+
+    /// What is to be done with the body, asked once the response filters have run. Where a body filter waits, takes
+    /// headers away that belong to the unfiltered body, also for HEAD, 204 and 304, which have none.
+    ///
+    /// # Errors
+    /// A body that no filter can have (encoded, partial, an event stream) under an entry whose policy is `fail`, or
+    /// an entry that has failed before. The caller makes the error answer (502) as for [`Run::response_filters`].
+    pub fn plan_body(&mut self, exchange: &mut Exchange) -> Result<BodyPlan, GatewayError> {
+        if exchange.error.is_some() || !self.wants_body() {
+            return Ok(BodyPlan::Pass);
+        }
+        if has_no_body(exchange) {
+            forget_validators(&mut exchange.response.headers);
+            return Ok(BodyPlan::Pass);
+        }
+        let chain = Rc::clone(&self.chain);
+        let unfilterable = unfilterable(exchange);
+        let (mut fail_limit, mut continue_limit) = (None::<usize>, None::<usize>);
+        for place in &chain.links {
+            if !self.filters(place) {
+                continue;
+            }
+            if let Some(problem) = self.obstacle(place, unfilterable) {
+                self.failure(place, Phase::ResponseBodyFilter, problem, exchange)?;
+                continue;
+            }
+            let limit = self.entries[place.link.entry].max_body;
+            match place.link.policy.response_body_filter {
+                OnError::Fail => fail_limit = Some(fail_limit.map_or(limit, |other| other.min(limit))),
+                OnError::Continue => continue_limit = Some(continue_limit.map_or(limit, |other| other.max(limit))),
+            }
+        }
+        let Some(limit) = fail_limit.or(continue_limit) else { return Ok(BodyPlan::Pass) };
+        forget_validators(&mut exchange.response.headers);
+        Ok(BodyPlan::Buffer { limit })
+    }
+
+    /// Runs the body filters in order on the body in `exchange.response.body`.
+    ///
+    /// # Errors
+    /// The first failure whose policy is `fail`; the head is still held back, so the caller makes the error answer (502)
+    /// as for [`Run::response_filters`].
+    pub async fn body_filters(&mut self, exchange: &mut Exchange) -> Result<(), GatewayError> {
+        if exchange.error.is_some() {
+            return Ok(());
+        }
+        if matches!(exchange.response.body, ResponseBody::Service) {
+            exchange.response.body = ResponseBody::Full(bytes::Bytes::new());
+        }
+        let chain = Rc::clone(&self.chain);
+        let unfilterable = unfilterable(exchange);
+        for place in &chain.links {
+            if !self.filters(place) {
+                continue;
+            }
+            let length = exchange.response.body.full().map_or(0, bytes::Bytes::len);
+            let limit = self.entries[place.link.entry].max_body;
+            let result = match self.obstacle(place, unfilterable) {
+                // The plan has logged it.
+                Some(_) if place.link.policy.response_body_filter == OnError::Continue => continue,
+                Some(problem) => Err(problem),
+                None if length > limit => Err(too_large(limit)),
+                None => self.phase(place, Phase::ResponseBodyFilter, place.link.retry, exchange).await.map(drop),
+            };
+            if let Err(error) = result {
+                self.failure(place, Phase::ResponseBodyFilter, error, exchange)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The body is longer than the plan's limit. Without an error it passes unfiltered, as the policies say: the
+    /// caller sends on what it has and what follows, and calls no [`Run::body_filters`].
+    ///
+    /// # Errors
+    /// 502 `BODY_TOO_LARGE` where an entry's policy is `fail`.
+    pub fn body_overflow(&mut self, exchange: &Exchange) -> Result<(), GatewayError> {
+        let chain = Rc::clone(&self.chain);
+        for place in &chain.links {
+            if !self.filters(place) {
+                continue;
+            }
+            let error = too_large(self.entries[place.link.entry].max_body);
+            self.failure(place, Phase::ResponseBodyFilter, error, exchange)?;
+        }
+        Ok(())
+    }
+
+    /// Places whose body filter is going to run.
+    fn filtering(&self) -> impl Iterator<Item = &Place> {
+        self.chain.links.iter().filter(|place| self.filters(place))
+    }
+
+    /// Whether the place's body filter is going to run, or to fail.
+    fn filters(&self, place: &Place) -> bool {
+        let slot = &self.slots[place.session];
+        let out =
+            matches!(slot.state, State::Failed(..)) && place.link.policy.response_body_filter == OnError::Continue;
+        !out && slot.wants(&self.entries[place.link.entry], &place.link, Phase::ResponseBodyFilter)
+    }
+
+    /// What keeps the place's body filter from running, known before the body is.
+    fn obstacle(&self, place: &Place, unfilterable: Option<&'static str>) -> Option<PluginError> {
+        match &self.slots[place.session].state {
+            State::Failed(error, _) => return Some(error.clone()),
+            State::Open(session) if session.body_mode() == BodyMode::Streaming => {
+                let message = "the entry wants to stream the body, which this gateway cannot yet";
+                return Some(PluginError::new(PluginErrorKind::Protocol, message));
+            }
+            _ => {}
+        }
+        unfilterable.map(|why| PluginError::new(PluginErrorKind::Unfilterable, format!("the response body {why}")))
+    }
+}
+
+fn too_large(limit: usize) -> PluginError {
+    let message = format!("the response body is longer than {limit} bytes");
+    PluginError::new(PluginErrorKind::ResponseBodyTooLarge, message)
+}
+
+/// Answers that never have a body, whatever their headers say.
+fn has_no_body(exchange: &Exchange) -> bool {
+    let status = exchange.response.status;
+    exchange.request.method == Method::HEAD
+        || status == StatusCode::NO_CONTENT
+        || status == StatusCode::NOT_MODIFIED
+        || status.is_informational()
+}
+
+/// Why no buffered filter can have the body, if so.
+fn unfilterable(exchange: &Exchange) -> Option<&'static str> {
+    let response = &exchange.response;
+    let encoded = |value: &HeaderValue| !value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity");
+    if response.headers.get_all(header::CONTENT_ENCODING).iter().any(encoded) {
+        return Some("is encoded although identity was asked for");
+    }
+    if matches!(response.body, ResponseBody::Full(_)) {
+        return None;
+    }
+    if response.status == StatusCode::PARTIAL_CONTENT {
+        return Some("is partial");
+    }
+    let is_event_stream = |value: &HeaderValue| {
+        let media_type = value.as_bytes().split(|&byte| byte == b';').next().unwrap_or_default();
+        media_type.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
+    };
+    let endless = response.headers.get(header::CONTENT_TYPE).is_some_and(is_event_stream);
+    endless.then_some("is an event stream, which has no end")
+}
