@@ -4,11 +4,11 @@
 //! that payload; every frame has `encode`. The gateway writes its two large frames from borrowed data with
 //! [`encode_open`] and [`encode_phase`]. `protocol/SPEC.md` is the contract, `protocol/vectors/` the judge.
 
-#[rustfmt::skip] // written by tools/gen
+#[rustfmt::skip] // written by tools/gen_protocol.py
 mod constants;
 mod credit;
 mod error;
-#[rustfmt::skip] // written by tools/gen
+#[rustfmt::skip] // written by tools/gen_protocol.py
 mod errors;
 mod ext;
 mod fields;

@@ -65,7 +65,7 @@ def rust_constants() -> str:
     """crates/nylon-wire/src/constants.rs"""
     table = load("messages.toml")
     lines = [
-        "//! Numbers of the protocol. Written by tools/gen from protocol/messages.toml; do not edit.",
+        "//! Numbers of the protocol. Written by tools/gen_protocol.py from protocol/messages.toml; do not edit.",
         "",
         "/// The version in OPEN and BEAT, and the `v1` of the subjects.",
         f"pub const PROTOCOL_VERSION: u64 = {table['version']};",
@@ -84,7 +84,7 @@ def rust_constants() -> str:
     lines += [f"/// {table['failures']['doc']}", "pub mod failure {"]
     for value in table["failures"]["values"]:
         lines += [f"    /// {value['doc']}"]
-        lines += [f"    pub const {screaming(value['name'])}: &str = \"{value['name']}\";"]
+        lines += [f'    pub const {screaming(value["name"])}: &str = "{value["name"]}";']
     return "\n".join([*lines, "}", ""])
 
 
@@ -97,7 +97,7 @@ def rust_errors() -> str:
     """crates/nylon-wire/src/errors.rs"""
     errors: list[Table] = load("errors.toml")["errors"]
     lines = [
-        "//! Error codes a client can see. Written by tools/gen from protocol/errors.toml; do not edit.",
+        "//! Error codes a client can see. Written by tools/gen_protocol.py from protocol/errors.toml; do not edit.",
         "",
         "/// Whose fault an error is.",
         "#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]",
@@ -144,7 +144,7 @@ OUTPUTS: dict[str, Callable[[], str]] = {
 def main(arguments: list[str]) -> int:
     """Writes every output, or with --check compares them."""
     if arguments not in ([], ["--check"]):
-        print("usage: tools/gen [--check]", file=sys.stderr)
+        print("usage: tools/gen_protocol.py [--check]", file=sys.stderr)
         return 2
     stale = 0
     for name, make in OUTPUTS.items():
@@ -153,7 +153,7 @@ def main(arguments: list[str]) -> int:
             continue
         stale += 1
         if arguments:
-            print(f"{name} is out of date: run tools/gen", file=sys.stderr)
+            print(f"{name} is out of date: run tools/gen_protocol.py", file=sys.stderr)
         else:
             path.write_text(text, encoding="utf-8")
             print(f"wrote {name}")
