@@ -14,7 +14,7 @@ from scenarios.common import Outcome
 
 REQUIRED = "gateway CPU-µs per request ± 10 %"
 GOOD = "–"
-RATE = 4000
+RATE = 8000
 
 
 def nothing(_system: Nylon) -> AbstractContextManager[object]:
