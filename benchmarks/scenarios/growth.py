@@ -10,7 +10,7 @@ from bench.load import open_loop
 from bench.matrix import measured
 from bench.systems.nylon import Nylon
 
-from scenarios.common import Outcome
+from scenarios.setup import Outcome
 
 REQUIRED = "gateway CPU-µs per request ± 10 %"
 GOOD = "–"
