@@ -3,6 +3,7 @@
 import typer
 
 from nylon.cli.check import check
+from nylon.cli.dev import dev
 from nylon.cli.nats import nats
 from nylon.cli.run import run
 from nylon.cli.schema import schema
@@ -19,7 +20,7 @@ app = typer.Typer(
     help="An HTTP gateway that you extend with plugins over NATS.",
     epilog=_EXIT_CODES,
 )
-for command in (run, check, worker, schema, version):
+for command in (run, check, worker, dev, schema, version):
     app.command(epilog=_EXIT_CODES)(command)
 app.add_typer(nats, name="nats")
 

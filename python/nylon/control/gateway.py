@@ -30,10 +30,22 @@ Source = Callable[[], Loaded]
 class GatewayProcess:
     """Owns everything that `nylon run` starts. `run` returns when all of it is gone."""
 
-    def __init__(self, source: Source, *, tick: Callable[[], bool] = lambda: False, dev: bool = False) -> None:
-        """`tick` is asked every second whether something to reload has changed; `dev` lets workers reload code."""
+    def __init__(
+        self,
+        source: Source,
+        *,
+        changed: Callable[[], bool] = lambda: False,
+        started: Callable[[dict[str, list[str]]], None] = lambda _addresses: None,
+        dev: bool = False,
+    ) -> None:
+        """Make one that reads its configuration from `source`.
+
+        `changed` is asked every second whether that is worth doing again, `started` is told where it listens, and
+        `dev` lets workers start again when their code changes.
+        """
         self._source = source
-        self._tick = tick
+        self._changed = changed
+        self._started = started
         self._dev = dev
         self._events: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._ending = False
@@ -73,10 +85,12 @@ class GatewayProcess:
             return ExitCode.ADDRESS
         try:
             self._process = _restart_needed_for(loaded.config)
-            for listener, addresses in gateway.addresses().items():
+            listeners = gateway.addresses()
+            for listener, addresses in listeners.items():
                 for address in addresses:
                     log.info("listening", listener=listener, address=address)
             self._workers.apply(loaded.config, self._servers(), reload=self._dev)
+            self._started(listeners)
             return self._serve(gateway, loaded)
         finally:
             gateway.stop()
@@ -92,7 +106,7 @@ class GatewayProcess:
                     if nats.ended():
                         log.error("embedded NATS ended", messaging=name)
                         return ExitCode.RUNTIME
-                if self._tick():
+                if self._changed():
                     loaded = self._reload(gateway, loaded)
                 continue
             if number == signal.SIGHUP:
