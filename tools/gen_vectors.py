@@ -11,7 +11,7 @@ import struct
 import sys
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "protocol" / "vectors"
@@ -68,10 +68,10 @@ def pack(value: Any) -> bytes:
             data = value.encode()
             return head(len(data), 0xA0, 31, (0xD9, 0xDA, 0xDB)) + data
         case list():
-            items: list[Any] = value
+            items = cast("list[Any]", value)
             return head(len(items), 0x90, 15, (None, 0xDC, 0xDD)) + b"".join(map(pack, items))
         case dict():
-            table: dict[Any, Any] = value
+            table = cast("dict[Any, Any]", value)
             return head(len(table), 0x80, 15, (None, 0xDE, 0xDF)) + pack_pairs(table)
         case _:
             raise TypeError(f"packing {value!r}: no form for it")
@@ -395,14 +395,14 @@ def wide(values: list[Any]) -> list[Any]:
             case int():
                 out.append(Raw(b"\xcf" + value.to_bytes(8)))
             case list():
-                items: list[Any] = value
+                items = cast("list[Any]", value)
                 out.append(Raw(b"\xdd" + len(items).to_bytes(4) + b"".join(map(pack, wide(items)))))
             case str():
                 out.append(Raw(b"\xdb" + len(value.encode()).to_bytes(4) + value.encode()))
             case bytes():
                 out.append(Raw(b"\xc6" + len(value).to_bytes(4) + value))
             case dict():
-                table: dict[Any, Any] = value
+                table = cast("dict[Any, Any]", value)
                 out.append(Raw(b"\xdf" + len(table).to_bytes(4) + pack_pairs(table)))
             case _:
                 out.append(value)
