@@ -34,5 +34,7 @@ def worker(  # noqa: PLR0913 (one argument per option)
             processes=processes,
             max_threads=max_threads,
             reload=reload,
+            log_level=log_level,
+            log_format=log_format,
         )
     )
