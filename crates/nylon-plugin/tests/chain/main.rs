@@ -1,0 +1,10 @@
+//! The chain without any transport: scripted sessions, and a gateway reduced to its order of calls.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may stop at the first surprise")]
+
+mod bodies;
+mod failures;
+mod masks;
+mod outcomes;
+mod requests;
+mod sessions;
+mod support;
