@@ -1,5 +1,6 @@
 """Options that several commands share, so that they read the same everywhere."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -29,6 +30,7 @@ LogFormat = Annotated[
 
 
 def start_logging(level: logs.Level, form: logs.Format) -> None:
-    """Set up the logs of both halves of the process."""
+    """Set up the logs of both halves of the process, and of the processes that it starts."""
+    os.environ["NYLON_LOG_LEVEL"], os.environ["NYLON_LOG_FORMAT"] = level, form
     logs.configure(level, form)
     _core.init_logging(level, form)

@@ -123,13 +123,17 @@ def with_plugin(config: RuntimeFile, options: DevOptions) -> RuntimeFile:
 def upstream_address(url: str) -> tuple[str, int]:
     """Return address and port of `http://host:port`; a name is looked up here, once. Raises ValueError."""
     parts = urlsplit(url if "://" in url else f"http://{url}")
-    if parts.scheme != "http" or not parts.hostname or parts.path not in ("", "/"):
+    try:
+        port = parts.port or 80
+    except ValueError:
+        port = 0
+    if parts.scheme != "http" or not parts.hostname or not port or parts.path not in ("", "/"):
         raise ValueError(f"expected an upstream such as http://127.0.0.1:9000, found '{url}'")
     try:
-        found = socket.getaddrinfo(parts.hostname, parts.port or 80, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
     except OSError as error:
         raise ValueError(f"looking up {parts.hostname}: {error.strerror or error}") from None
-    return str(found[0][4][0]), parts.port or 80
+    return str(found[0][4][0]), port
 
 
 def _worker(config: RuntimeFile, options: DevOptions) -> Worker:
