@@ -37,9 +37,13 @@ def served(process: Process) -> str:
 
 def answer(address: str, target: str, **headers: str) -> Answer:
     """The first answer that is not about workers which have not started yet."""
-    return eventually(
-        lambda: found if (found := get(address, target, **headers)).status != 503 else None, what="a worker", seconds=30
-    )
+
+    def look() -> Answer:
+        found = get(address, target, **headers)
+        assert found.status != 503
+        return found
+
+    return eventually(look, what="a worker", seconds=30)
 
 
 def test_a_single_entry_answers_everything_and_a_saved_file_counts(tmp_path: Path) -> None:

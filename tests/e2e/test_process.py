@@ -52,7 +52,7 @@ def test_an_address_in_use_ends_with_4_and_is_named(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, Upstream() as upstream:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         file = tmp_path / "nylon.yaml"
-            file.write_text(json.dumps(bare(upstream.address, http=[address])))
+        file.write_text(json.dumps(bare(upstream.address, http=[address])))
         with Process([*NYLON, "run", "-c", str(file)]) as process:
             assert process.wait() == 4
             process.wait_for(rf"cannot listen .*{address}.*in use")
