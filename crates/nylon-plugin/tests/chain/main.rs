@@ -1,5 +1,5 @@
 //! The chain without any transport: scripted sessions, and a gateway reduced to its order of calls.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may stop at the first surprise")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may stop at the first surprise")]
 
 mod bodies;
 mod failures;

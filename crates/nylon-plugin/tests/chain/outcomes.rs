@@ -128,6 +128,26 @@ fn gateway_error_of_a_body_filter_is_seen_by_the_other_response_filters() {
 }
 
 #[test]
+fn gateway_error_of_a_body_that_cannot_be_filtered_leaves_that_entry_out() {
+    let links = vec![link(0), link_on_error(1, OnError::Fail), link_on_error(2, OnError::Continue)];
+    let first = Script::new(&[RequestFilter, ResponseFilter]);
+    let world = World::new(vec![("a", first), ("b", Script::all()), ("c", Script::all())]);
+    let (got, events) = served(world, links, None, Upstream::Answers(200, &[("content-encoding", "br")], "hello"));
+    assert_eq!((got.status, got.body.as_str()), (502, "PLUGIN_ERROR"));
+    assert_eq!(events[6..8], ["a response(502!)", "c response(502!)"]);
+    assert_eq!(events[8..], ["a close", "b logging(502!)", "c logging(502!)"]);
+}
+
+#[test]
+fn the_failed_entry_is_not_counted_as_failing_again() {
+    let world = world(Script::all().on(RequestFilter, Step::Fail(PluginErrorKind::Timeout)));
+    let (run, watch) = world.run(vec![link(0), link_on_error(1, OnError::Fail), link(2)], None);
+    serve(run, &mut exchange(), OK).now_or_never().unwrap().unwrap();
+    let metrics = &watch.entries[1].metrics;
+    assert_eq!((metrics.failures(PluginErrorKind::Timeout), metrics.continued()), (1, 0));
+}
+
+#[test]
 fn failure_while_an_error_answer_is_made_is_logged_and_the_first_error_stands() {
     for on_error in [OnError::Fail, OnError::Continue] {
         let a = Script::all().on(RequestFilter, Step::Fail(PluginErrorKind::Unavailable));
