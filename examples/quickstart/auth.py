@@ -38,6 +38,6 @@ class Auth(PhaseHandler):
 class Hello(PhaseHandler):
     """A path that the plugin answers itself."""
 
-    def request_filter(self, ctx: RequestFilterContext) -> object:
+    def request_filter(self, ctx: RequestFilterContext) -> None:
         ctx.response.body_json({"hello": ctx.request.params["name"]})
         return ctx.end()
