@@ -3,6 +3,7 @@
 
 mod bodies;
 mod failures;
+mod logs;
 mod masks;
 mod outcomes;
 mod requests;

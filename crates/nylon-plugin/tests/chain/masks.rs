@@ -29,11 +29,15 @@ fn unregistered_phases_cost_nothing() {
 
 #[test]
 fn a_session_with_nothing_left_gives_its_place_back_before_the_upstream_is_asked() {
-    let (mut run, watch) = World::new(vec![("a", Script::new(&[RequestFilter]))]).run(vec![link(0)], None);
-    let mut exchange = exchange();
-    futures_util::FutureExt::now_or_never(run.request_filters(&mut exchange)).unwrap().unwrap();
-    assert!(watch.is_idle());
-    run.finish(&mut exchange);
+    let unregistered = (Script::new(&[RequestFilter]), link(0));
+    let unconfigured = (Script::all(), link_phases(0, &[RequestFilter]));
+    for (script, link) in [unregistered, unconfigured] {
+        let (mut run, watch) = World::new(vec![("a", script)]).run(vec![link], None);
+        let mut exchange = exchange();
+        futures_util::FutureExt::now_or_never(run.request_filters(&mut exchange)).unwrap().unwrap();
+        assert!(watch.is_idle());
+        run.finish(&mut exchange);
+    }
 }
 
 #[test]
