@@ -40,7 +40,7 @@ pub use header::{Header, SessionId, peek};
 pub use limits::Limits;
 pub use operation::{Operation, ResponseBody};
 pub use response::{ResponseFields, ResponsePart};
-pub use snapshot::{Snapshot, SnapshotFields};
+pub use snapshot::{Headers, Params, Snapshot, SnapshotFields};
 pub use text::Text;
 
 /// Which later phases an entry has registered: bit `phase - 1` is set (rules §5).
