@@ -269,21 +269,31 @@ impl Link {
             return;
         }
         let Some(first) = Frame::decode(payload).ok().and_then(first_of) else { return };
-        let known = self.messaging.table.subject_of(&first.worker);
-        let worker = known.or_else(|| {
-            let slots = self.slots.borrow();
-            let group = &*slots.get(slot)?.group;
-            subject::worker(&self.messaging.options.prefix, group, &first.worker).ok().map(Subject::from)
-        });
-        let Some(worker) = worker else { return };
         let abort = AbortFrame {
             header: Header { seq: 1, ..header },
             reason: AbortReason::Stale,
             text: None,
             ext: Ext::empty(),
         };
-        if let Err(error) = self.publish(worker, None, self.encode(|out| abort.encode(out))) {
-            tracing::debug!(%error, "an abort was not sent");
+        let frame = self.encode(|out| abort.encode(out));
+        for worker in self.subjects_of(&first.worker, slot) {
+            if let Err(error) = self.publish(worker, None, frame.clone()) {
+                tracing::debug!(%error, "an abort was not sent");
+            }
+        }
+    }
+
+    /// Where a worker may listen: known from its beats, else in the group that used the slot last, else in any group.
+    fn subjects_of(&self, worker: &str, slot: u32) -> Vec<Subject> {
+        let table = &self.messaging.table;
+        if let Some(subject) = table.subject_of(worker) {
+            return vec![subject];
+        }
+        let prefix = &self.messaging.options.prefix;
+        let in_group = |group: &str| subject::worker(prefix, group, worker).ok().map(Subject::from);
+        match self.slots.borrow().get(slot) {
+            Some(slot) => in_group(&slot.group).into_iter().collect(),
+            None => table.groups().iter().filter_map(|group| in_group(group.name())).collect(),
         }
     }
 }
