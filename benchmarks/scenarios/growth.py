@@ -10,11 +10,11 @@ from bench.load import open_loop
 from bench.matrix import measured
 from bench.systems.nylon import Nylon
 
-from scenarios.setup import Outcome
+from scenarios.common import Outcome
 
 REQUIRED = "gateway CPU-µs per request ± 10 %"
 GOOD = "–"
-RATE = 8000
+RATE = 4000
 
 
 def nothing(_system: Nylon) -> AbstractContextManager[object]:

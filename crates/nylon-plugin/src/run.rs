@@ -42,12 +42,6 @@ impl Run {
         Self { chain, entries, slots, failed: None }
     }
 
-    /// Whether the path's service is a plugin: [`Run::service`] is to be asked instead of an upstream.
-    #[must_use]
-    pub fn has_service(&self) -> bool {
-        self.chain.service.is_some()
-    }
-
     /// Runs the request filters in order.
     ///
     /// # Errors
@@ -154,3 +148,6 @@ fn is_idempotent(method: &Method) -> bool {
     // RFC 9110, 9.2.2.
     [Method::GET, Method::HEAD, Method::PUT, Method::DELETE, Method::OPTIONS, Method::TRACE].contains(method)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,28 @@
 //! Listeners, HTTP, upstream pools: drives one exchange through gateway and plugin chain.
+//!
+//! ```text
+//! acceptor ─▶ thread ─▶ down (socket, guard, codec) ─▶ exchange ─▶ up (pool, connection)
+//!                                                        │
+//!                                                        └─▶ nylon_plugin::Run (filters, plugin service, logging)
+//! ```
+
+mod acceptor;
+mod active;
+mod admin;
+mod body;
+mod clock;
+mod down;
+mod errors;
+mod exchange;
+mod framing;
+mod gateway;
+mod headers;
+mod metrics;
+mod plugins;
+mod request_body;
+mod request_id;
+mod thread;
+mod up;
+
+pub use gateway::{Gateway, StartError};
+pub use plugins::{NoPlugins, PluginSource, PreparedPlugins};

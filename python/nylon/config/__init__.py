@@ -4,7 +4,7 @@ from nylon.config.files import ProxyFile, RuntimeFile
 from nylon.config.loading import DEFAULT_RUNTIME_FILE, Loaded, load
 from nylon.config.problems import ConfigError, Location, Problem
 from nylon.config.schema import schema
-from nylon.config.snapshot import Server, compile, drain_timeout_ms
+from nylon.config.snapshot import Server, compile
 
 __all__ = [
     "DEFAULT_RUNTIME_FILE",
@@ -16,7 +16,6 @@ __all__ = [
     "RuntimeFile",
     "Server",
     "compile",
-    "drain_timeout_ms",
     "load",
     "schema",
 ]

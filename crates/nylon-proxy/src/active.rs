@@ -1,0 +1,67 @@
+//! A snapshot as one gateway thread uses it: its chains and entries.
+
+use std::{collections::HashMap, rc::Rc, sync::Arc};
+
+use bytes::Bytes;
+use nylon_plugin::{Chain, Entries, Entry, EntryMetrics, HeaderFilter, Link, OnError, Phase, PhaseMask, Policy};
+use nylon_routing::{ServiceKind, Snapshot, config};
+
+use crate::plugins::PreparedPlugins;
+
+/// A snapshot with everything that one thread has made of it.
+pub(crate) struct Active {
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) entries: Entries,
+    /// By [`nylon_routing::PathEntry::index`].
+    pub(crate) chains: Vec<Rc<Chain>>,
+}
+
+/// Counters by label: they outlive a snapshot.
+pub(crate) type KnownMetrics = HashMap<Arc<str>, Arc<EntryMetrics>>;
+
+impl Active {
+    pub(crate) fn new(
+        snapshot: Arc<Snapshot>,
+        plugins: &dyn PreparedPlugins,
+        thread: u32,
+        known: &mut KnownMetrics,
+    ) -> Self {
+        let mut entries: Vec<Entry> = plugins.entries(thread);
+        for entry in &mut entries {
+            let metrics = known.entry(Arc::clone(&entry.label)).or_insert_with(|| Arc::clone(&entry.metrics));
+            entry.metrics = Arc::clone(metrics);
+        }
+        let mut chains: Vec<Rc<Chain>> = (0..snapshot.path_count).map(|_| Rc::default()).collect();
+        for path in snapshot.routes.iter().flat_map(|route| &route.paths) {
+            let service = match &snapshot.service(path).kind {
+                ServiceKind::Http(_) => None,
+                ServiceKind::Plugin(service) => Some(link(service)),
+            };
+            chains[path.index] = Rc::new(Chain::new(path.chain.iter().map(link).collect(), service));
+        }
+        Self { snapshot, entries: entries.into(), chains }
+    }
+}
+
+fn link(link: &nylon_routing::Link) -> Link {
+    let on_error = |policy| match policy {
+        config::OnError::Fail => OnError::Fail,
+        config::OnError::Continue => OnError::Continue,
+    };
+    Link {
+        entry: link.entry,
+        payload: link.payload.as_ref().map(|text| Bytes::copy_from_slice(text.as_bytes())),
+        timeout: link.timeout,
+        policy: Policy {
+            request_filter: on_error(link.on_error.request_filter),
+            response_filter: on_error(link.on_error.response_filter),
+            response_body_filter: on_error(link.on_error.response_body_filter),
+        },
+        phases: link
+            .phases
+            .as_ref()
+            .map(|phases| phases.iter().filter_map(|phase| Phase::from_number(phase.number())).collect::<PhaseMask>()),
+        headers: HeaderFilter { allow: link.allow_headers.clone(), deny: link.deny_headers.clone() },
+        retry: link.retry,
+    }
+}

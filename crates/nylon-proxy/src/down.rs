@@ -1,0 +1,10 @@
+//! The client's side: sockets, what is let through to the codec, time limits.
+
+mod connection;
+mod guard;
+mod state;
+mod stream;
+
+pub(crate) use connection::serve;
+pub(crate) use state::ConnectionState;
+pub(crate) use stream::REFUSED_METHOD;

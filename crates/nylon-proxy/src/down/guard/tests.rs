@@ -1,0 +1,50 @@
+use super::*;
+
+const LIMITS: HeadLimits = HeadLimits { bytes: 512, headers: 16 };
+
+/// What the codec would see if the bytes came `step` at a time, and why it ended.
+fn pass(input: &[u8], step: usize) -> (Vec<u8>, Option<Stop>) {
+    let (mut guard, mut seen) = (Guard::new(LIMITS), Vec::new());
+    for piece in input.chunks(step) {
+        let stop = if guard.holds() {
+            guard.resume(piece, &mut seen)
+        } else {
+            let verdict = guard.feed(piece);
+            seen.extend_from_slice(&piece[..verdict.pass]);
+            verdict.stop
+        };
+        if stop.is_some() {
+            return (seen, stop);
+        }
+    }
+    (seen, None)
+}
+
+#[test]
+fn whole_messages_pass_in_pieces_of_any_size() {
+    let input = b"\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\nPOST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello\
+        POST /b HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\nGET /c HTTP/1.1\r\nHost: a\r\n\r\n";
+    for step in 1..=input.len() {
+        assert_eq!(pass(input, step), (input.to_vec(), None), "{step} bytes at a time");
+    }
+}
+
+#[test]
+fn no_byte_of_a_refused_head_passes() {
+    let good = b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello";
+    let bad = b"GET /b HTTP/1.1\r\nHost : b\r\n\r\nGET /c HTTP/1.1\r\nHost: a\r\n\r\n";
+    let input = [&good[..], bad].concat();
+    for step in 1..=input.len() {
+        let (seen, stop) = pass(&input, step);
+        assert_eq!(seen, good, "{step} bytes at a time");
+        assert!(matches!(stop, Some(Stop::Head(_))), "{stop:?}");
+    }
+}
+
+#[test]
+fn an_endless_head_is_refused_when_it_is_too_long() {
+    let input = format!("GET / HTTP/1.1\r\nHost: a\r\n{}", "X: 1\r\n".repeat(200));
+    for step in [1, 7, 4096] {
+        assert!(matches!(pass(input.as_bytes(), step), (seen, Some(Stop::Head(_))) if seen.is_empty()));
+    }
+}

@@ -1,0 +1,105 @@
+//! What the socket, the codec's service and the answer's body share about one client connection.
+
+use std::{cell::Cell, net::SocketAddr, time::Duration};
+
+use nylon_routing::config::Limits;
+
+use crate::{
+    clock::{Clock, Watch},
+    framing::Refusal,
+};
+
+/// The time limits of a client connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ClientLimits {
+    pub(crate) header: Duration,
+    pub(crate) idle: Duration,
+    pub(crate) read: Duration,
+    pub(crate) write: Duration,
+}
+
+impl From<&Limits> for ClientLimits {
+    fn from(limits: &Limits) -> Self {
+        Self {
+            header: Duration::from_millis(limits.header_timeout_ms),
+            idle: Duration::from_millis(limits.idle_timeout_ms),
+            read: Duration::from_millis(limits.read_timeout_ms),
+            write: Duration::from_millis(limits.write_timeout_ms),
+        }
+    }
+}
+
+/// One client connection.
+pub(crate) struct ConnectionState {
+    /// The client's socket address.
+    pub(crate) peer: SocketAddr,
+    pub(crate) limits: ClientLimits,
+    /// Idle, head and body reading: never two at once.
+    pub(crate) reading: Watch,
+    /// A write that makes no progress.
+    pub(crate) writing: Watch,
+    exchanging: Cell<bool>,
+    between: Cell<bool>,
+    refusal: Cell<Option<Refusal>>,
+    reset: Cell<bool>,
+}
+
+impl ConnectionState {
+    pub(crate) fn new(peer: SocketAddr, limits: ClientLimits, clock: &Clock) -> Self {
+        let (reading, writing) = (clock.watch(), clock.watch());
+        reading.arm(limits.idle);
+        Self {
+            peer,
+            limits,
+            reading,
+            writing,
+            exchanging: Cell::new(false),
+            between: Cell::new(true),
+            refusal: Cell::new(None),
+            reset: Cell::new(false),
+        }
+    }
+
+    /// A request is being answered: the client may wait as long as that takes.
+    pub(crate) fn begin(&self) {
+        self.exchanging.set(true);
+        if self.between.get() {
+            self.reading.disarm();
+        }
+    }
+
+    /// The answer is complete, or never will be.
+    pub(crate) fn end(&self) {
+        self.exchanging.set(false);
+        if self.between.get() {
+            self.reading.arm(self.limits.idle);
+        }
+    }
+
+    pub(crate) fn is_exchanging(&self) -> bool {
+        self.exchanging.get()
+    }
+
+    /// Whether the input stands between two messages.
+    pub(crate) fn set_between(&self, between: bool) {
+        self.between.set(between);
+    }
+
+    /// Leaves a refusal for the service, which answers it in place of the request that the codec sees.
+    pub(crate) fn refuse(&self, refusal: Refusal) {
+        self.refusal.set(Some(refusal));
+    }
+
+    pub(crate) fn take_refusal(&self) -> Option<Refusal> {
+        self.refusal.take()
+    }
+
+    /// The client must not take what it has got for a whole answer: the socket is reset, not closed.
+    pub(crate) fn reset(&self) {
+        self.reset.set(true);
+    }
+
+    pub(crate) fn is_reset(&self) -> bool {
+        self.reset.get()
+    }
+}

@@ -1,0 +1,192 @@
+//! The beginning: what the codec hands over becomes an exchange, or is refused before a route is known.
+
+use std::{
+    convert::Infallible,
+    rc::Rc,
+    time::{Instant, SystemTime},
+};
+
+use http::{HeaderMap, Request, Response, Uri, header, uri::PathAndQuery};
+use hyper::body::Incoming;
+use nylon_plugin::{EarlyResponse, Exchange, NoBody, RequestBody, Run};
+use nylon_routing::{NoMatch, split_authority};
+use nylon_wire::ErrorCode;
+
+use super::{course::Course, respond};
+use crate::{
+    active::Active,
+    body::{AnswerBody, Source},
+    down::{ConnectionState, REFUSED_METHOD},
+    errors::{ErrorAnswer, REQUEST_ID},
+    headers::strip_connection_named,
+    request_body::ClientBody,
+    thread::Thread,
+};
+
+/// Longest request id that is taken over from a trusted proxy, bytes.
+const MAX_ID: usize = 128;
+
+/// Serves one request. The codec drops the future when the client leaves; the course sees to the rest then.
+pub(crate) async fn handle(
+    thread: Rc<Thread>,
+    connection: Rc<ConnectionState>,
+    request: Request<Incoming>,
+) -> Result<Response<AnswerBody>, Infallible> {
+    connection.begin();
+    thread.metrics.in_flight.add(1);
+    let (parts, incoming) = request.into_parts();
+    if parts.method.as_str() == REFUSED_METHOD
+        && let Some(refusal) = connection.take_refusal()
+    {
+        let mut response = refuse(&thread, &connection, refusal.code.into(), refusal.reason);
+        response.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
+        return Ok(response);
+    }
+    let active = thread.active();
+    match begin(&thread, &connection, &active, parts, incoming) {
+        Ok(course) => Ok(course.run().await),
+        Err((answer, reason)) => Ok(refuse(&thread, &connection, answer, reason)),
+    }
+}
+
+/// An answer without route: nothing but counters and the log sees it (rules §6).
+fn refuse(
+    thread: &Thread,
+    connection: &ConnectionState,
+    answer: ErrorAnswer,
+    reason: &'static str,
+) -> Response<AnswerBody> {
+    let id = thread.ids.next();
+    let code = answer.code;
+    tracing::info!(id = &*id, code = code.code(), peer = %connection.peer, "refusing a request: {reason}");
+    thread.metrics.error(code);
+    thread.metrics.finished(answer.status);
+    thread.metrics.in_flight.subtract(1);
+    let mut response = Response::new(AnswerBody::new(Source::Full(answer.body(&id)), None));
+    *response.status_mut() = answer.status();
+    *response.headers_mut() = answer.headers(&id);
+    // The answer is in memory: the connection idles from now on.
+    connection.end();
+    response
+}
+
+type Refused = (ErrorAnswer, &'static str);
+
+fn begin(
+    thread: &Rc<Thread>,
+    connection: &Rc<ConnectionState>,
+    active: &Rc<Active>,
+    mut parts: http::request::Parts,
+    incoming: Incoming,
+) -> Result<Box<Course>, Refused> {
+    let expects = expectation(&parts.headers)?;
+    let uri = origin_form(parts.uri)?;
+    let path = uri.path();
+    let authority = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let (host, port) = split_authority(authority).ok_or((ErrorCode::BadRequest.into(), "bad host"))?;
+    let (host, port): (Box<str>, u16) = (host.into(), port);
+    let snapshot = &active.snapshot;
+    let found = snapshot.find(&host, &parts.method, path, &parts.headers).map_err(no_match)?;
+
+    let content_length = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    let has_body =
+        content_length.is_some_and(|length| length > 0) || parts.headers.contains_key(header::TRANSFER_ENCODING);
+    let limit = snapshot.limits.max_request_body_bytes;
+    let client_body = has_body.then(|| ClientBody::new(incoming, content_length, expects, limit));
+    let params = found.params.iter().map(|(name, value)| (name.into(), value.into())).collect();
+    let target = found.rewrite(path).map(|path| match uri.query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path,
+    });
+    let (route, index, service) = (found.route, found.path.index, found.path.service);
+    route.strip(&mut parts.headers);
+    let websocket = is_websocket(&parts.headers);
+    strip_connection_named(&mut parts.headers);
+
+    let peer = connection.peer.ip().to_canonical();
+    let trusted = snapshot.trusted_proxies.trusts(peer);
+    let request = nylon_plugin::Request {
+        id: trusted.then(|| given_id(&parts.headers)).flatten().unwrap_or_else(|| thread.ids.next()),
+        client_ip: if trusted { snapshot.client(peer, &parts.headers) } else { peer },
+        method: parts.method,
+        host,
+        port,
+        params,
+        tls: false,
+        websocket,
+        content_length,
+        timestamp_ms: SystemTime::UNIX_EPOCH.elapsed().map_or(0, |now| u64::try_from(now.as_millis()).unwrap_or(0)),
+        received: Instant::now(),
+        route: route.name.clone(),
+        headers: parts.headers,
+        uri,
+    };
+    let exchange = Exchange {
+        request,
+        request_body: match &client_body {
+            Some(body) => Box::new(body.clone()) as Box<dyn RequestBody>,
+            None => Box::new(NoBody),
+        },
+        early: EarlyResponse::default(),
+        response: nylon_plugin::Response::default(),
+        error: None,
+    };
+    let chain = &active.chains[index];
+    let run = (!chain.is_empty()).then(|| Run::new(Rc::clone(chain), Rc::clone(&active.entries)));
+    Ok(Box::new(Course {
+        thread: Rc::clone(thread),
+        connection: Rc::clone(connection),
+        active: Rc::clone(active),
+        exchange,
+        run,
+        client_body,
+        peer,
+        trusted,
+        target,
+        service,
+        progress: respond::Progress::default(),
+    }))
+}
+
+/// Whether the client waits for `100 Continue`.
+fn expectation(headers: &HeaderMap) -> Result<bool, Refused> {
+    let mut expects = false;
+    for value in headers.get_all(header::EXPECT) {
+        if !value.as_bytes().eq_ignore_ascii_case(b"100-continue") {
+            return Err((ErrorCode::ExpectationFailed.into(), "an expectation other than 100-continue"));
+        }
+        expects = true;
+    }
+    Ok(expects)
+}
+
+/// Path and query only: the authority of an absolute target was compared with `Host` before.
+fn origin_form(uri: Uri) -> Result<Uri, Refused> {
+    if uri.authority().is_none() {
+        return Ok(uri);
+    }
+    let mut parts = http::uri::Parts::default();
+    parts.path_and_query = uri.into_parts().path_and_query.or_else(|| Some(PathAndQuery::from_static("/")));
+    Uri::from_parts(parts).map_err(|_| (ErrorCode::BadRequest.into(), "bad request target"))
+}
+
+fn no_match(reason: NoMatch) -> Refused {
+    match reason {
+        NoMatch::NotFound => (ErrorCode::RouteNotFound.into(), "no route matches"),
+        NoMatch::MethodNotAllowed(allow) => {
+            let answer = ErrorAnswer { allow: Some(allow), ..ErrorCode::MethodNotAllowed.into() };
+            (answer, "the path does not have this method")
+        }
+    }
+}
+
+/// The id that a trusted proxy has given the request.
+fn given_id(headers: &HeaderMap) -> Option<Box<str>> {
+    let id = headers.get(REQUEST_ID)?.to_str().ok()?;
+    let clean = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
+    (!id.is_empty() && id.len() <= MAX_ID && id.bytes().all(clean)).then(|| id.into())
+}
+
+fn is_websocket(headers: &HeaderMap) -> bool {
+    headers.get(header::UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+}

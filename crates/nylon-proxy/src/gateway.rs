@@ -1,0 +1,370 @@
+//! The gateway: starts, reloads, drains and stops the threads that serve.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    io,
+    net::{SocketAddr, TcpListener},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+        mpsc::sync_channel,
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use nylon_plugin::EntryMetrics;
+use nylon_routing::{CompileError, Snapshot};
+use tokio::{
+    runtime::{Builder, LocalOptions, LocalRuntime},
+    sync::mpsc::{UnboundedSender, unbounded_channel},
+};
+
+use crate::{
+    acceptor::{self, Command, Purpose, Target, bind},
+    metrics,
+    plugins::{PluginSource, PreparedPlugins},
+    thread::{self, Message, Outside},
+};
+
+/// How long a thread may take to switch to a new snapshot before the caller goes on without waiting.
+const SWITCH: Duration = Duration::from_secs(5);
+
+/// How often a drain looks whether it is done.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// Why a gateway does not start or a new snapshot is not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The snapshot is not valid.
+    #[error("compiling the snapshot: {0}")]
+    Snapshot(#[from] CompileError),
+    /// The plugins cannot be set up.
+    #[error("preparing plugins: {0}")]
+    Plugins(String),
+    /// An address cannot be listened on.
+    #[error("binding {address}: {cause}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        cause: io::Error,
+    },
+    /// A thread cannot be started.
+    #[error("starting a thread: {0}")]
+    Thread(#[from] io::Error),
+    /// The gateway is draining or has stopped.
+    #[error("reloading: the gateway is shutting down")]
+    ShuttingDown,
+}
+
+/// What the gateway's threads share.
+pub(crate) struct Shared {
+    pub(crate) target: Target,
+    plugins: Mutex<Arc<dyn PreparedPlugins>>,
+    draining: AtomicBool,
+}
+
+impl Shared {
+    /// Why no request should be sent here, if so.
+    pub(crate) fn not_ready(&self) -> Option<&'static str> {
+        if self.draining.load(Relaxed) {
+            Some("draining\n")
+        } else if !lock(&self.plugins).ready() {
+            Some("plugins are not ready\n")
+        } else {
+            None
+        }
+    }
+
+    /// All counters in Prometheus' text format.
+    pub(crate) fn metrics(&self) -> String {
+        let mut text = String::with_capacity(8192);
+        let threads: Vec<_> = self.target.threads.iter().map(|(_, outside)| outside.metrics.clone()).collect();
+        metrics::render(&threads, &mut text);
+        let refused = self.target.refused.load(Relaxed);
+        // Writing to memory cannot fail.
+        let _ = writeln!(
+            text,
+            "# HELP nylon_connections_refused_total Client connections beyond max_connections.\n\
+             # TYPE nylon_connections_refused_total counter\nnylon_connections_refused_total {refused}"
+        );
+        let mut entries: BTreeMap<Arc<str>, Vec<Arc<EntryMetrics>>> = BTreeMap::new();
+        for (_, outside) in &self.target.threads {
+            for (label, metrics) in &*lock(&outside.entries) {
+                entries.entry(label.clone()).or_default().push(metrics.clone());
+            }
+        }
+        if !entries.is_empty() {
+            metrics::render_entries(&entries.into_iter().collect::<Vec<_>>(), &mut text);
+        }
+        let plugins = lock(&self.plugins).clone();
+        plugins.metrics(&mut text);
+        text
+    }
+
+    fn connections(&self) -> usize {
+        self.target.threads.iter().map(|(_, outside)| outside.connections.load(Relaxed)).sum()
+    }
+
+    fn tell(&self, message: impl Fn() -> Message) {
+        for (messages, _) in &self.target.threads {
+            // A thread that has ended needs to be told nothing.
+            drop(messages.send(message()));
+        }
+    }
+}
+
+/// A running gateway. Dropping it stops it.
+pub struct Gateway {
+    shared: Arc<Shared>,
+    source: Arc<dyn PluginSource>,
+    commands: UnboundedSender<Command>,
+    handles: Mutex<Vec<JoinHandle<()>>>,
+    state: Mutex<State>,
+}
+
+struct State {
+    snapshot: Arc<Snapshot>,
+    listeners: Vec<Listener>,
+    stopped: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Listener {
+    purpose: Purpose,
+    /// As configured: the port may be 0.
+    configured: SocketAddr,
+    bound: SocketAddr,
+}
+
+impl Gateway {
+    /// Binds all addresses and starts serving. `snapshot` is the normalised JSON.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is left running then.
+    pub fn start(snapshot: &[u8], source: Arc<dyn PluginSource>) -> Result<Self, StartError> {
+        let snapshot = Arc::new(Snapshot::compile(snapshot)?);
+        let plugins = source.prepare(&snapshot).map_err(StartError::Plugins)?;
+        let (listeners, sockets) = bind_all(wanted(&snapshot))?;
+        let mut threads = Vec::new();
+        let mut runs = Vec::new();
+        for index in 0..snapshot.process.threads {
+            let (sender, receiver) = unbounded_channel();
+            let outside = Arc::new(Outside::default());
+            threads.push((sender, outside.clone()));
+            runs.push((index, runtime(), outside, receiver));
+        }
+        let target = Target {
+            threads,
+            max_connections: AtomicUsize::new(snapshot.limits.max_connections),
+            refused: AtomicUsize::new(0),
+        };
+        let shared =
+            Arc::new(Shared { target, plugins: Mutex::new(plugins.clone()), draining: AtomicBool::new(false) });
+        let (commands, received) = unbounded_channel();
+        let gateway = Self {
+            shared: shared.clone(),
+            source,
+            commands,
+            handles: Mutex::default(),
+            state: Mutex::new(State { snapshot: snapshot.clone(), listeners: listeners.clone(), stopped: false }),
+        };
+        for (index, make, outside, receiver) in runs {
+            let (snapshot, plugins) = (snapshot.clone(), plugins.clone());
+            let index = u32::try_from(index).unwrap_or(u32::MAX);
+            gateway.spawn(format!("nylon-{index}"), make, move || {
+                thread::run(index, outside, receiver, snapshot, plugins)
+            })?;
+        }
+        gateway.spawn("nylon-accept".to_owned(), runtime(), move || acceptor::run(shared, received))?;
+        for (listener, socket) in listeners.into_iter().zip(sockets) {
+            gateway.command(Command::Add(listener.purpose, listener.configured, socket));
+        }
+        Ok(gateway)
+    }
+
+    fn spawn<F: Future<Output = ()>>(
+        &self,
+        name: String,
+        mut runtime: Builder,
+        run: impl FnOnce() -> F + Send + 'static,
+    ) -> Result<(), StartError> {
+        let (sender, receiver) = sync_channel(1);
+        let handle = std::thread::Builder::new().name(name).spawn(move || {
+            let runtime: LocalRuntime = match runtime.build_local(LocalOptions::default()) {
+                Ok(runtime) => runtime,
+                Err(error) => return drop(sender.send(Err(error))),
+            };
+            drop(sender.send(Ok(())));
+            runtime.block_on(run());
+        })?;
+        lock(&self.handles).push(handle);
+        receiver.recv().map_err(|_| io::Error::other("it ended at once"))??;
+        Ok(())
+    }
+
+    /// Addresses for clients as bound, in the order of the configuration.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.bound(Purpose::Clients)
+    }
+
+    /// Addresses for health and metrics as bound.
+    #[must_use]
+    pub fn admin_addresses(&self) -> Vec<SocketAddr> {
+        self.bound(Purpose::Admin)
+    }
+
+    fn bound(&self, purpose: Purpose) -> Vec<SocketAddr> {
+        let state = lock(&self.state);
+        state.listeners.iter().filter(|listener| listener.purpose == purpose).map(|listener| listener.bound).collect()
+    }
+
+    /// Serves new exchanges by another snapshot; those that run end on theirs. Connections, pools and counters stay.
+    /// New addresses are listened on, old ones closed; the number of threads stays.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing has changed then.
+    pub fn reload(&self, snapshot: &[u8]) -> Result<(), StartError> {
+        let snapshot = Arc::new(Snapshot::compile(snapshot)?);
+        let mut state = lock(&self.state);
+        if state.stopped || self.shared.draining.load(Relaxed) {
+            return Err(StartError::ShuttingDown);
+        }
+        let plugins = self.source.prepare(&snapshot).map_err(StartError::Plugins)?;
+        let wanted = wanted(&snapshot);
+        let is = |listener: &Listener, &(purpose, configured): &(Purpose, SocketAddr)| {
+            listener.purpose == purpose && listener.configured == configured
+        };
+        let new = wanted.iter().filter(|want| !state.listeners.iter().any(|listener| is(listener, want))).copied();
+        let (added, sockets) = bind_all(new.collect())?;
+        // From here on nothing can fail.
+        if snapshot.process.threads != state.snapshot.process.threads {
+            tracing::warn!(
+                running = state.snapshot.process.threads,
+                configured = snapshot.process.threads,
+                "reloading: the number of threads changes with the next start only",
+            );
+        }
+        self.shared.target.max_connections.store(snapshot.limits.max_connections, Relaxed);
+        *lock(&self.shared.plugins) = plugins.clone();
+        let (sender, receiver) = sync_channel(self.shared.target.threads.len());
+        self.shared.tell(|| Message::Snapshot(snapshot.clone(), plugins.clone(), sender.clone()));
+        drop(sender);
+        let deadline = Instant::now() + SWITCH;
+        for _ in &self.shared.target.threads {
+            if receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())).is_err() {
+                tracing::warn!("reloading: a gateway thread has not switched yet");
+                break;
+            }
+        }
+        state.listeners.retain(|listener| {
+            let keep = wanted.iter().any(|want| is(listener, want));
+            if !keep {
+                self.command(Command::Remove(listener.purpose, listener.configured));
+            }
+            keep
+        });
+        for (listener, socket) in added.into_iter().zip(sockets) {
+            self.command(Command::Add(listener.purpose, listener.configured, socket));
+            state.listeners.push(listener);
+        }
+        state.snapshot = snapshot;
+        Ok(())
+    }
+
+    /// Stops accepting, closes idle connections and waits until the others have been answered; at most for `limit`.
+    /// Returns whether all are gone. Blocks.
+    pub fn drain(&self, limit: Duration) -> bool {
+        self.shared.draining.store(true, Relaxed);
+        self.command(Command::Close);
+        self.shared.tell(|| Message::Drain);
+        let deadline = Instant::now() + limit;
+        loop {
+            if self.shared.connections() == 0 {
+                return true;
+            }
+            if Instant::now() >= deadline {
+                return false;
+            }
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    /// Ends all threads at once, whatever they do. Blocks until they have ended.
+    pub fn stop(&self) {
+        lock(&self.state).stopped = true;
+        self.shared.draining.store(true, Relaxed);
+        self.command(Command::Stop);
+        self.shared.tell(|| Message::Stop);
+        for handle in std::mem::take(&mut *lock(&self.handles)) {
+            if handle.join().is_err() {
+                tracing::error!("stopping: a gateway thread had panicked");
+            }
+        }
+    }
+
+    /// Whether requests should be sent here: it is not draining, and plugins can be reached.
+    #[must_use]
+    pub fn ready(&self) -> bool {
+        self.shared.not_ready().is_none()
+    }
+
+    /// All counters in Prometheus' text format.
+    #[must_use]
+    pub fn metrics(&self) -> String {
+        self.shared.metrics()
+    }
+
+    /// Number of the snapshot in use.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        lock(&self.state).snapshot.revision.number
+    }
+
+    /// Client connections that are open.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.shared.connections()
+    }
+
+    fn command(&self, command: Command) {
+        // An acceptor that has ended needs to be told nothing.
+        drop(self.commands.send(command));
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn runtime() -> Builder {
+    let mut builder = Builder::new_current_thread();
+    builder.enable_all();
+    builder
+}
+
+fn wanted(snapshot: &Snapshot) -> Vec<(Purpose, SocketAddr)> {
+    let clients = snapshot.process.listen.iter().map(|&address| (Purpose::Clients, address));
+    clients.chain(snapshot.process.admin.iter().map(|&address| (Purpose::Admin, address))).collect()
+}
+
+fn bind_all(wanted: Vec<(Purpose, SocketAddr)>) -> Result<(Vec<Listener>, Vec<TcpListener>), StartError> {
+    let mut listeners = Vec::new();
+    let mut sockets = Vec::new();
+    for (purpose, configured) in wanted {
+        let bound = bind(configured).and_then(|socket| Ok((socket.local_addr()?, socket)));
+        let (bound, socket) = bound.map_err(|cause| StartError::Bind { address: configured, cause })?;
+        listeners.push(Listener { purpose, configured, bound });
+        sockets.push(socket);
+    }
+    Ok((listeners, sockets))
+}
+
+fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,49 @@
+//! Where plugins come from: the seam between the gateway and the transports.
+
+use std::sync::Arc;
+
+use nylon_plugin::Entry;
+use nylon_routing::Snapshot;
+
+/// Makes plugins out of configuration.
+pub trait PluginSource: Send + Sync + 'static {
+    /// Checks everything that a snapshot says about plugins, before any thread uses it.
+    ///
+    /// # Errors
+    /// What cannot be set up, for the operator; the snapshot is refused then.
+    fn prepare(&self, snapshot: &Arc<Snapshot>) -> Result<Arc<dyn PreparedPlugins>, String>;
+}
+
+/// The plugins of one snapshot.
+pub trait PreparedPlugins: Send + Sync + 'static {
+    /// The entries of one gateway thread, in the order of [`Snapshot::entries`]. Called on that thread, inside its
+    /// runtime; waits for nothing.
+    fn entries(&self, thread: u32) -> Vec<Entry>;
+
+    /// Whether requests that need plugins can be served.
+    fn ready(&self) -> bool {
+        true
+    }
+
+    /// Adds the transport's own metrics in Prometheus' text format.
+    fn metrics(&self, _text: &mut String) {}
+}
+
+/// For gateways without plugins: a snapshot that names one is refused.
+#[derive(Debug)]
+pub struct NoPlugins;
+
+impl PluginSource for NoPlugins {
+    fn prepare(&self, snapshot: &Arc<Snapshot>) -> Result<Arc<dyn PreparedPlugins>, String> {
+        match snapshot.entries.first() {
+            Some(entry) => Err(format!("there is no transport for the plugin {:?}", snapshot.plugin(entry).name)),
+            None => Ok(Arc::new(Self)),
+        }
+    }
+}
+
+impl PreparedPlugins for NoPlugins {
+    fn entries(&self, _thread: u32) -> Vec<Entry> {
+        Vec::new()
+    }
+}

@@ -1,0 +1,249 @@
+//! The client's body: read when somebody asks, kept for the upstream.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    error::Error,
+    io,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Bytes, BytesMut};
+use futures_util::future::LocalBoxFuture;
+use http::HeaderMap;
+use http_body::{Body, Frame};
+use hyper::body::Incoming;
+use nylon_plugin::{BodyError, RequestBody};
+use nylon_wire::ErrorCode;
+
+/// How much of a body that nobody wants is read so that the connection can carry another request, bytes.
+pub(crate) const DRAIN_LIMIT: u64 = 256 * 1024;
+
+/// The client's body. Clones share it.
+#[derive(Clone)]
+pub(crate) struct ClientBody(Rc<Shared>);
+
+struct Shared {
+    reading: RefCell<Reading>,
+    /// As declared.
+    length: Option<u64>,
+    /// The client waits for `100 Continue`.
+    expects: bool,
+    asked: Cell<bool>,
+    limit: u64,
+    failure: Cell<Option<ErrorCode>>,
+}
+
+struct Reading {
+    incoming: Incoming,
+    /// Read, and not taken by an upload yet.
+    kept: VecDeque<Bytes>,
+    kept_length: usize,
+    trailers: Option<HeaderMap>,
+    received: u64,
+    ended: bool,
+}
+
+impl ClientBody {
+    /// `limit` is the most bytes that any client may send.
+    pub(crate) fn new(incoming: Incoming, length: Option<u64>, expects: bool, limit: Option<u64>) -> Self {
+        let reading =
+            Reading { incoming, kept: VecDeque::new(), kept_length: 0, trailers: None, received: 0, ended: false };
+        Self(Rc::new(Shared {
+            reading: RefCell::new(reading),
+            length,
+            expects,
+            asked: Cell::new(false),
+            limit: limit.unwrap_or(u64::MAX),
+            failure: Cell::new(None),
+        }))
+    }
+
+    /// Its declared length.
+    pub(crate) fn length(&self) -> Option<u64> {
+        self.0.length
+    }
+
+    /// What the client did wrong while the body was read, if it did.
+    pub(crate) fn failure(&self) -> Option<ErrorCode> {
+        self.0.failure.get()
+    }
+
+    /// Whether nothing more will come.
+    pub(crate) fn is_done(&self) -> bool {
+        self.0.failure.get().is_some() || self.0.reading.borrow().ended
+    }
+
+    /// All of it, if all of it is here.
+    pub(crate) fn whole(&self) -> Option<Bytes> {
+        let mut reading = self.0.reading.borrow_mut();
+        (reading.ended && reading.trailers.is_none()).then(|| reading.join())
+    }
+
+    /// The next piece for the upstream: first what was kept.
+    pub(crate) fn poll_piece(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Piece, BodyError>>> {
+        let mut reading = self.0.reading.borrow_mut();
+        if let Some(piece) = reading.kept.pop_front() {
+            reading.kept_length -= piece.len();
+            return Poll::Ready(Some(Ok(Piece::Data(piece))));
+        }
+        if !reading.ended {
+            match ready!(self.poll_more(&mut reading, cx)) {
+                Ok(true) => {
+                    if let Some(piece) = reading.kept.pop_front() {
+                        reading.kept_length -= piece.len();
+                        return Poll::Ready(Some(Ok(Piece::Data(piece))));
+                    }
+                }
+                Ok(false) => {}
+                Err(error) => return Poll::Ready(Some(Err(error))),
+            }
+        }
+        Poll::Ready(reading.trailers.take().map(|trailers| Ok(Piece::Trailers(trailers))))
+    }
+
+    /// Reads one more piece into `kept`; `false` at the end.
+    fn poll_more(&self, reading: &mut Reading, cx: &mut Context<'_>) -> Poll<Result<bool, BodyError>> {
+        if let Some(code) = self.0.failure.get() {
+            return Poll::Ready(Err(BodyError::Client(code.message().to_owned())));
+        }
+        self.0.asked.set(true);
+        loop {
+            let Some(frame) = ready!(Pin::new(&mut reading.incoming).poll_frame(cx)) else {
+                reading.ended = true;
+                return Poll::Ready(Ok(false));
+            };
+            match frame.map(Frame::into_data) {
+                Ok(Ok(data)) => {
+                    reading.received += data.len() as u64;
+                    if reading.received > self.0.limit {
+                        self.0.failure.set(Some(ErrorCode::RequestBodyTooLarge));
+                        return Poll::Ready(Err(BodyError::TooLarge(
+                            usize::try_from(self.0.limit).unwrap_or(usize::MAX),
+                        )));
+                    }
+                    reading.ended = reading.incoming.is_end_stream();
+                    if data.is_empty() {
+                        continue;
+                    }
+                    reading.kept_length += data.len();
+                    reading.kept.push_back(data);
+                    return Poll::Ready(Ok(true));
+                }
+                Ok(Err(frame)) => {
+                    if let Ok(trailers) = frame.into_trailers() {
+                        reading.trailers = Some(trailers);
+                    }
+                }
+                Err(error) => {
+                    let (code, error) = describe(&error);
+                    self.0.failure.set(Some(code));
+                    return Poll::Ready(Err(BodyError::Client(error)));
+                }
+            }
+        }
+    }
+
+    /// Whether the rest, if nobody wants it, can be read and thrown away.
+    pub(crate) fn is_drainable(&self) -> bool {
+        let waiting = self.0.expects && !self.0.asked.get();
+        let left = self.0.length.map_or(0, |length| length.saturating_sub(self.0.reading.borrow().received));
+        self.is_done() || (!waiting && self.failure().is_none() && left <= DRAIN_LIMIT)
+    }
+
+    /// Reads the rest and throws it away, up to a limit.
+    pub(crate) async fn drain(self) {
+        let mut drained = 0;
+        while drained <= DRAIN_LIMIT {
+            match std::future::poll_fn(|cx| self.poll_piece(cx)).await {
+                Some(Ok(Piece::Data(data))) => drained += data.len() as u64,
+                Some(Ok(Piece::Trailers(_))) => {}
+                Some(Err(_)) | None => return,
+            }
+        }
+    }
+}
+
+/// A part of a body.
+pub(crate) enum Piece {
+    Data(Bytes),
+    Trailers(HeaderMap),
+}
+
+impl Reading {
+    fn join(&mut self) -> Bytes {
+        if self.kept.len() > 1 {
+            let mut whole = BytesMut::with_capacity(self.kept_length);
+            for piece in self.kept.drain(..) {
+                whole.extend_from_slice(&piece);
+            }
+            self.kept.push_back(whole.freeze());
+        }
+        self.kept.front().cloned().unwrap_or_default()
+    }
+}
+
+fn describe(error: &hyper::Error) -> (ErrorCode, String) {
+    let mut source = error.source();
+    while let Some(error) = source {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            return match error.kind() {
+                io::ErrorKind::TimedOut => (ErrorCode::RequestTimeout, "the client stalled".to_owned()),
+                io::ErrorKind::UnexpectedEof => (ErrorCode::ClientGone, "the client left".to_owned()),
+                _ => (ErrorCode::BadRequest, error.to_string()),
+            };
+        }
+        source = error.source();
+    }
+    if error.is_incomplete_message() || error.is_canceled() {
+        (ErrorCode::ClientGone, "the client left".to_owned())
+    } else {
+        (ErrorCode::BadRequest, error.to_string())
+    }
+}
+
+impl RequestBody for ClientBody {
+    fn read_all(&mut self, limit: usize) -> LocalBoxFuture<'_, Result<Bytes, BodyError>> {
+        Box::pin(async move {
+            if self.0.length.is_some_and(|length| length > limit as u64) {
+                return Err(BodyError::TooLarge(limit));
+            }
+            std::future::poll_fn(|cx| {
+                let mut reading = self.0.reading.borrow_mut();
+                loop {
+                    if reading.kept_length > limit {
+                        return Poll::Ready(Err(BodyError::TooLarge(limit)));
+                    }
+                    if reading.ended || !ready!(self.poll_more(&mut reading, cx))? {
+                        if reading.kept_length > limit {
+                            return Poll::Ready(Err(BodyError::TooLarge(limit)));
+                        }
+                        return Poll::Ready(Ok(reading.join()));
+                    }
+                }
+            })
+            .await
+        })
+    }
+
+    fn ready(&mut self, limit: usize) -> Option<Bytes> {
+        if self.0.length.is_some_and(|length| length > limit as u64) || (self.0.expects && !self.0.asked.get()) {
+            return None;
+        }
+        let mut reading = self.0.reading.borrow_mut();
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        while !reading.ended && reading.kept_length <= limit {
+            match self.poll_more(&mut reading, &mut cx) {
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(_)) | Poll::Pending => return None,
+            }
+        }
+        (reading.ended && reading.kept_length <= limit).then(|| reading.join())
+    }
+
+    fn is_empty(&self) -> bool {
+        false
+    }
+}

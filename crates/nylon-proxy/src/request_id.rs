@@ -1,0 +1,51 @@
+//! Request ids: unique across threads, processes and machines, and cheap.
+
+use std::{
+    cell::Cell,
+    hash::{BuildHasher, RandomState},
+};
+
+/// Makes the ids of one thread: 16 random hex digits that name it, then a counter.
+pub(crate) struct RequestIds {
+    prefix: u64,
+    next: Cell<u64>,
+}
+
+impl RequestIds {
+    pub(crate) fn new() -> Self {
+        // The standard library seeds its hasher from the system's entropy.
+        Self { prefix: RandomState::new().hash_one(std::process::id()), next: Cell::new(0) }
+    }
+
+    /// The next id, 32 hex digits.
+    pub(crate) fn next(&self) -> Box<str> {
+        let count = self.next.get();
+        self.next.set(count.wrapping_add(1));
+        let mut text = String::with_capacity(32);
+        hex(&mut text, self.prefix);
+        hex(&mut text, count);
+        text.into_boxed_str()
+    }
+}
+
+fn hex(text: &mut String, number: u64) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for shift in (0..16).rev() {
+        text.push(char::from(DIGITS[(number >> (shift * 4) & 15) as usize]));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_count_up_and_threads_differ() {
+        let ids = RequestIds::new();
+        let (first, second) = (ids.next(), ids.next());
+        assert_eq!(first.len(), 32);
+        assert!(first.ends_with("0000000000000000") && second.ends_with("0000000000000001"));
+        assert_eq!(first[..16], second[..16]);
+        assert_ne!(RequestIds::new().next()[..16], first[..16]);
+    }
+}

@@ -1,0 +1,127 @@
+//! One connection to an upstream.
+
+use std::{
+    future::Future,
+    io,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::BytesMut;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
+    net::{
+        TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+};
+
+use crate::clock::{Clock, Watch};
+
+/// One connection to an upstream.
+pub(crate) struct Connection {
+    io: Io,
+    /// Received, not used yet.
+    pub(crate) input: BytesMut,
+    /// The request head; kept for its memory.
+    pub(crate) output: Vec<u8>,
+    /// The one time limit that is running.
+    pub(crate) watch: Watch,
+    /// Where it leads.
+    pub(crate) address: SocketAddr,
+    /// When it became idle, by the thread's clock.
+    pub(crate) idle_since: u64,
+}
+
+enum Io {
+    Whole(TcpStream),
+    /// The other half belongs to an upload.
+    Reading(OwnedReadHalf),
+    /// Only between two of the states above.
+    Gone,
+}
+
+impl Connection {
+    /// Connects, no longer than `limit`.
+    pub(crate) async fn connect(address: SocketAddr, limit: Duration, clock: &Clock) -> io::Result<Box<Self>> {
+        let watch = clock.watch();
+        watch.arm(limit);
+        let mut connecting = pin!(TcpStream::connect(address));
+        let tcp = std::future::poll_fn(|cx| match connecting.as_mut().poll(cx) {
+            Poll::Pending if watch.expired() => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            Poll::Pending => {
+                watch.wake(cx);
+                Poll::Pending
+            }
+            ready => ready,
+        })
+        .await?;
+        tcp.set_nodelay(true)?;
+        watch.disarm();
+        Ok(Box::new(Self {
+            io: Io::Whole(tcp),
+            input: BytesMut::new(),
+            output: Vec::new(),
+            watch,
+            address,
+            idle_since: 0,
+        }))
+    }
+
+    /// Reads what is there into `input`, which has room for at least `room` bytes then. 0 is the end.
+    pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>, room: usize) -> Poll<io::Result<usize>> {
+        if self.input.capacity() - self.input.len() < room.min(1024) {
+            self.input.reserve(room);
+        }
+        match &mut self.io {
+            Io::Whole(tcp) => pin!(tcp.read_buf(&mut self.input)).poll(cx),
+            Io::Reading(half) => pin!(half.read_buf(&mut self.input)).poll(cx),
+            Io::Gone => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+        }
+    }
+
+    pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        match &mut self.io {
+            Io::Whole(tcp) => match slices {
+                [one] => Pin::new(tcp).poll_write(cx, one),
+                _ => Pin::new(tcp).poll_write_vectored(cx, slices),
+            },
+            _ => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+        }
+    }
+
+    /// Gives the writing half away, for an upload.
+    pub(crate) fn split(&mut self) -> Option<OwnedWriteHalf> {
+        match std::mem::replace(&mut self.io, Io::Gone) {
+            Io::Whole(tcp) => {
+                let (reading, writing) = tcp.into_split();
+                self.io = Io::Reading(reading);
+                Some(writing)
+            }
+            other => {
+                self.io = other;
+                None
+            }
+        }
+    }
+
+    /// Takes the writing half back.
+    pub(crate) fn join(&mut self, writing: OwnedWriteHalf) {
+        if let Io::Reading(reading) = std::mem::replace(&mut self.io, Io::Gone)
+            && let Ok(tcp) = reading.reunite(writing)
+        {
+            self.io = Io::Whole(tcp);
+        }
+    }
+
+    /// Whether an idle connection can carry another request: it is whole, and the upstream has neither closed it nor
+    /// said anything unasked.
+    pub(crate) fn is_alive(&mut self) -> bool {
+        let Io::Whole(tcp) = &mut self.io else { return false };
+        let mut space = [0; 1];
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        self.input.is_empty() && Pin::new(tcp).poll_read(&mut cx, &mut ReadBuf::new(&mut space)).is_pending()
+    }
+}

@@ -1,0 +1,77 @@
+//! Idle connections of one gateway thread, by endpoint address. They survive a change of the configuration.
+
+use std::{cell::RefCell, collections::HashMap, net::SocketAddr, time::Duration};
+
+use super::connection::Connection;
+use crate::clock::Clock;
+
+/// Idle connections of one gateway thread.
+pub(crate) struct Pool {
+    clock: Clock,
+    idle: RefCell<HashMap<SocketAddr, Idle>>,
+}
+
+#[derive(Default)]
+struct Idle {
+    /// The most recently used one is last and goes first: the rest may time out.
+    #[allow(clippy::vec_box, reason = "exchanges move connections around by pointer")]
+    connections: Vec<Box<Connection>>,
+    timeout: Duration,
+}
+
+impl Pool {
+    pub(crate) fn new(clock: Clock) -> Self {
+        Self { clock, idle: RefCell::default() }
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// A connection that is still good.
+    pub(crate) fn take(&self, address: SocketAddr) -> Option<Box<Connection>> {
+        let mut pool = self.idle.borrow_mut();
+        let idle = pool.get_mut(&address)?;
+        while let Some(mut connection) = idle.connections.pop() {
+            if connection.is_alive() {
+                return Some(connection);
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection for the next request.
+    pub(crate) fn put(&self, mut connection: Box<Connection>, keep: Keep) {
+        connection.watch.disarm();
+        connection.idle_since = self.clock.now();
+        let mut pool = self.idle.borrow_mut();
+        let idle = pool.entry(connection.address).or_default();
+        idle.timeout = keep.timeout;
+        if idle.connections.len() < keep.connections {
+            idle.connections.push(connection);
+        }
+    }
+
+    /// Closes what was unused for too long or was closed by the upstream. Called about once a second.
+    pub(crate) fn sweep(&self) {
+        let now = self.clock.now();
+        self.idle.borrow_mut().retain(|_, idle| {
+            let timeout = u64::try_from(idle.timeout.as_millis()).unwrap_or(u64::MAX);
+            idle.connections
+                .retain_mut(|connection| connection.idle_since.saturating_add(timeout) > now && connection.is_alive());
+            !idle.connections.is_empty()
+        });
+    }
+
+    /// How many connections are idle.
+    pub(crate) fn len(&self) -> usize {
+        self.idle.borrow().values().map(|idle| idle.connections.len()).sum()
+    }
+}
+
+/// How long and how many idle connections of a service are kept.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Keep {
+    pub(crate) connections: usize,
+    pub(crate) timeout: Duration,
+}

@@ -1,0 +1,137 @@
+//! How a request is written to an upstream: straight from the headers of the exchange.
+
+use std::{
+    io::Write as _,
+    net::{IpAddr, SocketAddr},
+};
+
+use http::{HeaderMap, Method};
+
+use crate::headers::is_hop_by_hop;
+
+/// What the upstream is told.
+pub(crate) struct Outbound<'a> {
+    pub(crate) method: &'a Method,
+    /// Path and query.
+    pub(crate) target: &'a str,
+    /// As plugins have left them.
+    pub(crate) headers: &'a HeaderMap,
+    /// The request's id.
+    pub(crate) id: &'a str,
+    /// The socket's other end: a client or a trusted proxy.
+    pub(crate) peer: IpAddr,
+    /// Whether `peer` is a trusted proxy: what it forwards is kept and added to (rules §10).
+    pub(crate) trusted: bool,
+    pub(crate) tls: bool,
+    /// A body filter will read the answer: no coding, no part of it (rules §9).
+    pub(crate) identity: bool,
+}
+
+/// How the request body is delimited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Framing {
+    None,
+    Length(u64),
+    Chunked,
+}
+
+impl Outbound<'_> {
+    /// Writes the head.
+    pub(crate) fn encode(&self, output: &mut Vec<u8>, framing: Framing, upstream: SocketAddr) {
+        output.clear();
+        push(output, &[self.method.as_str().as_bytes(), b" ", self.target.as_bytes(), b" HTTP/1.1\r\nhost: "]);
+        match self.headers.get(http::header::HOST) {
+            Some(host) => output.extend_from_slice(host.as_bytes()),
+            None => write(output, format_args!("{upstream}")),
+        }
+        output.extend_from_slice(b"\r\n");
+        let mut trailers = false;
+        for (name, value) in self.headers {
+            let name = name.as_str();
+            if name == "te" {
+                trailers |= value
+                    .as_bytes()
+                    .split(|&byte| byte == b',')
+                    .any(|te| te.trim_ascii().eq_ignore_ascii_case(b"trailers"));
+            }
+            if !self.withheld(name) {
+                push(output, &[name.as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
+            }
+        }
+        if trailers {
+            output.extend_from_slice(b"te: trailers\r\nconnection: te\r\n");
+        }
+        if self.identity {
+            output.extend_from_slice(b"accept-encoding: identity\r\n");
+        }
+        self.forwarded(output);
+        match framing {
+            Framing::Length(length) => write(output, format_args!("content-length: {length}\r\n")),
+            Framing::Chunked => output.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+            // Servers may insist on a length where a body is usual (RFC 9110 §8.6).
+            Framing::None if matches!(*self.method, Method::POST | Method::PUT | Method::PATCH) => {
+                output.extend_from_slice(b"content-length: 0\r\n");
+            }
+            Framing::None => {}
+        }
+        output.extend_from_slice(b"\r\n");
+    }
+
+    /// Whether a header is left out: it is ours to write, or nobody's.
+    fn withheld(&self, name: &str) -> bool {
+        match name {
+            "host" | "content-length" | "expect" => true,
+            "x-forwarded-for" | "x-forwarded-proto" | "x-forwarded-host" | "x-forwarded-port" | "forwarded"
+            | "x-request-id" => true,
+            "accept-encoding" | "range" | "if-range" => self.identity,
+            _ => is_hop_by_hop(name),
+        }
+    }
+
+    fn forwarded(&self, output: &mut Vec<u8>) {
+        let kept = |name: &str| self.headers.get_all(name).into_iter().filter(|_| self.trusted);
+        output.extend_from_slice(b"x-forwarded-for: ");
+        for value in kept("x-forwarded-for") {
+            push(output, &[value.as_bytes(), b", "]);
+        }
+        write(output, format_args!("{}\r\n", self.peer));
+        let scheme: &[u8] = if self.tls { b"https" } else { b"http" };
+        let proto = kept("x-forwarded-proto").next().map_or(scheme, |value| value.as_bytes());
+        push(output, &[b"x-forwarded-proto: ", proto, b"\r\n"]);
+        let host = self.headers.get(http::header::HOST).map(|value| value.as_bytes());
+        if let Some(host) = kept("x-forwarded-host").next().map(|value| value.as_bytes()).or(host) {
+            push(output, &[b"x-forwarded-host: ", host, b"\r\n"]);
+        }
+        if let Some(port) = kept("x-forwarded-port").next() {
+            push(output, &[b"x-forwarded-port: ", port.as_bytes(), b"\r\n"]);
+        }
+        output.extend_from_slice(b"forwarded: ");
+        for value in kept("forwarded") {
+            push(output, &[value.as_bytes(), b", "]);
+        }
+        match self.peer {
+            IpAddr::V4(address) => write(output, format_args!("for={address}")),
+            IpAddr::V6(address) => write(output, format_args!("for=\"[{address}]\"")),
+        }
+        // The guard lets no quote or backslash through in a host.
+        if let Some(host) = host {
+            let quote: &[u8] = if host.iter().any(|byte| b":[]".contains(byte)) { b"\"" } else { b"" };
+            push(output, &[b";host=", quote, host, quote]);
+        }
+        push(output, &[b";proto=", scheme, b"\r\nx-request-id: ", self.id.as_bytes(), b"\r\n"]);
+    }
+}
+
+fn push(output: &mut Vec<u8>, parts: &[&[u8]]) {
+    for part in parts {
+        output.extend_from_slice(part);
+    }
+}
+
+fn write(output: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+    // Writing to memory cannot fail.
+    drop(output.write_fmt(text));
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,0 @@
-"""`python -m nylon`: the same as the `nylon` command, with the interpreter of your choice."""
-
-from nylon.cli import main
-
-main()

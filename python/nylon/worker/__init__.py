@@ -1,1 +1,0 @@
-"""Worker processes: loading a plugin, supervising processes, reloading on change."""
