@@ -5,7 +5,7 @@ SHELL := /bin/bash
 PROFILE := $(if $(NYLON_RELEASE),--release,)
 PYTHON := .venv/bin/python
 
-.PHONY: help build run test check format bench wheel fuzz docs clean
+.PHONY: help build run test check format bench wheel fuzz generate clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,8 +27,10 @@ format: build ## rewrite the sources in the one format
 	.venv/bin/ruff check --fix-only -q .
 	.venv/bin/ruff format -q .
 
-docs: build ## write the generated pages of docs/ again
-	$(PYTHON) tools/gen.py
+generate: build ## write every generated file again: codec constants, vectors, pages of docs/
+	$(PYTHON) tools/gen_protocol.py
+	$(PYTHON) tools/gen_vectors.py
+	$(PYTHON) tools/gen_docs.py
 
 bench: ## measure the gateway and its peers in one run (release build, takes a while)
 	@NYLON_RELEASE=1 $(MAKE) --no-print-directory build

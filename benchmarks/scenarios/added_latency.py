@@ -7,7 +7,7 @@ from statistics import median
 from bench.load import Load, open_loop
 from bench.systems.nylon import NylonProxy
 
-from scenarios.common import Outcome, Setup, capacity
+from scenarios.setup import Outcome, Setup, capacity
 
 TITLE = "added by the plugin, open loop at half capacity"
 REQUIRED = "p50 ≤ 0.5 ms, p99 ≤ 2.5 ms"

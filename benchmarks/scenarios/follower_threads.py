@@ -6,7 +6,7 @@ from statistics import median
 
 from bench.load import closed_loop
 
-from scenarios.common import Outcome, Setup
+from scenarios.setup import Outcome, Setup
 
 TITLE = "trivial `def` handler with follower threads ÷ plain loop"
 REQUIRED = "0.95"

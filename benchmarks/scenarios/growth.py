@@ -10,11 +10,11 @@ from bench.load import open_loop
 from bench.matrix import measured
 from bench.systems.nylon import Nylon
 
-from scenarios.common import Outcome
+from scenarios.setup import Outcome
 
 REQUIRED = "gateway CPU-µs per request ± 10 %"
 GOOD = "–"
-RATE = 4000
+RATE = 8000
 
 
 def nothing(_system: Nylon) -> AbstractContextManager[object]:

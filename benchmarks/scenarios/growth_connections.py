@@ -11,7 +11,7 @@ from bench.processes import BenchError
 from bench.systems.nylon import Nylon, NylonProxy
 
 from scenarios import growth
-from scenarios.common import Outcome
+from scenarios.setup import Outcome
 
 TITLE = "idle connections 10 → 5,000"
 REQUIRED, GOOD = growth.REQUIRED, growth.GOOD

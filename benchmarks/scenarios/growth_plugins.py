@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from scenarios import growth
-from scenarios.common import Outcome, Setup
+from scenarios.setup import Outcome, Setup
 
 TITLE = "plugins configured 1 → 50"
 REQUIRED, GOOD = growth.REQUIRED, growth.GOOD

@@ -7,7 +7,7 @@ from pathlib import Path
 from bench.systems.nylon import NylonProxy
 
 from scenarios import growth
-from scenarios.common import Outcome
+from scenarios.setup import Outcome
 
 TITLE = "routes 1 → 1,000"
 REQUIRED, GOOD = growth.REQUIRED, growth.GOOD

@@ -9,7 +9,7 @@ import time
 from bench.load import Background
 from bench.processes import tree
 
-from scenarios.common import Outcome, Setup, failed, outcomes
+from scenarios.setup import Outcome, Setup, failed, outcomes
 
 TITLE = "kill -9 one of 10 workers at 5k req/s"
 REQUIRED = "failed ≤ sessions in flight there, none after 1 s"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench.load import open_loop
 from bench.systems.base import ask
 
-from scenarios.common import Outcome, Setup
+from scenarios.setup import Outcome, Setup
 
 TITLE = "no worker, 1k req/s"
 REQUIRED = "503, p99 ≤ 5 ms"

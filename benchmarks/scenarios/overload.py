@@ -10,7 +10,7 @@ import threading
 from bench.load import open_loop
 from bench.processes import rss_bytes
 
-from scenarios.common import Outcome, Setup, capacity
+from scenarios.setup import Outcome, Setup, capacity
 
 TITLE = "open loop at 3 × capacity"
 REQUIRED = "goodput ≥ 90 % of peak, the rest 503 at once, memory bounded"

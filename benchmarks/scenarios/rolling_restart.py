@@ -7,7 +7,7 @@ import time
 from bench.load import Background
 from bench.processes import BenchError
 
-from scenarios.common import Outcome, Setup, failed, outcomes
+from scenarios.setup import Outcome, Setup, failed, outcomes
 
 TITLE = "rolling restart of 10 workers, 5 cycles, 300k requests"
 REQUIRED = "0 failed"

@@ -9,7 +9,7 @@ import time
 from bench.load import Background
 from bench.processes import tree
 
-from scenarios.common import Outcome, Setup, failed, outcomes
+from scenarios.setup import Outcome, Setup, failed, outcomes
 
 TITLE = "worker silent (SIGSTOP), `auto`"
 REQUIRED = "ejected ≤ 1 s; later requests unharmed"

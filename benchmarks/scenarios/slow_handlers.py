@@ -6,7 +6,7 @@ from statistics import median
 
 from bench.load import Load, open_loop
 
-from scenarios.common import Outcome, Setup, capacity
+from scenarios.setup import Outcome, Setup, capacity
 
 TITLE = "1 % of `def` handlers sleep 100 ms, half load"
 REQUIRED = "p99 of the others ≤ 2 × without"

@@ -6,7 +6,7 @@ from statistics import median
 
 from bench.load import Load, open_loop
 
-from scenarios.common import Outcome, Setup, capacity
+from scenarios.setup import Outcome, Setup, capacity
 
 TITLE = "one of 10 workers 10× slower (sleep), open loop at half capacity"
 REQUIRED = "`auto` p99 ≤ 1.5 × healthy"

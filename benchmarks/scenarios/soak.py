@@ -7,7 +7,7 @@ import time
 from bench.load import closed_loop
 from bench.processes import BenchError, rss_bytes, wait_until
 
-from scenarios.common import Outcome, Setup
+from scenarios.setup import Outcome, Setup
 
 TITLE = "1M requests"
 REQUIRED = "RSS of gateway and workers + < 2 %, slots 0"

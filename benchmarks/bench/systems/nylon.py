@@ -38,9 +38,9 @@ class Nylon(System):
     def launch(self) -> None:
         if self.uses_nats:
             self.start_nats()
-        self.spawn("gateway", tools.nylon(), "run", "-c", self.write_config())
-        for _ in range(self.workers):
-            self.start_worker()
+        self.spawn("gateway", tools.nylon(), "run", "-c", self.write_config(), "--log-level", "error")
+        if self.workers:
+            self.start_worker(options=("--processes", str(self.workers)))
 
     def start_nats(self) -> Process:
         config = render("nats.conf", self.folder / "nats.conf", PORT=self.nats)
@@ -55,8 +55,17 @@ class Nylon(System):
         return render(self.config, self.folder / "nylon.yaml", **values)
 
     def start_worker(self, env: Mapping[str, str] | None = None, options: tuple[str, ...] = ()) -> Process:
-        """One more worker process of the group."""
-        command = (tools.nylon(), "worker", f"{self.app}:plugin", "--group", self.group, *options)
+        """Workers of the group: one process, unless the options say otherwise."""
+        command = (
+            tools.nylon(),
+            "worker",
+            f"{self.app}:plugin",
+            "--group",
+            self.group,
+            "--log-level",
+            "error",
+            *options,
+        )
         servers = {"NATS_SERVERS": f"nats://127.0.0.1:{self.nats}"}
         return self.spawn("workers", *command, **servers, **(env or {}))
 

@@ -24,8 +24,7 @@ impl Clock {
     #[must_use]
     pub fn ms(moment: Instant) -> u64 {
         let start = *START.get_or_init(Instant::now);
-        u64::try_from(moment.saturating_duration_since(start).as_millis()).unwrap_or(u64::MAX / 2)
-            + Self::OFFSET_MS
+        u64::try_from(moment.saturating_duration_since(start).as_millis()).unwrap_or(u64::MAX / 2) + Self::OFFSET_MS
     }
 
     /// Whole milliseconds from now until `moment`, rounded up; 0 when it has passed.

@@ -14,8 +14,8 @@ use std::{
 };
 
 use async_nats::{
-    Client, ConnectOptions, Event, Subject, Subscriber, client::traits::Publisher,
-    connection::State, message::OutboundMessage,
+    Client, ConnectOptions, Event, Subject, Subscriber, client::traits::Publisher, connection::State,
+    message::OutboundMessage,
 };
 use bytes::Bytes;
 
@@ -249,16 +249,11 @@ impl Connection {
     fn authenticated(options: &ConnectionOptions) -> Result<ConnectOptions, ConnectionError> {
         let mut connect = match &options.auth {
             Auth::None => ConnectOptions::new(),
-            Auth::User { user, password } => {
-                ConnectOptions::with_user_and_password(user.clone(), password.clone())
-            }
+            Auth::User { user, password } => ConnectOptions::with_user_and_password(user.clone(), password.clone()),
             Auth::Token(token) => ConnectOptions::with_token(token.clone()),
             Auth::NkeySeed(seed) => ConnectOptions::with_nkey(seed.clone()),
             Auth::CredsFile(path) => {
-                let wrap = |cause| ConnectionError::Credentials {
-                    path: path.clone(),
-                    cause,
-                };
+                let wrap = |cause| ConnectionError::Credentials { path: path.clone(), cause };
                 let text = std::fs::read_to_string(path).map_err(wrap)?;
                 ConnectOptions::with_credentials(&text).map_err(wrap)?
             }
@@ -269,9 +264,7 @@ impl Connection {
                 connect = connect.add_root_certificates(ca.clone());
             }
             connect = match (&tls.cert_file, &tls.key_file) {
-                (Some(cert), Some(key)) => {
-                    connect.add_client_certificate(cert.clone(), key.clone())
-                }
+                (Some(cert), Some(key)) => connect.add_client_certificate(cert.clone(), key.clone()),
                 (None, None) => connect,
                 _ => return Err(ConnectionError::HalfCertificate),
             };
@@ -301,12 +294,7 @@ impl Connection {
     ///
     /// # Errors
     /// Nothing was sent: not connected, congested, or too long.
-    pub fn publish(
-        &self,
-        subject: Subject,
-        reply: Option<Subject>,
-        payload: Bytes,
-    ) -> Result<(), PublishError> {
+    pub fn publish(&self, subject: Subject, reply: Option<Subject>, payload: Bytes) -> Result<(), PublishError> {
         // While disconnected the client would queue, and stale opens would reach workers later (rules §2).
         if !self.is_connected() {
             return Err(PublishError::Disconnected);
@@ -315,16 +303,9 @@ impl Connection {
         if payload.len() > max {
             return Err(PublishError::TooLong(max));
         }
-        let message = OutboundMessage {
-            subject,
-            reply,
-            payload,
-            headers: None,
-        };
+        let message = OutboundMessage { subject, reply, payload, headers: None };
         // Unconstrained: an exhausted cooperative budget would look like a full channel.
-        let send = pin!(tokio::task::unconstrained(
-            self.client.publish_message(message)
-        ));
+        let send = pin!(tokio::task::unconstrained(self.client.publish_message(message)));
         match send.poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Ok(())) => Ok(()),
             Poll::Ready(Err(_)) => Err(PublishError::Disconnected),
@@ -337,25 +318,15 @@ impl Connection {
     /// # Errors
     /// The connection is closed.
     pub async fn subscribe(&self, subject: String) -> Result<Subscriber, PublishError> {
-        self.client
-            .subscribe(subject)
-            .await
-            .map_err(|_| PublishError::Disconnected)
+        self.client.subscribe(subject).await.map_err(|_| PublishError::Disconnected)
     }
 
     /// Subscribes as a member of a queue group.
     ///
     /// # Errors
     /// The connection is closed.
-    pub async fn queue_subscribe(
-        &self,
-        subject: String,
-        group: String,
-    ) -> Result<Subscriber, PublishError> {
-        self.client
-            .queue_subscribe(subject, group)
-            .await
-            .map_err(|_| PublishError::Disconnected)
+    pub async fn queue_subscribe(&self, subject: String, group: String) -> Result<Subscriber, PublishError> {
+        self.client.queue_subscribe(subject, group).await.map_err(|_| PublishError::Disconnected)
     }
 
     /// Waits until everything handed over so far is written to the server, no longer than `limit`.
@@ -375,9 +346,7 @@ impl Connection {
 
     /// Closes after what is written. Subscriptions end.
     pub async fn close(&self, limit: Duration) {
-        self.shared
-            .state
-            .store(ConnectionState::Closed as u8, Relaxed);
+        self.shared.state.store(ConnectionState::Closed as u8, Relaxed);
         // A drain that cannot be handed over in time has nobody to talk to: dropping the client ends it as well.
         let _ = tokio::time::timeout(limit, self.client.drain()).await;
     }
@@ -393,8 +362,7 @@ impl Shared {
             }
             Event::Disconnected => {
                 self.disconnects.fetch_add(1, Relaxed);
-                self.state
-                    .store(ConnectionState::Disconnected as u8, Relaxed);
+                self.state.store(ConnectionState::Disconnected as u8, Relaxed);
                 ConnectionEvent::Disconnected
             }
             Event::Closed => {
@@ -442,37 +410,21 @@ mod tests {
     fn delays_grow_with_jitter_and_stay_bounded() {
         assert!(delay(1) <= Duration::from_millis(20));
         let tenth: Vec<_> = (0..50).map(|_| delay(10)).collect();
-        assert!(
-            tenth
-                .iter()
-                .all(|d| (1_000..=2_000).contains(&d.as_millis()))
-        );
+        assert!(tenth.iter().all(|d| (1_000..=2_000).contains(&d.as_millis())));
         assert!(tenth.iter().any(|d| *d != tenth[0]), "no jitter");
         assert!(delay(usize::MAX) <= Duration::from_secs(2));
     }
 
     #[test]
     fn secrets_do_not_show_in_logs() {
-        let options = ConnectionOptions {
-            auth: Auth::Token("hush".into()),
-            ..Default::default()
-        };
+        let options = ConnectionOptions { auth: Auth::Token("hush".into()), ..Default::default() };
         assert!(!format!("{options:?}").contains("hush"));
     }
 
     #[test]
     fn half_a_certificate_is_refused() {
-        let tls = TlsOptions {
-            cert_file: Some("cert.pem".into()),
-            ..Default::default()
-        };
-        let options = ConnectionOptions {
-            tls: Some(tls),
-            ..Default::default()
-        };
-        assert!(matches!(
-            Connection::authenticated(&options),
-            Err(ConnectionError::HalfCertificate)
-        ));
+        let tls = TlsOptions { cert_file: Some("cert.pem".into()), ..Default::default() };
+        let options = ConnectionOptions { tls: Some(tls), ..Default::default() };
+        assert!(matches!(Connection::authenticated(&options), Err(ConnectionError::HalfCertificate)));
     }
 }

@@ -42,6 +42,12 @@ impl Run {
         Self { chain, entries, slots, failed: None }
     }
 
+    /// Whether the path's service is a plugin: [`Run::service`] is to be asked instead of an upstream.
+    #[must_use]
+    pub fn has_service(&self) -> bool {
+        self.chain.service.is_some()
+    }
+
     /// Runs the request filters in order.
     ///
     /// # Errors
@@ -148,6 +154,3 @@ fn is_idempotent(method: &Method) -> bool {
     // RFC 9110, 9.2.2.
     [Method::GET, Method::HEAD, Method::PUT, Method::DELETE, Method::OPTIONS, Method::TRACE].contains(method)
 }
-
-#[cfg(test)]
-mod tests;

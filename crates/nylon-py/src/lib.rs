@@ -1,16 +1,69 @@
-//! The extension module nylon._core: few classes, plain values in and out.
+//! The extension module nylon._core: few classes, plain values in and out. Only user of PyO3.
 
 #![allow(unsafe_code)] // what the PyO3 macros expand to
 #![allow(missing_docs)] // documented in python/nylon/_core.pyi, where its users look
 
+mod call;
+mod context;
+mod event_loop;
+mod fetch;
+mod form;
+mod header_list;
+mod headers;
+mod job;
+mod logging;
+mod memory;
+mod outcome;
+mod python;
+mod registration;
+mod request;
+mod response;
+mod runtime;
+mod worker;
+
 use pyo3::prelude::*;
 
-#[pymodule]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Everything shared in here is behind a lock or atomic, and no state is global but look-ups: no GIL is needed for it.
+#[pymodule(gil_used = false)]
 mod _core {
     use super::*;
 
+    #[pymodule_export]
+    use super::context::{
+        LoggingContext, PhaseContext, RequestFilterContext, ResponseBodyFilterContext, ResponseFilterContext,
+    };
+    #[pymodule_export]
+    use super::event_loop::EventLoopLane;
+    #[pymodule_export]
+    use super::headers::{Headers, QueryParams, ResponseHeaders};
+    #[pymodule_export]
+    use super::logging::init_logging;
+    #[pymodule_export]
+    use super::memory::{MemoryRun, MemorySession};
+    #[pymodule_export]
+    use super::registration::Registration;
+    #[pymodule_export]
+    use super::request::Request;
+    #[pymodule_export]
+    use super::response::Response;
+    #[pymodule_export]
+    use super::runtime::Dispatcher;
+    #[pymodule_export]
+    use super::worker::Worker;
+
+    /// Id of the request whose `def` handler runs in this thread.
+    #[pyfunction]
+    fn current_request_id() -> Option<String> {
+        super::runtime::current_request_id()
+    }
+
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
-        module.add("__version__", env!("CARGO_PKG_VERSION"))
+        module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+        // What is public is said by the stub and by `nylon.__all__`.
+        module.delattr("__all__")
     }
 }

@@ -1,4 +1,4 @@
-//! Numbers of the protocol. Written by tools/gen from protocol/messages.toml; do not edit.
+//! Numbers of the protocol. Written by tools/gen_protocol.py from protocol/messages.toml; do not edit.
 
 /// The version in OPEN and BEAT, and the `v1` of the subjects.
 pub const PROTOCOL_VERSION: u64 = 1;

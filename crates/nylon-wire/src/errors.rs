@@ -1,4 +1,4 @@
-//! Error codes a client can see. Written by tools/gen from protocol/errors.toml; do not edit.
+//! Error codes a client can see. Written by tools/gen_protocol.py from protocol/errors.toml; do not edit.
 
 /// Whose fault an error is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -4,11 +4,11 @@
 //! that payload; every frame has `encode`. The gateway writes its two large frames from borrowed data with
 //! [`encode_open`] and [`encode_phase`]. `protocol/SPEC.md` is the contract, `protocol/vectors/` the judge.
 
-#[rustfmt::skip] // written by tools/gen
+#[rustfmt::skip] // written by tools/gen_protocol.py
 mod constants;
 mod credit;
 mod error;
-#[rustfmt::skip] // written by tools/gen
+#[rustfmt::skip] // written by tools/gen_protocol.py
 mod errors;
 mod ext;
 mod fields;
@@ -40,7 +40,7 @@ pub use header::{Header, SessionId, peek};
 pub use limits::Limits;
 pub use operation::{Operation, ResponseBody};
 pub use response::{ResponseFields, ResponsePart};
-pub use snapshot::{Snapshot, SnapshotFields};
+pub use snapshot::{Headers, Params, Snapshot, SnapshotFields};
 pub use text::Text;
 
 /// Which later phases an entry has registered: bit `phase - 1` is set (rules §5).

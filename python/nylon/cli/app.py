@@ -2,15 +2,27 @@
 
 import typer
 
+from nylon.cli.check import check
+from nylon.cli.dev import dev
+from nylon.cli.nats import nats
+from nylon.cli.run import run
+from nylon.cli.schema import schema
 from nylon.cli.version import version
+from nylon.cli.worker import worker
+from nylon.control.exit_codes import EXPLAINED
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-app.command()(version)
+_EXIT_CODES = "Exit codes: " + ", ".join(f"{int(code)} {text}" for code, text in EXPLAINED.items()) + "."
 
-
-@app.callback()
-def callback() -> None:
-    """An HTTP gateway that you extend with plugins over NATS."""
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="An HTTP gateway that you extend with plugins over NATS.",
+    epilog=_EXIT_CODES,
+)
+for command in (run, check, worker, dev, schema, version):
+    app.command(epilog=_EXIT_CODES)(command)
+app.add_typer(nats, name="nats")
 
 
 def main() -> None:

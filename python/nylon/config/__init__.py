@@ -4,7 +4,7 @@ from nylon.config.files import ProxyFile, RuntimeFile
 from nylon.config.loading import DEFAULT_RUNTIME_FILE, Loaded, load
 from nylon.config.problems import ConfigError, Location, Problem
 from nylon.config.schema import schema
-from nylon.config.snapshot import Server, compile
+from nylon.config.snapshot import Server, compile, drain_timeout_ms
 
 __all__ = [
     "DEFAULT_RUNTIME_FILE",
@@ -16,6 +16,7 @@ __all__ = [
     "RuntimeFile",
     "Server",
     "compile",
+    "drain_timeout_ms",
     "load",
     "schema",
 ]

@@ -1,6 +1,6 @@
 """The JSON schema of the configuration, for editors: `nylon schema > nylon.schema.json`."""
 
-from typing import Any, cast
+from typing import Any
 
 from nylon.config.files import ProxyFile, RuntimeFile
 from nylon.config.section import Section, keys
@@ -17,22 +17,7 @@ def schema(section: type[ProxyFile] = RuntimeFile) -> dict[str, Any]:
                 "deprecated": True,
                 "description": f"No effect: {reason}.",
             }
-    _standard_bounds(result)
     return result
-
-
-def _standard_bounds(part: Any) -> None:
-    """Give bounds their names in JSON schema, where pydantic keeps its own beside a hand-written type."""
-    if isinstance(part, dict):
-        node = cast("dict[str, Any]", part)
-        for ours, theirs in (("ge", "minimum"), ("le", "maximum")):
-            if isinstance(node.get(ours), int):
-                node[theirs] = node.pop(ours)
-        for value in node.values():
-            _standard_bounds(value)
-    elif isinstance(part, list):
-        for value in cast("list[Any]", part):
-            _standard_bounds(value)
 
 
 def sections(root: type[Section]) -> list[type[Section]]:

@@ -48,6 +48,14 @@ def compile(
     ).encode()
 
 
+def drain_timeout_ms(config: RuntimeFile) -> int:
+    """Return how long requests in flight may take to end after SIGTERM, in milliseconds."""
+    if config.drain_timeout is not None:
+        return config.drain_timeout
+    grace = config.pingora.grace_period_seconds
+    return _DRAIN_TIMEOUT_MS if grace is None else grace * 1_000
+
+
 class _Compiler:
     def __init__(self, config: RuntimeFile, embedded: Mapping[str, Server]) -> None:
         self.config = config
@@ -57,17 +65,13 @@ class _Compiler:
 
     def snapshot(self, number: int, loaded_at_ms: int, cores: int) -> dict[str, Any]:
         config, limits = self.config, self.config.limits
-        drain = config.drain_timeout
-        if drain is None:
-            grace = config.pingora.grace_period_seconds
-            drain = _DRAIN_TIMEOUT_MS if grace is None else grace * 1_000
         return {
             "revision": {"number": number, "hash": self._hash(), "loaded_at_ms": loaded_at_ms},
             "process": {
                 "listen": _listen(config.http),
                 "admin": config.metrics,
                 "threads": config.threads or config.pingora.threads or cores,
-                "drain_timeout_ms": drain,
+                "drain_timeout_ms": drain_timeout_ms(config),
             },
             "limits": {
                 "max_header_bytes": limits.max_header_bytes,

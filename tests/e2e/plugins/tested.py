@@ -52,7 +52,7 @@ class AuthAsync(PhaseHandler):
 class Service(PhaseHandler):
     """A plugin service."""
 
-    def request_filter(self, ctx: RequestFilterContext) -> object:
+    def request_filter(self, ctx: RequestFilterContext) -> None:
         behave(ctx.request.header("x-service") or "", "service", ctx)
         ctx.response.body_json({"pid": os.getpid(), "path": ctx.request.path})
         return ctx.end()
@@ -90,7 +90,7 @@ class Filter(PhaseHandler):
     def __init__(self) -> None:
         self.trail: list[str] = []
 
-    def request_filter(self, ctx: RequestFilterContext) -> object:
+    def request_filter(self, ctx: RequestFilterContext) -> None:
         self.trail.append("request")
         behave(ctx.request.header("x-rf") or "", "request_filter", ctx)
         ctx.request.set_header("X-From-Plugin", "yes")

@@ -108,9 +108,7 @@ class Gateway:
         for sample, value in self.metrics().items():
             match = re.fullmatch(r"([a-zA-Z0-9_:]+)(?:\{(.*)\})?", sample)
             assert match is not None
-            if match[1] == name and all(
-                f'{key}="{wanted}"' in (match[2] or "") for key, wanted in labels.items()
-            ):
+            if match[1] == name and all(f'{key}="{wanted}"' in (match[2] or "") for key, wanted in labels.items()):
                 total += value
         return total
 

@@ -44,9 +44,7 @@ class Client:
         return Answer(response.status, response.getheaders(), content, time.monotonic() - start)
 
     def get(self, target: str, **headers: str) -> Answer:
-        return self.request(
-            "GET", target, headers={name.replace("_", "-"): value for name, value in headers.items()}
-        )
+        return self.request("GET", target, headers={name.replace("_", "-"): value for name, value in headers.items()})
 
     def close(self) -> None:
         self._connection.close()
@@ -54,9 +52,7 @@ class Client:
 
 def get(address: str, target: str, **headers: str) -> Answer:
     """One GET on a connection of its own."""
-    return request(
-        address, "GET", target, headers={name.replace("_", "-"): value for name, value in headers.items()}
-    )
+    return request(address, "GET", target, headers={name.replace("_", "-"): value for name, value in headers.items()})
 
 
 def request(

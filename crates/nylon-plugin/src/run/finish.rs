@@ -29,7 +29,7 @@ impl Run {
             let mut places = chain.places().filter(|place| place.session == session);
             match places.find(|place| slot.wants(&self.entries[place.link.entry], &place.link, Phase::Logging)) {
                 Some(place) => slot.log(&self.entries[place.link.entry], &place.link, exchange),
-                None => slot.close(client_gone || slot.running),
+                None => slot.close(client_gone),
             }
         }
     }

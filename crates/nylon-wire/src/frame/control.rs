@@ -1,4 +1,4 @@
-//! ACCEPT, ABORT, BUSY, ERROR, CLOSE, PROBE: the short frames around a phase (SPEC 15 to 18).
+//! ACCEPT, ABORT, BUSY, ERROR, CLOSE, PROBE: the short frames around a phase (SPEC 15 to 17).
 
 use super::First;
 use crate::fields::Fields;

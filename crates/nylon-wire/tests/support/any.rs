@@ -29,7 +29,10 @@ pub fn read(data: &mut &[u8]) -> Value {
             let len = rmp::decode::read_bin_len(data).unwrap() as usize;
             json!({ "bin": super::hex(take(data, len)) })
         }
-        _ => json!(rmp::decode::read_int::<i128, _>(data).unwrap().to_string().parse::<i64>().unwrap()),
+        _ => {
+            let value: i128 = rmp::decode::read_int(data).unwrap();
+            u64::try_from(value).map_or_else(|_| json!(i64::try_from(value).unwrap()), |value| json!(value))
+        }
     }
 }
 

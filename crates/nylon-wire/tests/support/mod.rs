@@ -2,6 +2,7 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
 pub mod any;
+pub mod frames;
 pub mod meaning;
 
 use serde_json::Value;

@@ -11,7 +11,7 @@ import struct
 import sys
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "protocol" / "vectors"
@@ -68,12 +68,18 @@ def pack(value: Any) -> bytes:
             data = value.encode()
             return head(len(data), 0xA0, 31, (0xD9, 0xDA, 0xDB)) + data
         case list():
-            return head(len(value), 0x90, 15, (None, 0xDC, 0xDD)) + b"".join(map(pack, value))
+            items = cast("list[Any]", value)
+            return head(len(items), 0x90, 15, (None, 0xDC, 0xDD)) + b"".join(map(pack, items))
         case dict():
-            pairs = b"".join(pack(k) + pack(v) for k, v in value.items())
-            return head(len(value), 0x80, 15, (None, 0xDE, 0xDF)) + pairs
+            table = cast("dict[Any, Any]", value)
+            return head(len(table), 0x80, 15, (None, 0xDE, 0xDF)) + pack_pairs(table)
         case _:
-            raise TypeError(type(value))
+            raise TypeError(f"packing {value!r}: no form for it")
+
+
+def pack_pairs(table: dict[Any, Any]) -> bytes:
+    """The pairs of a map."""
+    return b"".join(pack(key) + pack(value) for key, value in table.items())
 
 
 Value = dict[str, Any]
@@ -164,7 +170,12 @@ def text(value: str) -> str:
 
 
 SNAPSHOT: Value = {
-    "method": "GET", "scheme": "https", "host": "shop.example", "port": 0, "path": "/items/7", "query": "a=1&b=%20",
+    "method": "GET",
+    "scheme": "https",
+    "host": "shop.example",
+    "port": 0,
+    "path": "/items/7",
+    "query": "a=1&b=%20",
     "params": [{"name": "id", "value": "7"}],
     "headers": [
         {"name": "authorization", "value": text("Bearer abc")},
@@ -173,29 +184,58 @@ SNAPSHOT: Value = {
         {"name": "x-latin", "value": "e9"},
         {"name": "x-empty", "value": ""},
     ],
-    "client_ip": "192.0.2.1", "timestamp_ms": 1_760_000_000_123, "content_length": None, "tls": True,
-    "websocket": False, "request_id": "01J9Z0", "attributes": {},
+    "client_ip": "192.0.2.1",
+    "timestamp_ms": 1_760_000_000_123,
+    "content_length": None,
+    "tls": True,
+    "websocket": False,
+    "request_id": "01J9Z0",
+    "attributes": {},
 }
 SMALL: Value = {
-    "method": "GET", "scheme": "http", "host": "a.test", "port": 8080, "path": "/", "query": "", "params": [],
-    "headers": [], "client_ip": "::1",
+    "method": "GET",
+    "scheme": "http",
+    "host": "a.test",
+    "port": 8080,
+    "path": "/",
+    "query": "",
+    "params": [],
+    "headers": [],
+    "client_ip": "::1",
 }
 RESPONSE: Value = {
-    "status": 200, "headers": [{"name": "content-type", "value": text("text/plain")},
-                               {"name": "set-cookie", "value": text("a=1")},
-                               {"name": "set-cookie", "value": text("b=2")}],
-    "body_bytes": 70_000, "duration_ms": 12, "error": None, "body_length": 70_000,
+    "status": 200,
+    "headers": [
+        {"name": "content-type", "value": text("text/plain")},
+        {"name": "set-cookie", "value": text("a=1")},
+        {"name": "set-cookie", "value": text("b=2")},
+    ],
+    "body_bytes": 70_000,
+    "duration_ms": 12,
+    "error": None,
+    "body_length": 70_000,
 }
 FIRST: Value = {"worker": "w1", "mask": 0b1001, "body_mode": "Buffered", "credit": 32768}
 REVISION: Value = {"hash": "00ff" * 16, "loaded_ms": 1_760_000_000_000}
 OPEN: Value = {
-    "v": 1, "reply": "nylon.v1.h.gw1.0.7", "entry": "auth", "phase": "RequestFilter", "remaining_ms": 5000,
-    "mono_ms": 123_456_789, "snapshot": SNAPSHOT,
+    "v": 1,
+    "reply": "nylon.v1.h.gw1.0.7",
+    "entry": "auth",
+    "phase": "RequestFilter",
+    "remaining_ms": 5000,
+    "mono_ms": 123_456_789,
+    "snapshot": SNAPSHOT,
 }
 SMALL_OPEN = OPEN | {"snapshot": SMALL}
 PHASE: Value = {"phase": "ResponseFilter", "remaining_ms": 5000, "mono_ms": 1, "response": RESPONSE}
 BEAT: Value = {
-    "v": 1, "group": "auth_workers", "worker": "w1", "seq": 0, "load": 0, "limit": 1024, "state": "Ready",
+    "v": 1,
+    "group": "auth_workers",
+    "worker": "w1",
+    "seq": 0,
+    "load": 0,
+    "limit": 1024,
+    "state": "Ready",
     "entries": [{"entry": "auth", "mask": 1, "body_mode": "Buffered"}],
 }
 OPS: list[Value] = [
@@ -219,21 +259,29 @@ VALID: dict[str, dict[str, Value]] = {
         "with the request body it has learned to send": SMALL_OPEN | {"body": text("a=1"), "credit": 65536},
         "an empty body is not the same as none": SMALL_OPEN | {"body": "", "payload": ""},
         "too large, the rest is fetched": SMALL_OPEN | {"more": True},
-        "logging first, with the response": SMALL_OPEN | {
+        "logging first, with the response": SMALL_OPEN
+        | {
             "phase": "Logging",
             "response": RESPONSE | {"status": 503, "error": "no worker", "body_length": None},
         },
-        "a websocket upgrade, sixteen headers, long values": SMALL_OPEN | {
-            "snapshot": SMALL | {
+        "a websocket upgrade, sixteen headers, long values": SMALL_OPEN
+        | {
+            "snapshot": SMALL
+            | {
                 "websocket": True,
                 "headers": [{"name": f"x-{i}", "value": "61" * (20 * i)} for i in range(16)],
                 "path": "/" + "p" * 300,
                 "content_length": (1 << 53) - 1,
             }
         },
-        "largest numbers": SMALL_OPEN | {
-            "generation": (1 << 32) - 1, "seq": (1 << 32) - 1, "phase_seq": (1 << 32) - 1,
-            "remaining_ms": (1 << 53) - 1, "mono_ms": (1 << 53) - 1, "credit": (1 << 32) - 1,
+        "largest numbers": SMALL_OPEN
+        | {
+            "generation": (1 << 32) - 1,
+            "seq": (1 << 32) - 1,
+            "phase_seq": (1 << 32) - 1,
+            "remaining_ms": (1 << 53) - 1,
+            "mono_ms": (1 << 53) - 1,
+            "credit": (1 << 32) - 1,
         },
         "non-ascii text and an extension": SMALL_OPEN | {"entry": "prüfen", "ext": {"traceparent": "00-ab-cd-01"}},
     },
@@ -241,8 +289,11 @@ VALID: dict[str, dict[str, Value]] = {
     "PHASE": {
         "a response filter": PHASE | {"seq": 1, "phase_seq": 1, "payload": text("{}")},
         "a body filter with its body": PHASE | {"phase": "ResponseBodyFilter", "body": text("hello")},
-        "logging after the client has left": PHASE | {
-            "phase": "Logging", "remaining_ms": 0, "response": RESPONSE | {"error": "client gone"},
+        "logging after the client has left": PHASE
+        | {
+            "phase": "Logging",
+            "remaining_ms": 0,
+            "response": RESPONSE | {"error": "client gone"},
         },
         "a second request filter of the same entry": PHASE | {"phase": "RequestFilter", "response": None},
     },
@@ -263,23 +314,32 @@ VALID: dict[str, dict[str, Value]] = {
     "CREDIT": {"a quarter window": {"seq": 4, "id": 1, "bytes": 8192}, "most": {"id": 0, "bytes": (1 << 32) - 1}},
     "RESULT": {
         "next without operations": {"ops": [], "action": "Next", "first": FIRST},
-        "end with a refusal": {"ops": OPS, "action": "End", "first": FIRST,
-                               "timing": {"queue_us": 12, "handler_us": 345}},
+        "end with a refusal": {
+            "ops": OPS,
+            "action": "End",
+            "first": FIRST,
+            "timing": {"queue_us": 12, "handler_us": 345},
+        },
         "changes to the request": {"ops": REQUEST_OPS, "action": "Next", "first": FIRST | {"mask": 0, "credit": 0}},
         "a later phase, a body sent before": {
-            "seq": 5, "phase_seq": 2, "action": "Next",
+            "seq": 5,
+            "phase_seq": 2,
+            "action": "Next",
             "ops": [{"number": 103, "bytes": None, "id": 7, "total": 1_000_000}],
         },
         "seventeen operations, an empty body": {
-            "action": "End", "ops": [{"number": 102, "status": 200 + i} for i in range(16)] + [
-                {"number": 103, "bytes": ""}],
+            "action": "End",
+            "ops": [{"number": 102, "status": 200 + i} for i in range(16)] + [{"number": 103, "bytes": ""}],
         },
         "an illegal status is the gateway's to judge": {"ops": [{"number": 102, "status": 65535}], "action": "Next"},
     },
-    "STREAM": {"server-sent events": {
-        "ops": [{"number": 100, "name": "content-type", "value": text("text/event-stream")}],
-        "stream_id": 9, "first": FIRST,
-    }},
+    "STREAM": {
+        "server-sent events": {
+            "ops": [{"number": 100, "name": "content-type", "value": text("text/event-stream")}],
+            "stream_id": 9,
+            "first": FIRST,
+        }
+    },
     "STREAM_END": {"complete": {"seq": 9, "outcome": "Ok"}, "cut short": {"outcome": "Abort"}},
     "UPGRADE": {
         "with a subprotocol": {"ops": [], "max_message_bytes": 1_048_576, "subprotocol": "chat", "first": FIRST},
@@ -301,16 +361,21 @@ VALID: dict[str, dict[str, Value]] = {
     },
     "BUSY": {reason: {"worker": "w1", "reason": reason, "retry_after_ms": 250} for reason in NUMBERS["BusyReason"]},
     "ERROR": {
-        "the handler raised": {"call_id": None, "code": "handler_error", "text": "KeyError", "log_id": "e7",
-                               "first": FIRST},
+        "the handler raised": {
+            "call_id": None,
+            "code": "handler_error",
+            "text": "KeyError",
+            "log_id": "e7",
+            "first": FIRST,
+        },
         "a call failed": {"call_id": 3, "code": "body_too_large", "text": "limit 10485760"},
     },
     "CLOSE": {"close": {"seq": 2, "phase_seq": 1}},
     "PROBE": {"probe": {}},
     "BEAT": {
         "ready": BEAT | {"revision": REVISION},
-        "busy and draining": BEAT | {"seq": 70_000, "load": 1024, "draining": True, "oldest_running_ms": 5000,
-                                     "oldest_waiting_ms": 90},
+        "busy and draining": BEAT
+        | {"seq": 70_000, "load": 1024, "draining": True, "oldest_running_ms": 5000, "oldest_waiting_ms": 90},
         "no entries yet": BEAT | {"entries": [], "state": "Initializing"},
         "a failed first initialize": BEAT | {"state": "FailedFirst"},
         "a failed later one": BEAT | {"state": "FailedKeepingOld", "revision": REVISION, "group": "a.b c"},
@@ -330,14 +395,15 @@ def wide(values: list[Any]) -> list[Any]:
             case int():
                 out.append(Raw(b"\xcf" + value.to_bytes(8)))
             case list():
-                out.append(Raw(b"\xdd" + len(value).to_bytes(4) + b"".join(map(pack, wide(value)))))
+                items = cast("list[Any]", value)
+                out.append(Raw(b"\xdd" + len(items).to_bytes(4) + b"".join(map(pack, wide(items)))))
             case str():
                 out.append(Raw(b"\xdb" + len(value.encode()).to_bytes(4) + value.encode()))
             case bytes():
                 out.append(Raw(b"\xc6" + len(value).to_bytes(4) + value))
             case dict():
-                pairs = b"".join(pack(k) + pack(v) for k, v in value.items())
-                out.append(Raw(b"\xdf" + len(value).to_bytes(4) + pairs))
+                table = cast("dict[Any, Any]", value)
+                out.append(Raw(b"\xdf" + len(table).to_bytes(4) + pack_pairs(table)))
             case _:
                 out.append(value)
     return out
@@ -402,35 +468,67 @@ FUTURE_MORE: dict[str, list[tuple[str, Value, Any]]] = {
         grown("OPEN", SMALL_OPEN, "snapshot"),
         grown("OPEN", SMALL_OPEN | {"revision": REVISION}, "revision"),
         grown("OPEN", SMALL_OPEN | {"response": RESPONSE}, "response"),
-        ("a short snapshot", frame("OPEN", **SMALL_OPEN),
-         edit("OPEN", SMALL_OPEN, "snapshot",
-              ["GET", "http", "a.test", 8080, "/", "", [], [], "::1"])),
-        ("signed forms of numbers", frame("OPEN", **SMALL_OPEN | {"remaining_ms": 100}),
-         edit("OPEN", SMALL_OPEN, "remaining_ms", Raw(b"\xd1\x00\x64"))),
+        (
+            "a short snapshot",
+            frame("OPEN", **SMALL_OPEN),
+            edit("OPEN", SMALL_OPEN, "snapshot", ["GET", "http", "a.test", 8080, "/", "", [], [], "::1"]),
+        ),
+        (
+            "signed forms of numbers",
+            frame("OPEN", **SMALL_OPEN | {"remaining_ms": 100}),
+            edit("OPEN", SMALL_OPEN, "remaining_ms", Raw(b"\xd1\x00\x64")),
+        ),
     ],
     "ACCEPT": [
         grown("ACCEPT", {"first": FIRST}, "first"),
-        ("mask bits of later phases", frame("ACCEPT", first=FIRST | {"mask": 0xFF}),
-         plain("ACCEPT", frame("ACCEPT", first=FIRST | {"mask": 0xFF}))),
+        (
+            "mask bits of later phases",
+            frame("ACCEPT", first=FIRST | {"mask": 0xFF}),
+            plain("ACCEPT", frame("ACCEPT", first=FIRST | {"mask": 0xFF})),
+        ),
     ],
     "RESULT": [
-        ("an operation has grown", frame("RESULT", **RESULT_NEXT | {"ops": [{"number": 101, "name": "a"}]}),
-         edit("RESULT", RESULT_NEXT, "ops", [[101, "a", *LATER]])),
+        (
+            "an operation has grown",
+            frame("RESULT", **RESULT_NEXT | {"ops": [{"number": 101, "name": "a"}]}),
+            edit("RESULT", RESULT_NEXT, "ops", [[101, "a", *LATER]]),
+        ),
         grown("RESULT", RESULT_NEXT | {"timing": {"queue_us": 1, "handler_us": 2}}, "timing"),
     ],
     "WS_OP": [
-        ("what is wanted has grown", frame("WS_OP", call_id=1, operation={"number": 310, "room": "a"}),
-         edit("WS_OP", {"call_id": 1, "operation": {"number": 310, "room": "a"}}, "operation", [310, "a", *LATER])),
+        (
+            "what is wanted has grown",
+            frame("WS_OP", call_id=1, operation={"number": 310, "room": "a"}),
+            edit("WS_OP", {"call_id": 1, "operation": {"number": 310, "room": "a"}}, "operation", [310, "a", *LATER]),
+        ),
     ],
-    "ABORT": [("an unknown reason is read as protocol", frame("ABORT", reason="Protocol"),
-               edit("ABORT", {"reason": "Gap"}, "reason", 200))],
-    "BUSY": [("an unknown reason is read as full", frame("BUSY", worker="w1", reason="Full"),
-              edit("BUSY", {"worker": "w1", "reason": "Full"}, "reason", 9))],
-    "ERROR": [("an unknown code", frame("ERROR", call_id=None, code="later", text=""),
-               plain("ERROR", frame("ERROR", call_id=None, code="later", text="")))],
+    "ABORT": [
+        (
+            "an unknown reason is read as protocol",
+            frame("ABORT", reason="Protocol"),
+            edit("ABORT", {"reason": "Gap"}, "reason", 200),
+        )
+    ],
+    "BUSY": [
+        (
+            "an unknown reason is read as full",
+            frame("BUSY", worker="w1", reason="Full"),
+            edit("BUSY", {"worker": "w1", "reason": "Full"}, "reason", 9),
+        )
+    ],
+    "ERROR": [
+        (
+            "an unknown code",
+            frame("ERROR", call_id=None, code="later", text=""),
+            plain("ERROR", frame("ERROR", call_id=None, code="later", text="")),
+        )
+    ],
     "BEAT": [
-        ("an unknown state is read as initializing", frame("BEAT", **BEAT | {"state": "Initializing"}),
-         edit("BEAT", BEAT, "state", 77)),
+        (
+            "an unknown state is read as initializing",
+            frame("BEAT", **BEAT | {"state": "Initializing"}),
+            edit("BEAT", BEAT, "state", 77),
+        ),
         ("an entry has grown", frame("BEAT", **BEAT), edit("BEAT", BEAT, "entries", [["auth", 1, 0, *LATER]])),
     ],
 }
@@ -458,8 +556,11 @@ def invalid(name: str) -> list[Value]:
         ("an extension with a number as key", "type", pack([*values[:-1], {1: 2}])),
         ("extensions that are nil", "type", pack([*values[:-1], None])),
         ("nested too deep", "depth", pack([*values, nested(33)])),
-        ("longer than it is", "truncated", pack(Raw(bytes([0xDC]) + (len(values) + 1).to_bytes(2))) + b"".join(
-            map(pack, values))),
+        (
+            "longer than it is",
+            "truncated",
+            pack(Raw(bytes([0xDC]) + (len(values) + 1).to_bytes(2))) + b"".join(map(pack, values)),
+        ),
     ]
     if required:
         cases.append(("the last required element is missing", "missing", pack(values[: first + required[-1]])))
@@ -521,8 +622,9 @@ INVALID_MORE: dict[str, list[tuple[str, str, Any]]] = {
         ("an unknown body mode", "range", edit("ACCEPT", {"first": FIRST}, "first", ["w1", 1, 7, 0])),
         ("a worker that is nil", "type", edit("ACCEPT", {"first": FIRST}, "first", [None, 1, 0, 0])),
     ],
-    "FETCH": [("something unknown", "range",
-               edit("FETCH", {"call_id": 1, "what": "Config", "max_bytes": 1}, "what", 999))],
+    "FETCH": [
+        ("something unknown", "range", edit("FETCH", {"call_id": 1, "what": "Config", "max_bytes": 1}, "what", 999))
+    ],
     "DATA": [
         ("bytes as text", "type", edit("DATA", DATA, "bytes", "abc")),
         ("an unknown kind", "range", edit("DATA", DATA, "kind", 4)),
@@ -544,11 +646,17 @@ INVALID_MORE: dict[str, list[tuple[str, str, Any]]] = {
         ("a body of nothing", "missing", op([103])),
         ("ops as nil", "type", edit("RESULT", RESULT_NEXT, "ops", None)),
     ],
-    "STREAM": [("an unknown operation", "unknown_operation",
-                edit("STREAM", {"ops": [], "stream_id": 1}, "ops", [[999]]))],
+    "STREAM": [
+        ("an unknown operation", "unknown_operation", edit("STREAM", {"ops": [], "stream_id": 1}, "ops", [[999]]))
+    ],
     "STREAM_END": [("an unknown outcome", "range", edit("STREAM_END", {"outcome": "Ok"}, "outcome", 2))],
-    "WS_OP": [("an unknown operation", "unknown_operation",
-               edit("WS_OP", {"call_id": 1, "operation": {"number": 310, "room": "a"}}, "operation", [301, b""]))],
+    "WS_OP": [
+        (
+            "an unknown operation",
+            "unknown_operation",
+            edit("WS_OP", {"call_id": 1, "operation": {"number": 310, "room": "a"}}, "operation", [301, b""]),
+        )
+    ],
     "WS_CLOSED": [("a code of 65536", "range", edit("WS_CLOSED", {"code": 1000, "reason": ""}, "code", 65536))],
     "BEAT": [
         ("version 2", "version", edit("BEAT", BEAT, "v", 2)),
@@ -585,8 +693,11 @@ def files() -> dict[Path, str]:
 
     for name, cases in VALID.items():
         meanings = {case: frame(name, **given) for case, given in cases.items()}
-        add("valid", name, [{"name": case, "hex": pack(plain(name, value)).hex(), "value": value}
-                            for case, value in meanings.items()])
+        add(
+            "valid",
+            name,
+            [{"name": case, "hex": pack(plain(name, value)).hex(), "value": value} for case, value in meanings.items()],
+        )
         add("future", name, future(name))
         add("invalid", name, invalid(name))
     add("invalid", "ANY", general())
@@ -596,14 +707,14 @@ def files() -> dict[Path, str]:
 def main(arguments: list[str]) -> int:
     """Writes or compares."""
     if arguments not in ([], ["--check"]):
-        print("usage: tools/vectors [--check]", file=sys.stderr)
+        print("usage: tools/gen_vectors.py [--check]", file=sys.stderr)
         return 2
     wanted = files()
-    stale = sorted({p for p in OUT.rglob("*.json")} - wanted.keys())
+    stale = sorted(set(OUT.rglob("*.json")) - wanted.keys())
     stale += [path for path, content in wanted.items() if not path.exists() or path.read_text("utf-8") != content]
     for path in stale:
         if arguments:
-            print(f"{path.relative_to(ROOT)} is out of date: run tools/vectors", file=sys.stderr)
+            print(f"{path.relative_to(ROOT)} is out of date: run tools/gen_vectors.py", file=sys.stderr)
         elif path in wanted:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(wanted[path], encoding="utf-8")

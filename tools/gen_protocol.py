@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import tomllib
 from collections.abc import Callable
@@ -65,7 +66,7 @@ def rust_constants() -> str:
     """crates/nylon-wire/src/constants.rs"""
     table = load("messages.toml")
     lines = [
-        "//! Numbers of the protocol. Written by tools/gen from protocol/messages.toml; do not edit.",
+        "//! Numbers of the protocol. Written by tools/gen_protocol.py from protocol/messages.toml; do not edit.",
         "",
         "/// The version in OPEN and BEAT, and the `v1` of the subjects.",
         f"pub const PROTOCOL_VERSION: u64 = {table['version']};",
@@ -84,7 +85,7 @@ def rust_constants() -> str:
     lines += [f"/// {table['failures']['doc']}", "pub mod failure {"]
     for value in table["failures"]["values"]:
         lines += [f"    /// {value['doc']}"]
-        lines += [f"    pub const {screaming(value['name'])}: &str = \"{value['name']}\";"]
+        lines += [f'    pub const {screaming(value["name"])}: &str = "{value["name"]}";']
     return "\n".join([*lines, "}", ""])
 
 
@@ -97,7 +98,7 @@ def rust_errors() -> str:
     """crates/nylon-wire/src/errors.rs"""
     errors: list[Table] = load("errors.toml")["errors"]
     lines = [
-        "//! Error codes a client can see. Written by tools/gen from protocol/errors.toml; do not edit.",
+        "//! Error codes a client can see. Written by tools/gen_protocol.py from protocol/errors.toml; do not edit.",
         "",
         "/// Whose fault an error is.",
         "#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]",
@@ -135,16 +136,107 @@ def rust_errors() -> str:
     return "\n".join([*lines[:-1], "}", ""])
 
 
+def cell(element: Table) -> str:
+    """What a reader may find instead of the value."""
+    if "default" in element:
+        default = element["default"]
+        return {"False": "false", "{}": "empty", "[]": "empty", "": "empty"}.get(str(default), str(default))
+    return "nil" if element.get("nil") else "required"
+
+
+def element_rows(elements: list[Table], first: int) -> list[str]:
+    """A table of positional elements."""
+    head = ["| # | element | type | if missing | |", "|---|---|---|---|---|"]
+    return head + [
+        f"| {index} | {e['name']} | {e['type']}{' or nil' if e.get('nil') else ''} "
+        f"| {'required' if e.get('required') else cell(e)} | {e['doc']} |"
+        for index, e in enumerate(elements, first)
+    ]
+
+
+def operation_rows(table: Table, names: dict[int, str]) -> list[str]:
+    """A table of operations with their arguments."""
+    rows = ["| number | name | arguments |", "|---|---|---|"]
+    for number, arguments in table.items():
+        listed = ", ".join(
+            f"{a['name']} {a['type']}{' or nil' if a.get('nil') else ''}"
+            + (f" (only after {a['if_nil']} = nil)" if "if_nil" in a else "")
+            for a in arguments
+        )
+        rows.append(f"| {number} | {names[int(number)]} | {listed} |")
+    return rows
+
+
+def spec_table(kind: str, name: str, messages: Table) -> list[str]:
+    """The table that belongs between two markers of SPEC.md."""
+    methods = {m["number"]: m["name"] for m in messages["methods"]["values"]}
+    if kind == "frame":
+        frame = messages["frames"][name]
+        number = next(v["number"] for v in messages["enums"]["FrameType"]["values"] if v["name"] == frame["kind"])
+        draft = " *Draft.*" if frame.get("draft") else ""
+        first = 5 if frame.get("session", True) else 1
+        rows = element_rows(frame["elements"], first)
+        return [
+            f"**{name}** (type {number}).{draft} Elements after the first {'five' if first == 5 else 'one'}:",
+            "",
+            *rows,
+        ]
+    if kind == "record":
+        record = messages["records"][name]
+        return [f"`{name}`: {record['doc']}", "", *element_rows(record["elements"], 0)]
+    if kind == "enum":
+        rows = [f"| {v['number']} | {v['name']} | {v['doc']} |" for v in messages["enums"][name]["values"]]
+        return [f"| {name} | | |", "|---|---|---|", *rows]
+    if kind == "operations":
+        names = {v["number"]: v["name"] for v in messages["enums"]["OperationNumber"]["values"]}
+        return operation_rows(messages["operations"], names)
+    if kind == "ws_operations":
+        return operation_rows(messages["ws_operations"], methods)
+    if kind == "failures":
+        rows = [f"| `{v['name']}` | {v['doc']} |" for v in messages["failures"]["values"]]
+        return ["| code | |", "|---|---|", *rows]
+    if kind == "reserved":
+        rows = [f"| {v['number']} | {v['name']} |" for v in messages["reserved"]["values"]]
+        return ["| number | name |", "|---|---|", *rows]
+    if kind == "errors":
+        rows = [
+            f"| {e['status']} | `{e.get('public', e['code'])}` | {e['fault']} | {'yes' if e['retryable'] else 'no'} "
+            f"| {e['message']} |"
+            for e in load("errors.toml")["errors"]
+        ]
+        return ["| status | code | whose fault | retryable | message |", "|---|---|---|---|---|", *rows]
+    raise KeyError(f"writing SPEC.md: no table called {kind}")
+
+
+def spec() -> str:
+    """protocol/SPEC.md with its tables; the text between them is written by hand."""
+    messages = load("messages.toml")
+    lines: list[str] = []
+    inside = False
+    for line in (PROTOCOL / "SPEC.md").read_text(encoding="utf-8").splitlines():
+        if line == "<!-- end -->":
+            inside = False
+        if inside:
+            continue
+        lines.append(line)
+        marker = re.fullmatch(r"<!-- (\w+) ?(\w*) -->", line)
+        if marker and marker[1] != "end":
+            lines += [*spec_table(marker[1], marker[2], messages)]
+            inside = True
+    return "\n".join([*lines, ""])
+
+
 OUTPUTS: dict[str, Callable[[], str]] = {
     "crates/nylon-wire/src/constants.rs": rust_constants,
     "crates/nylon-wire/src/errors.rs": rust_errors,
+    "protocol/SPEC.md": spec,
 }
 
 
 def main(arguments: list[str]) -> int:
     """Writes every output, or with --check compares them."""
     if arguments not in ([], ["--check"]):
-        print("usage: tools/gen [--check]", file=sys.stderr)
+        print("usage: tools/gen_protocol.py [--check]", file=sys.stderr)
         return 2
     stale = 0
     for name, make in OUTPUTS.items():
@@ -153,7 +245,7 @@ def main(arguments: list[str]) -> int:
             continue
         stale += 1
         if arguments:
-            print(f"{name} is out of date: run tools/gen", file=sys.stderr)
+            print(f"{name} is out of date: run tools/gen_protocol.py", file=sys.stderr)
         else:
             path.write_text(text, encoding="utf-8")
             print(f"wrote {name}")

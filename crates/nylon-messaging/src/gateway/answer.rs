@@ -1,0 +1,406 @@
+//! Waiting for a phase's result: deadlines, probes, and everything that a worker may say meanwhile.
+
+use std::{
+    future::poll_fn,
+    task::Poll,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use nylon_plugin::{BodyError, BodyMode, Exchange, PluginError, PluginErrorKind};
+use nylon_wire::{
+    AbortFrame, AbortReason, BusyReason, CloseFrame, Credit, ErrorFrame, Ext, FetchFrame, FetchKind, First, Frame,
+    ProbeFrame, ResultFrame, failure,
+};
+
+use super::{
+    known::{InFlight, mask_of},
+    session::NatsSession,
+    slots::{Event, Signal},
+    talk::Talk,
+};
+use crate::Clock;
+
+/// A phase pending for so long makes us look whether its worker is there. Milliseconds (rules §2).
+const PROBE_AFTER_MS: u64 = 100;
+/// And then again so often. Milliseconds.
+const PROBE_EVERY_MS: u64 = 50;
+
+/// Why a phase has no result.
+pub(super) enum Stop {
+    /// The open was certainly or probably not run; it may be tried elsewhere.
+    NotRun(NotRun),
+    /// The phase failed.
+    Failed(PluginError),
+}
+
+/// Why an open was not taken.
+pub(super) enum NotRun {
+    /// Nobody listens there. Certain: no time has passed in which it could have been accepted.
+    NoResponders { certain: bool },
+    /// Nobody said anything in time.
+    NotAccepted,
+    /// A worker refused it.
+    Busy { worker: Box<str>, reason: BusyReason, retry_after: Option<Duration> },
+}
+
+impl From<PluginError> for Stop {
+    fn from(error: PluginError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// What to wait for, and until when. Milliseconds of our clock.
+#[derive(Clone, Copy)]
+pub(super) struct Wait {
+    deadline: u64,
+    /// When an open must have a first answer; `None` for a later phase.
+    accept_by: Option<u64>,
+    probe_at: u64,
+}
+
+impl Wait {
+    pub(super) fn new(deadline: Instant, accept_timeout: Option<Duration>) -> Self {
+        let now = Clock::now_ms();
+        let accept = |limit: Duration| now + u64::try_from(limit.as_millis()).unwrap_or(u64::MAX / 2);
+        Self { deadline: Clock::ms(deadline), accept_by: accept_timeout.map(accept), probe_at: now + PROBE_AFTER_MS }
+    }
+
+    fn due(&self, talk: &Talk) -> u64 {
+        let mut due = self.deadline;
+        if let (false, Some(accept_by)) = (talk.accepted, self.accept_by) {
+            due = due.min(accept_by);
+        }
+        if talk.worker.is_some() {
+            due = due.min(self.probe_at);
+        }
+        due
+    }
+}
+
+impl NatsSession {
+    /// Waits for the result of the phase that was just sent. `exchange` answers what the worker fetches.
+    pub(super) async fn answer(
+        &mut self,
+        talk: &mut Talk,
+        mut exchange: Option<&mut Exchange>,
+        mut wait: Wait,
+    ) -> Result<ResultFrame, Stop> {
+        loop {
+            talk.pump()?;
+            let frame = match talk.deferred.pop_front() {
+                Some(frame) => frame,
+                None => match talk.lease.next(wait.due(talk)).await {
+                    Event::Frame(payload) => match decode(talk, &payload)? {
+                        Some(frame) => frame,
+                        None => continue,
+                    },
+                    Event::Signal(signal) => {
+                        self.signal(talk, signal, &mut wait)?;
+                        continue;
+                    }
+                },
+            };
+            self.greet(talk, &frame)?;
+            match frame {
+                Frame::Result(mut result) => {
+                    talk.resolve(&mut result.ops)?;
+                    return Ok(result);
+                }
+                Frame::Fetch(fetch) => self.fetch(talk, exchange.as_deref_mut(), fetch, &mut wait).await?,
+                Frame::Data(data) => talk.collect(data, self.entry().shared.options.max_body_bytes)?,
+                Frame::Credit(credit) => talk.credit.grant(credit.bytes),
+                Frame::Accept(_) | Frame::Probe(_) => {}
+                Frame::Busy(busy) => {
+                    talk.lease.set_restless(false);
+                    talk.lease.link.stats.busy.add();
+                    if talk.accepted {
+                        return Err(PluginError::new(PluginErrorKind::Busy, "the worker is busy").into());
+                    }
+                    return Err(Stop::NotRun(NotRun::Busy {
+                        worker: busy.worker.as_str().into(),
+                        reason: busy.reason,
+                        retry_after: (busy.retry_after_ms > 0)
+                            .then(|| Duration::from_millis(u64::from(busy.retry_after_ms))),
+                    }));
+                }
+                Frame::Error(error) => return Err(self.failed(talk, error).into()),
+                Frame::Abort(abort) => return Err(aborted(talk, &abort).into()),
+                other => {
+                    let message = format!("a worker may not send {:?}", other.kind());
+                    return Err(talk.protocol(message).into());
+                }
+            }
+        }
+    }
+
+    /// Learns from a first answer who the worker is.
+    fn greet(&mut self, talk: &mut Talk, frame: &Frame) -> Result<(), PluginError> {
+        if talk.accepted {
+            return Ok(());
+        }
+        let first = match frame {
+            Frame::Accept(frame) => &frame.first,
+            Frame::Result(frame) => &frame.first,
+            Frame::Fetch(frame) => &frame.first,
+            Frame::Error(frame) => &frame.first,
+            Frame::Stream(frame) => &frame.first,
+            Frame::Upgrade(frame) => &frame.first,
+            Frame::Busy(_) | Frame::Abort(_) | Frame::Probe(_) => return Ok(()),
+            _ => &None,
+        };
+        match first {
+            Some(first) => self.accept(talk, first),
+            None => Err(talk.protocol(format!("the first answer, {:?}, does not name its worker", frame.kind()))),
+        }
+    }
+
+    fn accept(&mut self, talk: &mut Talk, first: &First) -> Result<(), PluginError> {
+        match &talk.worker {
+            Some(worker) if worker.id() == first.worker.as_str() => worker.answered(),
+            Some(_) => return Err(talk.protocol(format!("worker {} answers for another one", first.worker))),
+            None => {
+                let group = &self.entry().shared.group;
+                let worker = match group.worker(&first.worker, Clock::now_ms()) {
+                    Ok(worker) => worker,
+                    Err(error) => return Err(talk.protocol(format!("the worker's name: {error}"))),
+                };
+                worker.answered();
+                talk.lease.set_worker(&worker);
+                talk.in_flight = Some(InFlight::new(&worker));
+                talk.worker = Some(worker);
+            }
+        }
+        talk.accepted = true;
+        talk.lease.set_restless(talk.probed);
+        talk.credit = Credit::new(first.credit);
+        let mode = match first.body_mode {
+            nylon_wire::BodyMode::Buffered => BodyMode::Buffered,
+            nylon_wire::BodyMode::Streaming => BodyMode::Streaming,
+        };
+        self.registered(mask_of(first.mask), mode);
+        Ok(())
+    }
+
+    /// Something happened that is no frame.
+    fn signal(&self, talk: &mut Talk, signal: Signal, wait: &mut Wait) -> Result<(), Stop> {
+        let gone = |talk: &Talk, what: &str| {
+            let kind = if talk.accepted { PluginErrorKind::Lost } else { PluginErrorKind::Unavailable };
+            Err(PluginError::new(kind, what).into())
+        };
+        match signal {
+            Signal::Shutdown => gone(talk, "the gateway shuts down"),
+            Signal::Disconnected => gone(talk, "the connection to nats is lost"),
+            Signal::Rubbish => {
+                Err(talk.protocol("a message for this session is no frame, or there are too many").into())
+            }
+            Signal::NoResponders => {
+                talk.lease.set_restless(false);
+                if let Some(worker) = &talk.worker {
+                    self.entry().shared.group.gone(worker);
+                }
+                if talk.accepted {
+                    return gone(talk, "the worker is gone: nobody listens on its subject");
+                }
+                Err(Stop::NotRun(NotRun::NoResponders { certain: !talk.probed }))
+            }
+            Signal::Due => self.due(talk, wait),
+        }
+    }
+
+    fn due(&self, talk: &mut Talk, wait: &mut Wait) -> Result<(), Stop> {
+        let now = Clock::now_ms();
+        if now >= wait.deadline {
+            let what = if talk.accepted { "the handler is over its deadline" } else { "nobody accepted in time" };
+            return Err(talk.fail(PluginErrorKind::Timeout, AbortReason::Timeout, what).into());
+        }
+        if !talk.accepted && wait.accept_by.is_some_and(|accept_by| now >= accept_by) {
+            if let Some(worker) = &talk.worker {
+                self.entry().shared.group.eject(worker, now);
+                // Should it wake up, it need not run what somebody else does.
+                talk.lease.abort(AbortReason::Timeout, Some("not accepted in time"));
+            }
+            talk.lease.link.stats.not_accepted.add();
+            return Err(Stop::NotRun(NotRun::NotAccepted));
+        }
+        let Some(worker) = &talk.worker else { return Ok(()) };
+        if now < wait.probe_at {
+            return Ok(());
+        }
+        wait.probe_at = now + PROBE_EVERY_MS;
+        if worker.lost(now, self.entry().shared.group.grace()) {
+            if talk.accepted {
+                return Err(PluginError::new(PluginErrorKind::Lost, "the worker is gone or silent").into());
+            }
+            return Err(Stop::NotRun(NotRun::NoResponders { certain: false }));
+        }
+        if worker.probe_turn(now, PROBE_EVERY_MS) {
+            self.probe(talk);
+        }
+        Ok(())
+    }
+
+    fn probe(&self, talk: &mut Talk) {
+        let (Some(worker), Some((reply, header))) = (&talk.worker, talk.lease.probe()) else { return };
+        let link = &talk.lease.link;
+        let frame = link.encode(|out| ProbeFrame { header, ext: Ext::empty() }.encode(out));
+        // A probe that is not sent is a probe later; the deadline stands.
+        if link.publish(worker.subject().clone(), Some(reply), frame).is_ok() {
+            link.stats.probes.add();
+            talk.probed = true;
+            talk.lease.set_restless(true);
+        }
+    }
+
+    async fn fetch(
+        &mut self,
+        talk: &mut Talk,
+        exchange: Option<&mut Exchange>,
+        fetch: FetchFrame,
+        wait: &mut Wait,
+    ) -> Result<(), Stop> {
+        talk.fetched = true;
+        let options = &self.entry().shared.options;
+        let most = usize::try_from(fetch.max_bytes).unwrap_or(usize::MAX);
+        let found = match (fetch.what, exchange) {
+            (FetchKind::RequestBody, Some(exchange)) => {
+                talk.fetched_body = true;
+                let limit = most.min(options.max_body_bytes);
+                return self.request_body(talk, exchange, fetch.call_id, limit, wait).await;
+            }
+            (FetchKind::ResponseBody, Some(exchange)) => exchange.response.body.full().cloned(),
+            (FetchKind::Config, _) => options.config.clone(),
+            (FetchKind::OpenRest, _) => talk.whole_open.clone(),
+            (FetchKind::RequestBody | FetchKind::ResponseBody, None) => None,
+        };
+        match found {
+            Some(bytes) if bytes.len() <= most => talk.answer_with(fetch.call_id, bytes),
+            Some(bytes) => {
+                let text = format!("{} bytes, asked for at most {most}", bytes.len());
+                talk.refuse(fetch.call_id, failure::BODY_TOO_LARGE, &text)?;
+            }
+            None => talk.refuse(fetch.call_id, failure::NOT_FOUND, "there is no such thing in this phase")?,
+        }
+        Ok(())
+    }
+
+    /// Reads the request body for the worker, while frames, deadlines and losses are still heard.
+    async fn request_body(
+        &self,
+        talk: &mut Talk,
+        exchange: &mut Exchange,
+        call: u32,
+        limit: usize,
+        wait: &mut Wait,
+    ) -> Result<(), Stop> {
+        let mut reading = exchange.request_body.read_all(limit);
+        loop {
+            let step = poll_fn(|cx| match reading.as_mut().poll(cx) {
+                Poll::Ready(body) => Poll::Ready(Step::Body(body)),
+                Poll::Pending => talk.lease.poll(wait.due(talk), cx).map(Step::Event),
+            });
+            match step.await {
+                Step::Body(Ok(body)) => {
+                    talk.answer_with(call, body);
+                    return Ok(());
+                }
+                Step::Body(Err(BodyError::TooLarge(limit))) => {
+                    let text = format!("the request body is longer than {limit} bytes");
+                    talk.refuse(call, failure::BODY_TOO_LARGE, &text)?;
+                    close(talk);
+                    return Err(PluginError::new(PluginErrorKind::RequestBodyTooLarge, text).into());
+                }
+                Step::Body(Err(BodyError::Client(error))) => {
+                    let kind = PluginErrorKind::ClientGone;
+                    return Err(talk.fail(kind, AbortReason::ClientGone, format!("reading the body: {error}")).into());
+                }
+                Step::Event(Event::Signal(signal)) => self.signal(talk, signal, wait)?,
+                Step::Event(Event::Frame(payload)) => match decode(talk, &payload)? {
+                    None | Some(Frame::Probe(_)) => {}
+                    Some(Frame::Credit(credit)) => talk.credit.grant(credit.bytes),
+                    Some(frame) => {
+                        // A phase that ends needs its body no more.
+                        let ends = matches!(frame, Frame::Result(_) | Frame::Error(_) | Frame::Abort(_));
+                        talk.deferred.push_back(frame);
+                        if ends {
+                            return Ok(());
+                        }
+                    }
+                },
+            }
+        }
+    }
+
+    /// What an ERROR frame means for the phase.
+    fn failed(&self, talk: &Talk, error: ErrorFrame) -> PluginError {
+        let log_id = error.log_id.as_deref().unwrap_or("none");
+        let worker = talk.worker.as_ref().map_or("?", |worker| worker.id());
+        let message = format!("worker {worker}: {}: {} (log id {log_id})", error.code, error.text);
+        if error.call_id.is_some() {
+            return talk.protocol(format!("ERROR for a call that was not made; {message}"));
+        }
+        close(talk);
+        let kind = match error.code.as_str() {
+            failure::INIT_FAILED => PluginErrorKind::Unavailable,
+            failure::PROTOCOL => PluginErrorKind::Protocol,
+            failure::BODY_TOO_LARGE => PluginErrorKind::ResponseBodyTooLarge,
+            _ => PluginErrorKind::Handler,
+        };
+        PluginError::new(kind, message)
+    }
+}
+
+enum Step {
+    Body(Result<Bytes, BodyError>),
+    Event(Event),
+}
+
+/// Decodes a frame of the session and checks its place. `None`: it belongs to an earlier phase.
+fn decode(talk: &mut Talk, payload: &Bytes) -> Result<Option<Frame>, PluginError> {
+    let frame = match Frame::decode(payload) {
+        Ok(frame) => frame,
+        Err(error) => return Err(talk.protocol(error.to_string())),
+    };
+    let Some(header) = frame.header().copied() else {
+        return Err(talk.protocol("a beat came to a session"));
+    };
+    // A probe has no place in the order; what ends the session needs none.
+    if !matches!(frame, Frame::Probe(_) | Frame::Abort(_) | Frame::Busy(_)) {
+        if header.seq != talk.seq_in {
+            let message = format!("frame {} came where {} was due", header.seq, talk.seq_in);
+            return Err(talk.fail(PluginErrorKind::Lost, AbortReason::Gap, message));
+        }
+        talk.seq_in = talk.seq_in.wrapping_add(1);
+    }
+    if header.phase_seq == talk.lease.phase_seq() {
+        return Ok(Some(frame));
+    }
+    match frame {
+        // Credit and aborts are the session's, not the phase's.
+        Frame::Credit(_) | Frame::Abort(_) => Ok(Some(frame)),
+        Frame::Data(data) => talk.account(&data).map(|()| None),
+        _ => Ok(None),
+    }
+}
+
+fn aborted(talk: &Talk, abort: &AbortFrame) -> PluginError {
+    let text = abort.text.as_deref().unwrap_or("no reason given");
+    let kind = match abort.reason {
+        AbortReason::Timeout => PluginErrorKind::Timeout,
+        AbortReason::Protocol => PluginErrorKind::Protocol,
+        _ if talk.accepted => PluginErrorKind::Lost,
+        _ => PluginErrorKind::Unavailable,
+    };
+    PluginError::new(kind, format!("the worker aborts the session ({:?}): {text}", abort.reason))
+}
+
+/// Tells the worker that no further phase comes.
+pub(super) fn close(talk: &Talk) {
+    if !talk.accepted {
+        return;
+    }
+    if let Err(error) = talk.lease.send(|header| Frame::Close(CloseFrame { header, ext: Ext::empty() })) {
+        // The worker's idle limit and its probe of the reply subject end the session as well.
+        tracing::debug!(%error, "a close was not sent");
+    }
+}

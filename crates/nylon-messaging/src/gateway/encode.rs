@@ -1,0 +1,180 @@
+//! From the exchange straight into frames: nothing is copied twice on the way.
+
+use std::{fmt::Write as _, net::IpAddr};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use nylon_plugin::{Call, Exchange, HeaderFilter, Phase};
+use nylon_wire::{
+    Header, OpenFields, PhaseFields, ResponseFields, Revision, SnapshotFields, encode_open, encode_phase,
+};
+
+use super::link::Link;
+use crate::Clock;
+
+/// A response body up to this length goes along with its phase, in bytes.
+const INLINE_BODY: usize = 64 << 10;
+
+/// What an OPEN says besides the exchange.
+pub(super) struct Opening<'a> {
+    pub header: Header,
+    pub reply: &'a str,
+    pub entry: &'a str,
+    pub revision: Option<&'a Revision>,
+    pub credit: u32,
+    pub body: Option<&'a [u8]>,
+}
+
+/// The phase as the wire knows it.
+pub(super) fn wire_phase(phase: Phase) -> nylon_wire::Phase {
+    match phase {
+        Phase::RequestFilter => nylon_wire::Phase::RequestFilter,
+        Phase::ResponseFilter => nylon_wire::Phase::ResponseFilter,
+        Phase::ResponseBodyFilter => nylon_wire::Phase::ResponseBodyFilter,
+        Phase::Logging => nylon_wire::Phase::Logging,
+    }
+}
+
+/// The whole OPEN.
+pub(super) fn open(link: &Link, call: &Call<'_>, opening: &Opening<'_>) -> Bytes {
+    let request = &call.exchange.request;
+    let filter = (!call.headers.passes_all()).then_some(call.headers);
+    let headers = Visible { headers: &request.headers, filter };
+    let params = request.params.iter().map(|(name, value)| (&**name, &**value));
+    let ip = text_of(request.client_ip);
+    let response = (call.phase != Phase::RequestFilter).then(|| response(call.exchange));
+    let fields = OpenFields {
+        reply: opening.reply,
+        entry: opening.entry,
+        phase: wire_phase(call.phase),
+        remaining_ms: Clock::remaining_ms(call.deadline),
+        mono_ms: Clock::now_ms(),
+        snapshot: SnapshotFields {
+            method: request.method.as_str(),
+            scheme: request.scheme(),
+            host: &request.host,
+            port: request.port,
+            path: request.path(),
+            query: request.query(),
+            params,
+            headers,
+            client_ip: &ip,
+            timestamp_ms: request.timestamp_ms,
+            content_length: request.content_length,
+            tls: request.tls,
+            websocket: request.websocket,
+            request_id: &request.id,
+        },
+        payload: call.payload.map(|payload| &payload[..]),
+        revision: opening.revision,
+        credit: opening.credit,
+        more: false,
+        body: opening.body,
+        response,
+    };
+    link.encode(|out| encode_open(out, &opening.header, &fields))
+}
+
+/// An OPEN without what may be long; the worker fetches the whole one before it starts.
+pub(super) fn short_open(link: &Link, call: &Call<'_>, opening: &Opening<'_>) -> Bytes {
+    let request = &call.exchange.request;
+    let no_headers = std::iter::empty::<(&str, &[u8])>();
+    let fields = OpenFields {
+        reply: opening.reply,
+        entry: opening.entry,
+        phase: wire_phase(call.phase),
+        remaining_ms: Clock::remaining_ms(call.deadline),
+        mono_ms: Clock::now_ms(),
+        snapshot: SnapshotFields {
+            method: request.method.as_str(),
+            scheme: request.scheme(),
+            host: "",
+            port: request.port,
+            path: "/",
+            query: "",
+            params: std::iter::empty::<(&str, &str)>(),
+            headers: no_headers.clone(),
+            client_ip: "",
+            timestamp_ms: request.timestamp_ms,
+            content_length: request.content_length,
+            tls: request.tls,
+            websocket: request.websocket,
+            request_id: &request.id,
+        },
+        payload: None,
+        revision: opening.revision,
+        credit: opening.credit,
+        more: true,
+        body: None,
+        response: None::<ResponseFields<'_, std::iter::Empty<(&str, &[u8])>>>,
+    };
+    link.encode(|out| encode_open(out, &opening.header, &fields))
+}
+
+/// The PHASE frame of a session that is open.
+pub(super) fn phase(link: &Link, call: &Call<'_>, header: Header, room: usize) -> Bytes {
+    let inline = (call.phase == Phase::ResponseBodyFilter)
+        .then(|| call.exchange.response.body.full())
+        .flatten()
+        .filter(|body| body.len() <= INLINE_BODY.min(room / 2));
+    let fields = PhaseFields {
+        phase: wire_phase(call.phase),
+        remaining_ms: Clock::remaining_ms(call.deadline),
+        mono_ms: Clock::now_ms(),
+        payload: call.payload.map(|payload| &payload[..]),
+        response: (call.phase != Phase::RequestFilter).then(|| response(call.exchange)),
+        body: inline.map(|body| &body[..]),
+        more: false,
+    };
+    link.encode(|out| encode_phase(out, &header, &fields))
+}
+
+fn response(exchange: &Exchange) -> ResponseFields<'_, Visible<'_>> {
+    let response = &exchange.response;
+    ResponseFields {
+        status: response.status.as_u16(),
+        headers: Visible { headers: &response.headers, filter: None },
+        body_bytes: response.bytes_sent,
+        duration_ms: u64::try_from(exchange.request.duration().as_millis()).unwrap_or(u64::MAX >> 11),
+        error: exchange.error.as_deref(),
+        body_length: response.body.full().map(|body| body.len() as u64),
+    }
+}
+
+/// Headers as a worker may see them; can be gone through more than once.
+#[derive(Clone, Copy)]
+struct Visible<'a> {
+    headers: &'a HeaderMap,
+    filter: Option<&'a HeaderFilter>,
+}
+
+struct VisibleIter<'a> {
+    headers: http::header::Iter<'a, HeaderValue>,
+    filter: Option<&'a HeaderFilter>,
+}
+
+impl<'a> IntoIterator for Visible<'a> {
+    type Item = (&'a str, &'a [u8]);
+    type IntoIter = VisibleIter<'a>;
+
+    fn into_iter(self) -> VisibleIter<'a> {
+        VisibleIter { headers: self.headers.iter(), filter: self.filter }
+    }
+}
+
+impl<'a> Iterator for VisibleIter<'a> {
+    type Item = (&'a str, &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let Self { headers, filter } = self;
+        let passes = |name: &HeaderName| filter.is_none_or(|filter| filter.passes(name));
+        headers.find(|(name, _)| passes(name)).map(|(name, value)| (name.as_str(), value.as_bytes()))
+    }
+}
+
+fn text_of(address: IpAddr) -> String {
+    let mut text = String::with_capacity(40);
+    // Writing into a string cannot fail.
+    let _ = write!(text, "{address}");
+    text
+}

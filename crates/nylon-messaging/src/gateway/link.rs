@@ -1,0 +1,366 @@
+//! A gateway thread's connection to one messaging entry: the request layer under all its sessions.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::{Rc, Weak},
+    sync::Arc,
+    time::Duration,
+};
+
+use async_nats::{Message, StatusCode, Subject, Subscriber};
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use nylon_wire::{AbortFrame, AbortReason, Ext, First, Frame, FrameType, Header, Limits, peek, subject};
+use tokio::{sync::Notify, task::JoinHandle};
+
+use super::{
+    messaging::{Messaging, MessagingError},
+    random::Random,
+    slots::{Signal, Slots},
+    stats::LinkStats,
+};
+use crate::{Clock, Connection, ConnectionEvent, PublishError};
+
+/// How often deadlines are looked at while anything is pending.
+const TICK: Duration = Duration::from_millis(10);
+/// A tick so late says that this process did not run, so silence of workers proves nothing. Milliseconds.
+const LATE_MS: u64 = 200;
+const GRACE_MS: u64 = 750;
+/// So many threads listen to beats; the table is shared, and one may lose its connection.
+const BEAT_LISTENERS: u32 = 2;
+/// How much memory frames are encoded into at a time, in bytes.
+const ARENA: usize = 64 << 10;
+/// In the place of a slot for an open that nobody answers.
+pub(super) const NO_SLOT: u32 = u32::MAX;
+
+/// One gateway thread's link. Lives on that thread's `LocalRuntime`.
+pub struct Link {
+    pub(super) messaging: Arc<Messaging>,
+    pub(super) thread: u32,
+    connection: Connection,
+    pub(super) slots: RefCell<Slots>,
+    pub(super) random: RefCell<Random>,
+    pub(super) stats: Arc<LinkStats>,
+    /// Reply subject of opens that nobody answers.
+    pub(super) no_reply: String,
+    arena: RefCell<BytesMut>,
+    /// Credit that workers hold and have not used, in bytes (rules §8).
+    granted: Cell<u64>,
+    pending: Rc<Notify>,
+    closing: Cell<bool>,
+    tasks: RefCell<Vec<JoinHandle<()>>>,
+}
+
+impl Link {
+    /// Starts connecting and returns at once; until the connection is up every open fails as unavailable.
+    /// Call it on the thread's `LocalRuntime`.
+    ///
+    /// # Errors
+    /// Only what no retry can heal: names, credentials, certificates.
+    pub async fn start(messaging: &Arc<Messaging>, thread: u32) -> Result<Rc<Self>, MessagingError> {
+        let prefix = &messaging.options.prefix;
+        let mut options = messaging.options.connection.clone();
+        options.name = format!("{}-{thread}", options.name);
+        let alarm = Arc::new(Notify::new());
+        let rings = alarm.clone();
+        let connection = Connection::start(&options, move |event| {
+            match &event {
+                ConnectionEvent::Connected => tracing::info!(thread, "connected to nats"),
+                ConnectionEvent::Disconnected => tracing::warn!(thread, "lost the connection to nats"),
+                ConnectionEvent::SlowConsumer => tracing::error!(thread, "nats messages were dropped: too slow"),
+                ConnectionEvent::Error(error) => tracing::warn!(thread, %error, "nats complains"),
+                ConnectionEvent::Closed => {}
+            }
+            // Dropped messages are lost answers: whoever waits cannot know whether his was among them.
+            if matches!(event, ConnectionEvent::Disconnected | ConnectionEvent::SlowConsumer) {
+                rings.notify_one();
+            }
+        })
+        .await?;
+        let stats = Arc::new(LinkStats::new(connection.watch()));
+        messaging.note_link(thread, &stats);
+        let no_reply = subject::reply(prefix, &messaging.gateway, thread, NO_SLOT)?;
+        let replies = subject::reply_wildcard(prefix, &messaging.gateway, thread)?;
+        let replies = connection.subscribe(replies).await.map_err(|_| MessagingError::Closed)?;
+        let beats = subject::beat_all(prefix)?;
+        let beats = match thread {
+            0..BEAT_LISTENERS => Some(connection.subscribe(beats).await.map_err(|_| MessagingError::Closed)?),
+            _ => None,
+        };
+        let pending = Rc::new(Notify::new());
+        let link = Rc::new(Self {
+            messaging: messaging.clone(),
+            thread,
+            connection,
+            slots: RefCell::new(Slots::new(no_reply.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned())),
+            random: RefCell::new(Random::new()),
+            stats,
+            no_reply,
+            arena: RefCell::new(BytesMut::with_capacity(ARENA)),
+            granted: Cell::new(0),
+            pending: pending.clone(),
+            closing: Cell::new(false),
+            tasks: RefCell::default(),
+        });
+        let mut tasks = vec![
+            tokio::task::spawn_local(answers(Rc::downgrade(&link), replies)),
+            tokio::task::spawn_local(ticks(Rc::downgrade(&link), pending)),
+            tokio::task::spawn_local(alarms(Rc::downgrade(&link), alarm)),
+        ];
+        if let Some(beats) = beats {
+            tasks.push(tokio::task::spawn_local(listen(messaging.clone(), beats)));
+        }
+        link.tasks.replace(tasks);
+        Ok(link)
+    }
+
+    /// Counters of this link.
+    #[must_use]
+    pub fn stats(&self) -> &Arc<LinkStats> {
+        &self.stats
+    }
+
+    /// The messaging entry.
+    #[must_use]
+    pub fn messaging(&self) -> &Arc<Messaging> {
+        &self.messaging
+    }
+
+    /// Whether the connection is up now.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.connection.is_connected()
+    }
+
+    /// Aborts every session at its worker, fails what waits, and closes the connection, within `limit`.
+    pub async fn shutdown(&self, limit: Duration) {
+        self.closing.set(true);
+        let used = self.slots.borrow().used();
+        for slot in used {
+            self.abort(slot, AbortReason::GatewayShutdown, None);
+        }
+        self.slots.borrow_mut().signal_waiting(Signal::Shutdown);
+        // What cannot be flushed in time is lost with the connection; the workers notice by their probes.
+        let _ = self.connection.flush(limit / 2).await;
+        self.connection.close(limit / 2).await;
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.get()
+    }
+
+    /// The longest message that NATS takes now, in bytes.
+    pub(super) fn max_payload(&self) -> usize {
+        self.connection.max_payload()
+    }
+
+    /// Encodes something into memory that is shared by many frames.
+    pub(super) fn encode(&self, write: impl FnOnce(&mut BytesMut)) -> Bytes {
+        let mut arena = self.arena.borrow_mut();
+        if arena.capacity() < 4_096 {
+            // Takes the old memory back if all its frames are gone, else takes new.
+            arena.reserve(ARENA);
+        }
+        write(&mut arena);
+        arena.split().freeze()
+    }
+
+    /// Hands a message to NATS without waiting.
+    pub(super) fn publish(&self, to: Subject, reply: Option<Subject>, payload: Bytes) -> Result<(), PublishError> {
+        self.connection.publish(to, reply, payload).inspect_err(|_| self.stats.unsent.add())
+    }
+
+    /// Sends a frame of the session in the slot to its worker, with the next sequence number.
+    pub(super) fn send(&self, slot: u32, frame: impl FnOnce(Header) -> Frame) -> Result<(), PublishError> {
+        let found = self.slots.borrow_mut().get_mut(slot).and_then(|slot| {
+            let worker = slot.worker.as_ref()?.subject().clone();
+            Some((worker, slot.next_header()))
+        });
+        let Some((worker, header)) = found else { return Err(PublishError::Disconnected) };
+        let frame = frame(header);
+        self.publish(worker, None, self.encode(|out| frame.encode(out)))
+    }
+
+    /// Tells the worker of the session in the slot, if one is known, that the session is over.
+    pub(super) fn abort(&self, slot: u32, reason: AbortReason, text: Option<&str>) {
+        let known = self.slots.borrow().get(slot).is_some_and(|slot| slot.worker.is_some());
+        if known {
+            let text = text.map(Into::into);
+            let sent = self.send(slot, |header| Frame::Abort(AbortFrame { header, reason, text, ext: Ext::empty() }));
+            if let Err(error) = sent {
+                // The worker finds out by its probe of the reply subject.
+                tracing::debug!(%error, "an abort was not sent");
+            }
+        }
+    }
+
+    /// Credit for a new session's worker: less when workers hold much (rules §8).
+    pub(super) fn first_credit(&self) -> u32 {
+        let plenty = self.granted.get() < Limits::MAX_CONNECTION_CREDIT / 2;
+        if plenty { Limits::INITIAL_CREDIT } else { Limits::INITIAL_CREDIT / 8 }
+    }
+
+    /// Whether workers may hold so much more.
+    pub(super) fn may_grant(&self, more: u64) -> bool {
+        self.granted.get() + more <= Limits::MAX_CONNECTION_CREDIT
+    }
+
+    pub(super) fn grant(&self, more: u64) {
+        self.granted.set(self.granted.get() + more);
+    }
+
+    pub(super) fn ungrant(&self, less: u64) {
+        self.granted.set(self.granted.get().saturating_sub(less));
+    }
+
+    /// Something is pending from now on: the ticker must run.
+    pub(super) fn note_pending(&self) {
+        let slots = self.slots.borrow();
+        self.stats.slots_in_use.set(slots.in_use() as u64);
+        if slots.in_use() == 1 {
+            self.pending.notify_one();
+        }
+    }
+
+    pub(super) fn note_released(&self) {
+        let slots = self.slots.borrow();
+        self.stats.slots_in_use.set(slots.in_use() as u64);
+        self.stats.slots_resting.set(slots.resting() as u64);
+    }
+
+    fn dispatch(&self, message: Message) {
+        let Some(slot) = subject::parse_slot(&message.subject) else {
+            self.stats.stale.add();
+            return;
+        };
+        if message.status == Some(StatusCode::NO_RESPONDERS) {
+            self.stats.no_responders.add();
+            self.slots.borrow_mut().signal(slot, Signal::NoResponders);
+            return;
+        }
+        match peek(&message.payload) {
+            Ok((kind, header)) => {
+                let payload = message.payload;
+                if !self.slots.borrow_mut().deliver(slot, &header, payload.clone()) {
+                    self.stale(slot, kind, header, &payload);
+                }
+            }
+            Err(error) => {
+                // Nobody can say whose it is; who waits here must not go on as if nothing were wrong.
+                self.stats.protocol_errors.add();
+                let waits = self.slots.borrow_mut().signal(slot, Signal::Rubbish);
+                tracing::warn!(%error, slot, waits, "a message to a reply subject is no frame");
+            }
+        }
+    }
+
+    /// Tells the worker of a first answer that comes too late that nobody waits for it any more (rules §3).
+    fn stale(&self, slot: u32, kind: FrameType, header: Header, payload: &Bytes) {
+        self.stats.stale.add();
+        if !matches!(
+            kind,
+            FrameType::Accept
+                | FrameType::Result
+                | FrameType::Fetch
+                | FrameType::Error
+                | FrameType::Stream
+                | FrameType::Upgrade
+        ) {
+            return;
+        }
+        let Some(first) = Frame::decode(payload).ok().and_then(first_of) else { return };
+        let abort = AbortFrame {
+            header: Header { seq: 1, ..header },
+            reason: AbortReason::Stale,
+            text: None,
+            ext: Ext::empty(),
+        };
+        let frame = self.encode(|out| abort.encode(out));
+        for worker in self.subjects_of(&first.worker, slot) {
+            if let Err(error) = self.publish(worker, None, frame.clone()) {
+                tracing::debug!(%error, "an abort was not sent");
+            }
+        }
+    }
+
+    /// Where a worker may listen: known from its beats, else in the group that used the slot last, else in any group.
+    fn subjects_of(&self, worker: &str, slot: u32) -> Vec<Subject> {
+        let table = &self.messaging.table;
+        if let Some(subject) = table.subject_of(worker) {
+            return vec![subject];
+        }
+        let prefix = &self.messaging.options.prefix;
+        let in_group = |group: &str| subject::worker(prefix, group, worker).ok().map(Subject::from);
+        match self.slots.borrow().get(slot) {
+            Some(slot) => in_group(&slot.group).into_iter().collect(),
+            None => table.groups().iter().filter_map(|group| in_group(group.name())).collect(),
+        }
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.tasks.take().iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// The first-frame part of an answer.
+pub(super) fn first_of(frame: Frame) -> Option<First> {
+    match frame {
+        Frame::Accept(frame) => frame.first,
+        Frame::Result(frame) => frame.first,
+        Frame::Fetch(frame) => frame.first,
+        Frame::Error(frame) => frame.first,
+        Frame::Stream(frame) => frame.first,
+        Frame::Upgrade(frame) => frame.first,
+        _ => None,
+    }
+}
+
+async fn answers(link: Weak<Link>, mut replies: Subscriber) {
+    while let Some(message) = replies.next().await {
+        match link.upgrade() {
+            Some(link) => link.dispatch(message),
+            None => return,
+        }
+    }
+}
+
+async fn listen(messaging: Arc<Messaging>, mut beats: Subscriber) {
+    while let Some(message) = beats.next().await {
+        messaging.table.beat(&message.subject, &message.payload);
+    }
+}
+
+async fn alarms(link: Weak<Link>, alarm: Arc<Notify>) {
+    loop {
+        alarm.notified().await;
+        match link.upgrade() {
+            Some(link) => link.slots.borrow_mut().signal_waiting(Signal::Disconnected),
+            None => return,
+        }
+    }
+}
+
+async fn ticks(link: Weak<Link>, wake: Rc<Notify>) {
+    let mut interval = tokio::time::interval(TICK);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut last = Clock::now_ms();
+    loop {
+        interval.tick().await;
+        let Some(link) = link.upgrade() else { return };
+        let now = Clock::now_ms();
+        if now.saturating_sub(last) > LATE_MS {
+            link.messaging.table.grant_grace(now + GRACE_MS);
+        }
+        let pending = link.slots.borrow_mut().tick(now);
+        link.note_released();
+        drop(link);
+        if !pending {
+            // An idle gateway sleeps.
+            wake.notified().await;
+            interval.reset();
+        }
+        last = Clock::now_ms();
+    }
+}

@@ -1,0 +1,485 @@
+//! One request as one entry sees it, over NATS: open, later phases, retries, the end.
+
+use std::{
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures_util::future::LocalBoxFuture;
+use nylon_plugin::{Action, BodyMode, Call, Outcome, Phase, PhaseMask, PluginError, PluginErrorKind, Session, Timing};
+use nylon_wire::{AbortReason, BusyReason, ResultFrame, SessionId};
+
+use super::{
+    answer::{NotRun, Stop, Wait, close},
+    encode::{self, Opening},
+    group::{Choice, Target},
+    known::{InFlight, KnownWorker},
+    lease::Lease,
+    options::Balance,
+    plugin::Entry,
+    slots::{Event, Signal},
+    talk::Talk,
+};
+use crate::{Clock, PublishError};
+
+/// How often an open may go elsewhere without being counted, because it has certainly not run.
+const UNCOUNTED_MAX: u32 = 32;
+/// After BUSY(initializing) an open is tried again this late, or as soon as a worker says that it is ready.
+const HOLD_MS: u64 = 100;
+/// How often a held open looks at the worker table. Milliseconds.
+const HOLD_LOOK_MS: u64 = 10;
+
+/// A session on NATS.
+pub(super) struct NatsSession {
+    entry: Rc<Entry>,
+    talk: Option<Box<Talk>>,
+    phases: Option<PhaseMask>,
+    body_mode: BodyMode,
+    /// The phase that ran last.
+    last: Option<Phase>,
+    /// A phase failed: only logging may follow, on a session of its own.
+    over: bool,
+}
+
+/// What has been tried for one open.
+#[derive(Default)]
+struct Attempts {
+    counted: u32,
+    uncounted: u32,
+    avoid: Option<Arc<KnownWorker>>,
+    no_exploring: bool,
+    holding: bool,
+}
+
+impl Attempts {
+    /// Takes one of the retries that are not counted, because the open has certainly not run.
+    fn uncounted(&mut self) -> bool {
+        self.uncounted += 1;
+        self.uncounted <= UNCOUNTED_MAX
+    }
+}
+
+impl NatsSession {
+    pub(super) fn new(entry: Rc<Entry>) -> Self {
+        Self { entry, talk: None, phases: None, body_mode: BodyMode::Buffered, last: None, over: false }
+    }
+
+    pub(super) fn entry(&self) -> &Entry {
+        &self.entry
+    }
+
+    /// What the first answer says about the session.
+    pub(super) fn registered(&mut self, phases: PhaseMask, mode: BodyMode) {
+        self.phases = Some(phases);
+        self.body_mode = mode;
+    }
+
+    async fn phase(&mut self, mut call: Call<'_>) -> Result<Outcome, PluginError> {
+        if self.over {
+            return Err(PluginError::new(PluginErrorKind::Lost, "the session is over"));
+        }
+        let started = Instant::now();
+        let admitted = self.entry.admit()?;
+        self.last = Some(call.phase);
+        let talk = self.talk.take();
+        let mut running = Running { session: self, talk: None };
+        let result = match talk {
+            Some(talk) => running.later(talk, &mut call).await,
+            None => running.open(&mut call).await,
+        };
+        let talk = running.talk.take();
+        drop(running);
+        drop(admitted);
+        let (result, mut talk) = match (result, talk) {
+            (Ok(result), Some(talk)) => (result, talk),
+            (result, _) => {
+                self.over = true;
+                let lost = PluginError::new(PluginErrorKind::Lost, "the session is gone");
+                return Err(result.err().unwrap_or(lost));
+            }
+        };
+        self.finished(&mut talk, call.phase);
+        if !self.nothing_after(call.phase) {
+            self.talk = Some(talk);
+        }
+        let (outcome, transport) = outcome(result, started.elapsed());
+        self.entry.times.queue.record(outcome.timing.queue);
+        self.entry.times.handler.record(outcome.timing.handler);
+        self.entry.times.transport.record(transport);
+        Ok(outcome)
+    }
+
+    fn nothing_after(&self, phase: Phase) -> bool {
+        self.phases.is_some_and(|phases| !Phase::ALL.into_iter().any(|later| later > phase && phases.has(later)))
+    }
+
+    /// A result is here: what it teaches, and back to rest.
+    fn finished(&self, talk: &mut Talk, phase: Phase) {
+        talk.lease.set_waiting(false);
+        talk.in_flight = None;
+        // What the client takes to send its body says nothing about the worker.
+        if let (Some(worker), false) = (&talk.worker, talk.fetched) {
+            let micros = u64::try_from(talk.sent.elapsed().as_micros()).unwrap_or(u64::MAX);
+            worker.sample(micros, Clock::now_ms());
+        }
+        if phase == Phase::RequestFilter && !talk.sent_body {
+            self.entry.learn(talk.fetched_body);
+        }
+    }
+
+    /// Takes a slot and sends the OPEN.
+    fn send_open(&self, call: &mut Call<'_>, attempts: &Attempts) -> Result<Box<Talk>, PluginError> {
+        let entry = &*self.entry;
+        let link = &entry.link;
+        if link.is_closing() || !link.is_connected() {
+            return Err(PluginError::new(PluginErrorKind::Unavailable, "there is no connection to nats"));
+        }
+        let target = self.target(attempts);
+        let options = &entry.shared.options;
+        let body = (call.phase == Phase::RequestFilter).then(|| entry.body_to_send(call.exchange)).flatten();
+        let body = body.filter(|body| body.len() <= link.max_payload() / 2);
+        let lease = Lease::take(link, entry.shared.group.name())?;
+        let Some((reply, header)) = lease.first() else {
+            return Err(PluginError::new(PluginErrorKind::Unavailable, "the slot was lost"));
+        };
+        let credit = link.first_credit();
+        let mut talk = Box::new(Talk::new(lease, credit));
+        talk.sent_body = body.is_some();
+        let opening = Opening {
+            header,
+            reply: reply.as_str(),
+            entry: &entry.name,
+            revision: options.revision.as_ref(),
+            credit,
+            body: body.as_deref(),
+        };
+        let mut frame = encode::open(link, call, &opening);
+        if frame.len() > link.max_payload() {
+            talk.whole_open = Some(frame);
+            frame = encode::short_open(link, call, &opening);
+        }
+        let to = match target {
+            Target::Worker(worker) => {
+                talk.lease.set_worker(&worker);
+                talk.in_flight = Some(InFlight::new(&worker));
+                let to = worker.subject().clone();
+                talk.worker = Some(worker);
+                to
+            }
+            Target::Queue => entry.open.clone(),
+        };
+        talk.lease.set_waiting(true);
+        link.publish(to, Some(reply), frame).map_err(unavailable)?;
+        talk.lease.set_restless(true);
+        link.stats.opens.add();
+        entry.shared.group.opened(Clock::remaining_ms(call.deadline));
+        Ok(talk)
+    }
+
+    fn target(&self, attempts: &Attempts) -> Target {
+        let choice = Choice {
+            balance: self.entry.shared.options.balance,
+            entry_bit: self.entry.bit,
+            now: Clock::now_ms(),
+            avoid: attempts.avoid.as_deref(),
+            configured: self.entry.shared.options.revision.is_some(),
+            explore: !attempts.no_exploring,
+        };
+        self.entry.shared.group.pick(&choice, &mut self.entry.link.random.borrow_mut())
+    }
+
+    /// Decides what follows an open that was not run (rules §3). `Ok`: try again.
+    async fn after(
+        &self,
+        talk: Box<Talk>,
+        why: NotRun,
+        call: &Call<'_>,
+        attempts: &mut Attempts,
+    ) -> Result<(), PluginError> {
+        let group = &self.entry.shared.group;
+        let stats = &self.entry.link.stats;
+        attempts.avoid = talk.worker.clone();
+        match why {
+            NotRun::NoResponders { certain: true } => {
+                // A worker that is gone is out of the table now: the next choice is another one. Nobody behind the
+                // queue group is final, unless workers are heard of (they drain, or only the direct way is open).
+                let direct = self.entry.shared.options.balance != Balance::Queue;
+                let elsewhere = talk.worker.is_some() || (direct && group.any_fit(self.entry.bit, Clock::now_ms()));
+                attempts.no_exploring = true;
+                if elsewhere && attempts.uncounted() {
+                    stats.retries.add();
+                    return Ok(());
+                }
+                if attempts.holding {
+                    return self.hold(talk, call, HOLD_MS).await;
+                }
+                Err(PluginError::new(PluginErrorKind::Unavailable, "no worker of the group is there"))
+            }
+            NotRun::NoResponders { certain: false } | NotRun::NotAccepted => {
+                if attempts.counted >= call.retry {
+                    return Err(PluginError::new(PluginErrorKind::Timeout, "no worker accepted the open in time"));
+                }
+                self.count(attempts)
+            }
+            NotRun::Busy { worker, reason, retry_after } => {
+                let known = group.worker(&worker, Clock::now_ms()).ok();
+                attempts.avoid = known.or(attempts.avoid.take());
+                let mut error = PluginError::new(PluginErrorKind::Busy, format!("worker {worker} is busy: {reason:?}"));
+                error.retry_after = retry_after.or(error.retry_after);
+                match reason {
+                    BusyReason::Full if attempts.counted >= call.retry.max(1) => Err(error),
+                    BusyReason::Full => self.count(attempts),
+                    BusyReason::Draining => {
+                        if let Some(worker) = &attempts.avoid {
+                            worker.set_draining();
+                        }
+                        stats.retries.add();
+                        if attempts.uncounted() { Ok(()) } else { Err(error) }
+                    }
+                    BusyReason::Initializing => {
+                        stats.retries.add();
+                        attempts.holding = true;
+                        attempts.avoid = None;
+                        let pause = retry_after.map_or(HOLD_MS, |pause| {
+                            u64::try_from(pause.as_millis()).unwrap_or(HOLD_MS).clamp(HOLD_LOOK_MS, 1_000)
+                        });
+                        self.hold(talk, call, pause).await
+                    }
+                }
+            }
+        }
+    }
+
+    fn count(&self, attempts: &mut Attempts) -> Result<(), PluginError> {
+        let stats = &self.entry.link.stats;
+        if !self.entry.shared.group.take_retry() {
+            stats.over_budget.add();
+            return Err(PluginError::new(PluginErrorKind::Busy, "the group's retry budget is used up"));
+        }
+        attempts.counted += 1;
+        stats.retries.add();
+        Ok(())
+    }
+
+    /// Waits until a worker of the group is ready, or it is time to ask again (rules §8).
+    async fn hold(&self, mut talk: Box<Talk>, call: &Call<'_>, pause_ms: u64) -> Result<(), PluginError> {
+        let deadline = Clock::ms(call.deadline);
+        let again = Clock::now_ms() + pause_ms;
+        talk.in_flight = None;
+        loop {
+            let now = Clock::now_ms();
+            if now >= deadline {
+                return Err(PluginError::new(PluginErrorKind::Unavailable, "no worker of the group became ready"));
+            }
+            if now >= again || self.entry.shared.group.any_fit(self.entry.bit, now) {
+                return Ok(());
+            }
+            match talk.lease.next((now + HOLD_LOOK_MS).min(deadline)).await {
+                Event::Signal(Signal::Due | Signal::NoResponders) | Event::Frame(_) => {}
+                Event::Signal(_) => {
+                    return Err(PluginError::new(PluginErrorKind::Unavailable, "the connection to nats is lost"));
+                }
+            }
+        }
+    }
+
+    /// Opens a session for logging that nobody waits for.
+    fn open_logging(&self, call: &mut Call<'_>) -> Result<(), PluginError> {
+        let entry = &*self.entry;
+        let link = &entry.link;
+        let target = self.target(&Attempts::default());
+        let options = &entry.shared.options;
+        let must_fetch = options.revision.is_some()
+            && match &target {
+                Target::Worker(worker) => !worker.serves(options.revision.as_ref()),
+                Target::Queue => true,
+            };
+        if must_fetch {
+            return self.open_logging_attended(call);
+        }
+        let session = link.random.borrow_mut().session().unwrap_or(SessionId([0; 16]));
+        let opening = Opening {
+            header: nylon_wire::Header { session, ..Default::default() },
+            reply: &link.no_reply,
+            entry: &entry.name,
+            revision: options.revision.as_ref(),
+            credit: 0,
+            body: None,
+        };
+        let frame = encode::open(link, call, &opening);
+        let to = match &target {
+            Target::Worker(worker) => worker.subject().clone(),
+            Target::Queue => entry.open.clone(),
+        };
+        link.publish(to, None, frame).map_err(unavailable)?;
+        link.stats.opens.add();
+        Ok(())
+    }
+
+    /// The same for a worker that may have to fetch the configuration first: the slot is kept for that while.
+    fn open_logging_attended(&self, call: &mut Call<'_>) -> Result<(), PluginError> {
+        let mut talk = self.send_open(call, &Attempts::default())?;
+        talk.silent = true;
+        let wait = Wait::new(call.deadline, None);
+        let mut session = Self::new(self.entry.clone());
+        tokio::task::spawn_local(async move {
+            // Whatever ends this, nobody waits for it.
+            let _ = session.answer(&mut talk, None, wait).await;
+        });
+        Ok(())
+    }
+
+    fn logged(&mut self, call: &mut Call<'_>) -> Result<(), PluginError> {
+        let open = self.talk.take().filter(|_| !self.over);
+        match open {
+            Some(talk) => {
+                let Some(header) = talk.lease.next_phase() else { return Ok(()) };
+                let Some(worker) = &talk.worker else { return Ok(()) };
+                let link = &self.entry.link;
+                let frame = encode::phase(link, call, header, link.max_payload());
+                link.publish(worker.subject().clone(), None, frame).map_err(unavailable)
+            }
+            None => self.open_logging(call),
+        }
+    }
+}
+
+impl Session for NatsSession {
+    fn phases(&self) -> Option<PhaseMask> {
+        self.phases
+    }
+
+    fn body_mode(&self) -> BodyMode {
+        self.body_mode
+    }
+
+    fn run<'a>(&'a mut self, call: Call<'a>) -> LocalBoxFuture<'a, Result<Outcome, PluginError>> {
+        Box::pin(async move {
+            let entry = self.entry.clone();
+            self.phase(call).await.inspect_err(|_| entry.times.failed.add())
+        })
+    }
+
+    fn log(&mut self, mut call: Call<'_>) {
+        if self.phases.is_some_and(|phases| !phases.has(Phase::Logging)) {
+            self.close(false);
+            return;
+        }
+        let logged = self.logged(&mut call);
+        self.over = true;
+        if let Err(error) = logged {
+            self.entry.times.failed.add();
+            tracing::warn!(
+                plugin = %self.entry.shared.options.name, entry = %self.entry.name,
+                id = %call.exchange.request.id, %error, "a logging phase was not sent"
+            );
+        }
+    }
+
+    fn close(&mut self, _client_gone: bool) {
+        // A phase that still runs was aborted when its future was dropped.
+        if let Some(talk) = self.talk.take()
+            && self.last.is_none_or(|last| !self.nothing_after(last))
+        {
+            close(&talk);
+        }
+        self.over = true;
+    }
+}
+
+impl Drop for NatsSession {
+    fn drop(&mut self) {
+        self.close(false);
+    }
+}
+
+/// A phase while it runs. Dropped before its end, it cancels the session at the worker.
+struct Running<'a> {
+    session: &'a mut NatsSession,
+    talk: Option<Box<Talk>>,
+}
+
+impl Running<'_> {
+    async fn open(&mut self, call: &mut Call<'_>) -> Result<ResultFrame, PluginError> {
+        let mut attempts = Attempts::default();
+        loop {
+            let published = Clock::now_ms();
+            if published >= Clock::ms(call.deadline) {
+                return Err(PluginError::new(PluginErrorKind::Timeout, "the deadline has passed"));
+            }
+            let talk = self.talk.insert(self.session.send_open(call, &attempts)?);
+            let accept = self.session.entry.link.messaging().options.accept_timeout;
+            let wait = Wait::new(call.deadline, Some(accept));
+            let result = self.session.answer(talk, Some(call.exchange), wait).await;
+            match self.ended(result) {
+                Ok(result) => return result,
+                Err((talk, why)) => self.session.after(talk, why, call, &mut attempts).await?,
+            }
+        }
+    }
+
+    async fn later(&mut self, talk: Box<Talk>, call: &mut Call<'_>) -> Result<ResultFrame, PluginError> {
+        let talk = self.talk.insert(talk);
+        let entry = &self.session.entry;
+        let (link, group) = (&entry.link, &entry.shared.group);
+        let (Some(worker), Some(header)) = (&talk.worker, talk.lease.next_phase()) else {
+            return Err(PluginError::new(PluginErrorKind::Lost, "the session has no worker"));
+        };
+        if worker.lost(Clock::now_ms(), group.grace()) {
+            return Err(PluginError::new(PluginErrorKind::Lost, "the worker is gone or silent"));
+        }
+        let frame = encode::phase(link, call, header, link.max_payload());
+        talk.in_flight = Some(InFlight::new(worker));
+        talk.fetched = false;
+        talk.sent = Instant::now();
+        talk.lease.set_waiting(true);
+        link.publish(worker.subject().clone(), None, frame).map_err(unavailable)?;
+        let wait = Wait::new(call.deadline, None);
+        match self.session.answer(talk, Some(call.exchange), wait).await {
+            Ok(result) => Ok(result),
+            Err(Stop::Failed(error)) => Err(error),
+            Err(Stop::NotRun(_)) => Err(PluginError::new(PluginErrorKind::Lost, "the worker is gone")),
+        }
+    }
+
+    /// Sorts how an open ended: with a result or an error, or to be tried again.
+    fn ended(
+        &mut self,
+        result: Result<ResultFrame, Stop>,
+    ) -> Result<Result<ResultFrame, PluginError>, (Box<Talk>, NotRun)> {
+        match result {
+            Ok(result) => Ok(Ok(result)),
+            Err(Stop::Failed(error)) => Ok(Err(error)),
+            Err(Stop::NotRun(why)) => match self.talk.take() {
+                Some(talk) => Err((talk, why)),
+                None => Ok(Err(PluginError::new(PluginErrorKind::Lost, "the session is gone"))),
+            },
+        }
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        if let Some(talk) = self.talk.take() {
+            talk.lease.abort(AbortReason::ClientGone, None);
+            self.session.over = true;
+        }
+    }
+}
+
+fn outcome(result: ResultFrame, total: Duration) -> (Outcome, Duration) {
+    let timing = result.timing.unwrap_or_default();
+    let (queue, handler) =
+        (Duration::from_micros(timing.queue_us.into()), Duration::from_micros(timing.handler_us.into()));
+    let action = match result.action {
+        nylon_wire::Action::Next => Action::Next,
+        nylon_wire::Action::End => Action::End,
+    };
+    let transport = total.saturating_sub(queue + handler);
+    (Outcome { operations: result.ops, action, timing: Timing { total, queue, handler } }, transport)
+}
+
+fn unavailable(error: PublishError) -> PluginError {
+    PluginError::new(PluginErrorKind::Unavailable, error.to_string())
+}

@@ -1,0 +1,399 @@
+//! Workers that answer rubbish, too late, for somebody else, or not at all; NATS that goes away.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use nylon_plugin::{Phase, PluginError, PluginErrorKind};
+use nylon_wire::{AbortReason, Action, Frame, Header, OpenFrame, Operation, SessionId, failure};
+
+use crate::{
+    fake::{Fake, roundtrip},
+    gateway::{Ask, ENTRY, GROUP, Gateway, exchange, filter, run, spawn_filter, until},
+};
+
+/// How one answer to an open ends the phase.
+async fn after(answer: impl AsyncFnOnce(&mut Fake, &OpenFrame)) -> (PluginError, Option<AbortReason>) {
+    let gateway = Gateway::start().await;
+    let mut worker = gateway.beating_worker("w1").await;
+    let asked = spawn_filter(&gateway, Ask { retry: 0, ..Ask::within(3_000) });
+    let open = worker.open().await;
+    answer(&mut worker, &open).await;
+    let error = asked.await.unwrap().0.unwrap_err();
+    gateway.assert_clean().await;
+    // Whatever the gateway has sent is here before the worker's own mark.
+    roundtrip(&worker.client).await;
+    let mark = Frame::Close(nylon_wire::CloseFrame { header: Header::default(), ext: nylon_wire::Ext::empty() });
+    let own = nylon_wire::subject::worker("nylon", GROUP, "w1").unwrap();
+    worker.send(&own, &mark).await;
+    let reason = match worker.next().await.0 {
+        Frame::Abort(abort) => Some(abort.reason),
+        _ => None,
+    };
+    (error, reason)
+}
+
+fn assert_kind(result: &(PluginError, Option<AbortReason>), kind: PluginErrorKind, abort: Option<AbortReason>) {
+    assert_eq!((result.0.kind, result.1), (kind, abort), "{}", result.0);
+}
+
+#[test]
+fn no_worker_is_unavailable_at_once() {
+    run(async {
+        let gateway = Gateway::start().await;
+        let (result, took) = spawn_filter(&gateway, Ask::default()).await.unwrap();
+        let error = result.unwrap_err();
+        assert_eq!(error.kind, PluginErrorKind::Unavailable);
+        assert!(error.retry_after.is_some());
+        assert!(took < Duration::from_millis(200), "{took:?}");
+        gateway.assert_clean().await;
+    });
+}
+
+#[test]
+fn rubbish_is_a_protocol_failure() {
+    run(async {
+        for rubbish in [&b"rubbish"[..], b"", b"\x95\x07", &[0xff; 300]] {
+            let result = after(async |worker, open| {
+                worker.send_raw(&open.reply, Bytes::copy_from_slice(rubbish)).await;
+            })
+            .await;
+            assert_kind(&result, PluginErrorKind::Protocol, Some(AbortReason::Protocol));
+        }
+    });
+}
+
+#[test]
+fn an_operation_that_is_not_known_is_a_protocol_failure() {
+    run(async {
+        let result = after(async |worker, open| {
+            let mut out = bytes::BytesMut::new();
+            let frame = nylon_wire::ResultFrame {
+                header: open.header,
+                ops: vec![Operation::SetResponseStatus(200)],
+                action: Action::Next,
+                first: worker.first(),
+                timing: None,
+                ext: nylon_wire::Ext::empty(),
+            };
+            frame.encode(&mut out);
+            // [102, 200] as an operation becomes [99, 200].
+            let place = out.windows(4).position(|bytes| bytes == [0x92, 102, 0xcc, 200]).unwrap();
+            out[place + 1] = 99;
+            worker.send_raw(&open.reply, out.freeze()).await;
+        })
+        .await;
+        assert_kind(&result, PluginErrorKind::Protocol, Some(AbortReason::Protocol));
+    });
+}
+
+#[test]
+fn frames_that_a_worker_may_not_send_are_protocol_failures() {
+    run(async {
+        let result = after(async |worker, open| {
+            worker.accept(open).await;
+            let header = Header { seq: 1, ..open.header };
+            worker
+                .send(&open.reply, &Frame::Close(nylon_wire::CloseFrame { header, ext: nylon_wire::Ext::empty() }))
+                .await;
+        })
+        .await;
+        assert_kind(&result, PluginErrorKind::Protocol, Some(AbortReason::Protocol));
+        let result = after(async |worker, open| {
+            worker.result_with(open, open.header, Vec::new(), Action::Next, None).await;
+        })
+        .await;
+        assert_kind(&result, PluginErrorKind::Protocol, Some(AbortReason::Protocol));
+    });
+}
+
+#[test]
+fn a_worker_cannot_answer_for_another() {
+    run(async {
+        let result = after(async |worker, open| {
+            worker.id = "w2".to_owned();
+            worker.next_please(open).await;
+            worker.id = "w1".to_owned();
+        })
+        .await;
+        assert_kind(&result, PluginErrorKind::Protocol, Some(AbortReason::Protocol));
+    });
+}
+
+#[test]
+fn a_gap_aborts() {
+    run(async {
+        let result = after(async |worker, open| {
+            worker.accept(open).await;
+            worker.result_with(open, Header { seq: 2, ..open.header }, Vec::new(), Action::Next, None).await;
+        })
+        .await;
+        assert_kind(&result, PluginErrorKind::Lost, Some(AbortReason::Gap));
+    });
+}
+
+#[test]
+fn a_handler_that_raised_is_a_handler_error() {
+    run(async {
+        let result = after(async |worker, open| worker.error(open, failure::HANDLER_ERROR).await).await;
+        assert_eq!(result.0.kind, PluginErrorKind::Handler);
+        assert!(result.0.message.contains("L1"), "{}", result.0);
+        let result = after(async |worker, open| worker.error(open, failure::UNKNOWN_ENTRY).await).await;
+        assert_eq!(result.0.kind, PluginErrorKind::Handler);
+        let result = after(async |worker, open| worker.error(open, failure::INIT_FAILED).await).await;
+        assert_eq!(result.0.kind, PluginErrorKind::Unavailable);
+        let result = after(async |worker, open| worker.error(open, "of a later version").await).await;
+        assert_eq!(result.0.kind, PluginErrorKind::Handler);
+    });
+}
+
+#[test]
+fn answers_for_others_are_stale_and_change_nothing() {
+    run(async {
+        let gateway = Gateway::start().await;
+        let mut worker = gateway.beating_worker("w1").await;
+        let asked = spawn_filter(&gateway, Ask::default());
+        let open = worker.open().await;
+        let old = Header { generation: open.header.generation.wrapping_sub(1), ..open.header };
+        let other = Header { session: SessionId([7; 16]), ..open.header };
+        for header in [old, other] {
+            let ops = vec![Operation::SetResponseStatus(666)];
+            worker.result_with(&open, header, ops, Action::End, worker.first()).await;
+            assert_eq!(worker.aborted().await, AbortReason::Stale);
+        }
+        let elsewhere = open.reply.rsplit_once('.').unwrap().0.to_owned();
+        let lost = OpenFrame { reply: format!("{elsewhere}.4000").as_str().into(), ..open.clone() };
+        worker.next_please(&lost).await;
+        assert_eq!(worker.aborted().await, AbortReason::Stale);
+        worker.next_please(&open).await;
+        let outcome = asked.await.unwrap().0.unwrap();
+        assert!(outcome.operations.is_empty());
+        assert_eq!(gateway.link.stats().stale.get(), 3);
+        gateway.assert_clean().await;
+    });
+}
+
+#[test]
+fn a_message_of_an_earlier_phase_is_ignored() {
+    run(async {
+        let gateway = Gateway::start().await;
+        let mut worker = gateway.worker("w1").await;
+        worker.mask = nylon_wire::PhaseMask(0b11);
+        let mut session = gateway.session();
+        let serve = tokio::task::spawn_local(async move {
+            let open = worker.open().await;
+            worker.next_please(&open).await;
+            let (Frame::Phase(phase), _) = worker.next().await else { panic!("expected PHASE") };
+            let late = Header { seq: 1, ..open.header };
+            worker.result_with(&open, late, vec![Operation::SetResponseStatus(666)], Action::Next, None).await;
+            let right = Header { seq: 2, ..phase.header };
+            worker.result_with(&open, right, vec![Operation::SetResponseStatus(201)], Action::Next, None).await;
+        });
+        let mut exchange = exchange();
+        Ask::default().of(&mut *session, &mut exchange).await.unwrap();
+        let outcome = Ask::phase(Phase::ResponseFilter).of(&mut *session, &mut exchange).await.unwrap();
+        assert_eq!(outcome.operations, [Operation::SetResponseStatus(201)]);
+        serve.await.unwrap();
+    });
+}
+
+#[test]
+fn a_handler_over_its_deadline_is_cancelled() {
+    run(async {
+        let gateway = Gateway::start().await;
+        let mut worker = gateway.worker("w1").await;
+        let asked = spawn_filter(&gateway, Ask::within(300));
+        let open = worker.open().await;
+        worker.accept(&open).await;
+        assert_eq!(worker.aborted().await, AbortReason::Timeout);
+        let (result, took) = asked.await.unwrap();
+        assert_eq!(result.unwrap_err().kind, PluginErrorKind::Timeout);
+        assert!(took >= Duration::from_millis(300) && took < Duration::from_millis(450), "{took:?}");
+        gateway.assert_clean().await;
+    });
+}
+
+#[test]
+fn a_client_that_leaves_cancels_the_handler() {
+    run(async {
+        let gateway = Gateway::start().await;
+        let mut worker = gateway.worker("w1").await;
+        let asked = spawn_filter(&gateway, Ask::default());
+        let open = worker.open().await;
+        worker.accept(&open).await;
+        until("the accept", || gateway.messaging.workers().groups()[0].workers().iter().any(|w| w.in_flight() == 1))
+            .await;
+        asked.abort();
+        assert_eq!(worker.aborted().await, AbortReason::ClientGone);
+        gateway.assert_clean().await;
+    });
+}
+
+#[test]
+fn a_client_that_leaves_before_the_first_answer_makes_it_stale() {
+    run(async {
+        let gateway = Gateway::start().await;
+        let mut worker = gateway.worker("w1").await;
+        let asked = spawn_filter(&gateway, Ask::default());
+        let open = worker.open().await;
+        asked.abort();
+        gateway.assert_clean().await;
+        worker.accept(&open).await;
+        assert_eq!(worker.aborted().await, AbortReason::Stale);
+        assert_eq!(gateway.link.stats().slots_resting.get(), 1);
+    });
+}
+
+#[test]
+fn a_worker_that_is_gone_after_accepting_is_lost_within_200_ms() {
+    run(async {
+        let gateway = Gateway::start().await;
+        let mut worker = gateway.worker("w1").await;
+        let asked = spawn_filter(&gateway, Ask::default());
+        let open = worker.open().await;
+        worker.accept(&open).await;
+        until("the accept", || gateway.messaging.workers().groups()[0].workers().iter().any(|w| w.in_flight() == 1))
+            .await;
+        drop(worker);
+        let (result, took) = asked.await.unwrap();
+        assert_eq!(result.unwrap_err().kind, PluginErrorKind::Lost);
+        assert!(took < Duration::from_millis(400), "{took:?}");
+        assert!(gateway.link.stats().probes.get() >= 1);
+        gateway.assert_clean().await;
+    });
+}
+
+#[test]
+fn a_worker_that_falls_silent_after_accepting_is_lost_within_a_second() {
+    run(async {
+        let gateway = Gateway::start().await;
+        let mut worker = gateway.beating_worker("w1").await;
+        let asked = spawn_filter(&gateway, Ask::default());
+        let open = worker.open().await;
+        worker.accept(&open).await;
+        let (result, took) = asked.await.unwrap();
+        assert_eq!(result.unwrap_err().kind, PluginErrorKind::Lost);
+        assert!(took > Duration::from_millis(600) && took < Duration::from_millis(1_200), "{took:?}");
+        gateway.assert_clean().await;
+    });
+}
+
+#[test]
+fn a_lost_connection_fails_what_waits_at_once() {
+    run(async {
+        let mut gateway = Gateway::start().await;
+        let mut worker = gateway.worker("w1").await;
+        let accepted = spawn_filter(&gateway, Ask::default());
+        let open = worker.open().await;
+        worker.accept(&open).await;
+        until("the accept", || gateway.messaging.workers().groups()[0].workers().iter().any(|w| w.in_flight() == 1))
+            .await;
+        let waiting = spawn_filter(&gateway, Ask { retry: 0, ..Ask::default() });
+        worker.open().await;
+        gateway.server.kill();
+        assert_eq!(accepted.await.unwrap().0.unwrap_err().kind, PluginErrorKind::Lost);
+        assert_eq!(waiting.await.unwrap().0.unwrap_err().kind, PluginErrorKind::Unavailable);
+        let (result, took) = spawn_filter(&gateway, Ask::default()).await.unwrap();
+        assert_eq!(result.unwrap_err().kind, PluginErrorKind::Unavailable);
+        assert!(took < Duration::from_millis(20), "{took:?}");
+        gateway.assert_clean().await;
+    });
+}
+
+#[test]
+fn everything_works_again_after_nats_came_back() {
+    run(async {
+        let mut gateway = Gateway::start().await;
+        gateway.server.kill();
+        until("the loss", || !gateway.link.is_connected()).await;
+        gateway.server.restart();
+        gateway.connected().await;
+        let mut worker = gateway.beating_worker("w1").await;
+        let asked = spawn_filter(&gateway, Ask::default());
+        let open = worker.open().await;
+        worker.next_please(&open).await;
+        asked.await.unwrap().0.unwrap();
+        assert_eq!(gateway.link.stats().connection().connects(), 2);
+    });
+}
+
+#[test]
+fn a_session_survives_a_reconnect_between_phases() {
+    run(async {
+        let mut gateway = Gateway::start().await;
+        let mut worker = gateway.worker("w1").await;
+        worker.mask = nylon_wire::PhaseMask(0b11);
+        let mut session = gateway.session();
+        let mut exchange = exchange();
+        let serve = tokio::task::spawn_local(async move {
+            let open = worker.open().await;
+            worker.next_please(&open).await;
+            let (Frame::Phase(phase), _) = worker.next().await else { panic!("expected PHASE") };
+            let header = Header { seq: 1, ..phase.header };
+            worker.result_with(&open, header, Vec::new(), Action::Next, None).await;
+        });
+        Ask::default().of(&mut *session, &mut exchange).await.unwrap();
+        gateway.server.restart();
+        until("the loss", || gateway.link.stats().connection().disconnects() == 1).await;
+        gateway.connected().await;
+        // The worker reconnects by itself; until then nobody listens, so a probe decides.
+        let result = Ask::phase(Phase::ResponseFilter).of(&mut *session, &mut exchange).await;
+        match result {
+            Ok(_) => serve.await.unwrap(),
+            Err(error) => assert_eq!(error.kind, PluginErrorKind::Lost),
+        }
+        drop(session);
+        gateway.assert_clean().await;
+    });
+}
+
+#[test]
+fn shutdown_aborts_sessions_and_fails_what_waits() {
+    run(async {
+        let gateway = Gateway::start().await;
+        let mut worker = gateway.worker("w1").await;
+        worker.mask = nylon_wire::PhaseMask(0b11);
+        let mut idle = gateway.session();
+        let mut exchange = exchange();
+        let first = tokio::task::spawn_local(async move {
+            let open = worker.open().await;
+            worker.next_please(&open).await;
+            worker
+        });
+        Ask::default().of(&mut *idle, &mut exchange).await.unwrap();
+        let mut worker = first.await.unwrap();
+        let asked = spawn_filter(&gateway, Ask::default());
+        let open = worker.open().await;
+        worker.accept(&open).await;
+        until("the accept", || gateway.messaging.workers().groups()[0].workers().iter().any(|w| w.in_flight() == 1))
+            .await;
+        gateway.link.shutdown(Duration::from_secs(2)).await;
+        assert_eq!(asked.await.unwrap().0.unwrap_err().kind, PluginErrorKind::Lost);
+        assert_eq!(worker.aborted().await, AbortReason::GatewayShutdown);
+        assert_eq!(worker.aborted().await, AbortReason::GatewayShutdown);
+        assert_eq!(filter(&gateway).await.unwrap_err().kind, PluginErrorKind::Unavailable);
+    });
+}
+
+#[test]
+fn a_gateway_that_starts_before_nats_waits_for_it() {
+    run(async {
+        let mut server = crate::server::NatsServer::start();
+        server.kill();
+        let connection = nylon_messaging::ConnectionOptions { servers: vec![server.url()], ..Default::default() };
+        let options = nylon_messaging::gateway::MessagingOptions { connection, ..Default::default() };
+        let messaging = nylon_messaging::gateway::Messaging::new(options).unwrap();
+        let link = nylon_messaging::gateway::Link::start(&messaging, 0).await.unwrap();
+        assert!(!link.is_connected());
+        server.restart();
+        until("the connection", || link.is_connected()).await;
+        let shared = messaging.plugin(nylon_messaging::gateway::PluginOptions::new("auth", GROUP)).unwrap();
+        let plugin = nylon_messaging::gateway::NatsPlugin::new(&link, &shared, ENTRY).unwrap();
+        let mut worker = Fake::start(&server.url(), GROUP, "w1", Some(ENTRY)).await;
+        let asked = tokio::task::spawn_local(async move {
+            Ask::default().of(&mut *nylon_plugin::Plugin::session(&plugin), &mut exchange()).await
+        });
+        let open = worker.open().await;
+        worker.next_please(&open).await;
+        asked.await.unwrap().unwrap();
+    });
+}

@@ -1,0 +1,11 @@
+//! The gateway half against a real nats-server and workers that speak raw NATS, well and badly.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+#[path = "../support/server.rs"]
+mod server;
+
+mod failures;
+mod fake;
+mod gateway;
+mod phases;
+mod retries;

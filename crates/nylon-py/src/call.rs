@@ -1,0 +1,336 @@
+//! One phase run as Python code sees it: what the gateway sent, what the handler asked for so far.
+
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use nylon_wire::{Action, Operation, Phase, ResponseBody, ResponsePart, Snapshot, Text};
+
+use crate::header_list::{self, HeaderList, Pairs};
+use crate::job::Job;
+use crate::runtime::LaneSlot;
+
+/// What lives as long as the session: the request, with what this entry changed about it.
+pub(crate) struct Session {
+    /// Counter local to this process.
+    pub(crate) number: u64,
+    /// The session's global id, hexadecimal.
+    pub(crate) uid: String,
+    /// The request as the gateway saw it.
+    pub(crate) snapshot: Snapshot,
+    /// When the session was opened here.
+    pub(crate) opened: Instant,
+    changed: Mutex<Option<HeaderList>>,
+    body: Mutex<Option<Bytes>>,
+}
+
+impl Session {
+    pub(crate) fn new(number: u64, uid: String, snapshot: Snapshot) -> Arc<Self> {
+        Arc::new(Self {
+            number,
+            uid,
+            snapshot,
+            opened: Instant::now(),
+            changed: Mutex::new(None),
+            body: Mutex::new(None),
+        })
+    }
+
+    /// Looks at the request's headers as they are now.
+    pub(crate) fn headers<T>(&self, look: impl FnOnce(Pairs<'_, '_>) -> T) -> T {
+        match &*lock(&self.changed) {
+            Some(headers) => look(&mut header_list::pairs(headers)),
+            None => look(&mut self.snapshot.headers()),
+        }
+    }
+
+    fn change_headers(&self, change: impl FnOnce(&mut HeaderList)) {
+        change(lock(&self.changed).get_or_insert_with(|| header_list::collect(self.snapshot.headers())));
+    }
+
+    /// The request body, if a handler has read it before.
+    pub(crate) fn body(&self) -> Option<Bytes> {
+        lock(&self.body).clone()
+    }
+
+    /// Keeps the request body for later phases.
+    pub(crate) fn keep_body(&self, body: &Bytes) {
+        *lock(&self.body) = Some(body.clone());
+    }
+}
+
+/// What a writer is about; decides where it has an effect (sdk-api §1.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Write {
+    RequestHeader,
+    ResponseHead,
+    ResponseBody,
+}
+
+impl Write {
+    fn name(self) -> &'static str {
+        match self {
+            Self::RequestHeader => "request header",
+            Self::ResponseHead => "response status or header",
+            Self::ResponseBody => "response body",
+        }
+    }
+
+    fn counts_in(self, phase: Phase) -> bool {
+        match phase {
+            Phase::RequestFilter => true,
+            Phase::ResponseFilter => self != Self::RequestHeader,
+            Phase::ResponseBodyFilter => self == Self::ResponseBody,
+            Phase::Logging => false,
+        }
+    }
+}
+
+/// Why a write has no effect; told to the log, once per entry, phase and reason.
+pub(crate) struct Ignored {
+    pub(crate) what: &'static str,
+    pub(crate) why: &'static str,
+}
+
+/// One phase of one session. Shared by the context and the objects it hands out, so that they stay readable when a
+/// handler keeps them after its phase.
+pub(crate) struct Call {
+    /// Tells the runs of this process apart.
+    pub(crate) id: u64,
+    pub(crate) session: Arc<Session>,
+    pub(crate) entry: Text,
+    pub(crate) phase: Phase,
+    /// The middleware's payload, JSON text.
+    pub(crate) payload: Option<Bytes>,
+    /// The response as the gateway knows it; none in a request filter.
+    pub(crate) given: Option<ResponsePart>,
+    /// Where `async def` handlers run.
+    pub(crate) lane: Arc<LaneSlot>,
+    started: Instant,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    job: Option<Job>,
+    operations: Vec<Operation>,
+    action: Option<Action>,
+    status: Option<u16>,
+    headers: Option<HeaderList>,
+    body: Option<Bytes>,
+    read: Option<Bytes>,
+    cancelled: bool,
+}
+
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
+impl Call {
+    pub(crate) fn new(job: Job, session: Arc<Session>, phase: Phase, lane: Arc<LaneSlot>) -> Arc<Self> {
+        Arc::new(Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            session,
+            entry: job.entry_text(),
+            phase,
+            payload: job.payload(),
+            given: job.response(),
+            lane,
+            started: Instant::now(),
+            state: Mutex::new(State { job: Some(job), ..State::default() }),
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    /// Uses the job, unless the phase is over.
+    pub(crate) fn with_job<T>(&self, use_it: impl FnOnce(&Job) -> T) -> Option<T> {
+        self.state().job.as_ref().map(use_it)
+    }
+
+    /// Takes the job to end the phase; nothing when it has ended before.
+    pub(crate) fn take(&self) -> Option<(Job, Vec<Operation>, Action)> {
+        let mut state = self.state();
+        let job = state.job.take()?;
+        state.cancelled = job.cancelled();
+        if let Some(lane) = self.lane.get() {
+            lane.forget(self.id);
+        }
+        Some((job, std::mem::take(&mut state.operations), state.action.unwrap_or(Action::Next)))
+    }
+
+    /// Whether client, deadline or gateway have ended the phase before the handler did.
+    pub(crate) fn cancelled(&self) -> bool {
+        let state = self.state();
+        state.job.as_ref().map_or(state.cancelled, Job::cancelled)
+    }
+
+    /// A terminal call: the first one of a phase wins.
+    pub(crate) fn terminate(&self, action: Action) -> Result<(), Ignored> {
+        let mut state = self.state();
+        let what = if action == Action::End { "end()" } else { "next()" };
+        if state.job.is_none() {
+            return Err(Ignored { what, why: "the phase is over" });
+        }
+        if state.action.is_some() {
+            return Err(Ignored { what, why: "the phase has ended with an earlier next() or end()" });
+        }
+        state.action = Some(action);
+        Ok(())
+    }
+
+    fn writable(&self, kind: Write) -> Result<MutexGuard<'_, State>, Ignored> {
+        let state = self.state();
+        let why = if !kind.counts_in(self.phase) {
+            "it has no effect in this phase"
+        } else if state.job.is_none() {
+            "the phase is over"
+        } else if state.action.is_some() {
+            "it came after next() or end()"
+        } else {
+            return Ok(state);
+        };
+        Err(Ignored { what: kind.name(), why })
+    }
+
+    pub(crate) fn set_request_header(&self, name: &str, value: &[u8]) -> Result<(), Ignored> {
+        let mut state = self.writable(Write::RequestHeader)?;
+        let (name, value) = (Text::from(name), Bytes::copy_from_slice(value));
+        self.session.change_headers(|headers| header_list::set(headers, &name, &value));
+        state.operations.push(Operation::SetRequestHeader { name, value });
+        Ok(())
+    }
+
+    pub(crate) fn add_request_header(&self, name: &str, value: &[u8]) -> Result<(), Ignored> {
+        let mut state = self.writable(Write::RequestHeader)?;
+        let (name, value) = (Text::from(name), Bytes::copy_from_slice(value));
+        self.session.change_headers(|headers| headers.push((name.clone(), value.clone())));
+        state.operations.push(Operation::AddRequestHeader { name, value });
+        Ok(())
+    }
+
+    pub(crate) fn remove_request_header(&self, name: &str) -> Result<(), Ignored> {
+        let mut state = self.writable(Write::RequestHeader)?;
+        self.session.change_headers(|headers| header_list::remove(headers, name));
+        state.operations.push(Operation::RemoveRequestHeader { name: Text::from(name) });
+        Ok(())
+    }
+
+    /// Looks at the response's headers as they are now.
+    pub(crate) fn response_headers<T>(&self, look: impl FnOnce(Pairs<'_, '_>) -> T) -> T {
+        let state = self.state();
+        match (&state.headers, &self.given) {
+            (Some(headers), _) => look(&mut header_list::pairs(headers)),
+            (None, Some(given)) => look(&mut given.headers()),
+            (None, None) => look(&mut std::iter::empty()),
+        }
+    }
+
+    fn effective<'a>(&self, state: &'a mut State) -> &'a mut HeaderList {
+        state.headers.get_or_insert_with(|| {
+            self.given.as_ref().map(|given| header_list::collect(given.headers())).unwrap_or_default()
+        })
+    }
+
+    pub(crate) fn set_header(&self, name: &str, value: &[u8]) -> Result<(), Ignored> {
+        let mut state = self.writable(Write::ResponseHead)?;
+        let (name, value) = (Text::from(name), Bytes::copy_from_slice(value));
+        header_list::set(self.effective(&mut state), &name, &value);
+        state.operations.push(Operation::SetResponseHeader { name, value });
+        Ok(())
+    }
+
+    pub(crate) fn add_header(&self, name: &str, value: &[u8]) -> Result<(), Ignored> {
+        let mut state = self.writable(Write::ResponseHead)?;
+        let (name, value) = (Text::from(name), Bytes::copy_from_slice(value));
+        self.effective(&mut state).push((name.clone(), value.clone()));
+        state.operations.push(Operation::AddResponseHeader { name, value });
+        Ok(())
+    }
+
+    pub(crate) fn remove_header(&self, name: &str) -> Result<(), Ignored> {
+        let mut state = self.writable(Write::ResponseHead)?;
+        header_list::remove(self.effective(&mut state), name);
+        state.operations.push(Operation::RemoveResponseHeader { name: Text::from(name) });
+        Ok(())
+    }
+
+    pub(crate) fn set_status(&self, status: u16) -> Result<(), Ignored> {
+        let mut state = self.writable(Write::ResponseHead)?;
+        state.status = Some(status);
+        state.operations.push(Operation::SetResponseStatus(status));
+        Ok(())
+    }
+
+    /// The effective status: set here, else the gateway's, else 200.
+    pub(crate) fn status(&self) -> u16 {
+        let set = self.state().status;
+        set.or_else(|| self.given.as_ref().map(|given| given.status())).unwrap_or(200)
+    }
+
+    /// Replaces the body. The content type goes with it where headers still count.
+    pub(crate) fn set_body(&self, content_type: Option<&'static str>, body: Bytes) -> Result<(), Ignored> {
+        let mut state = self.writable(Write::ResponseBody)?;
+        if let Some(content_type) = content_type.filter(|_| Write::ResponseHead.counts_in(self.phase)) {
+            let (name, value) = (Text::from_static("content-type"), Bytes::from_static(content_type.as_bytes()));
+            header_list::set(self.effective(&mut state), &name, &value);
+            state.operations.push(Operation::SetResponseHeader { name, value });
+        }
+        // Only the last body counts; a large one that was replaced is not sent.
+        state.operations.retain(|operation| !matches!(operation, Operation::SetResponseBody(_)));
+        state.operations.push(Operation::SetResponseBody(ResponseBody::Inline(body.clone())));
+        state.body = Some(body);
+        Ok(())
+    }
+
+    /// The body set in this phase, if one was.
+    pub(crate) fn body_set(&self) -> Option<Bytes> {
+        self.state().body.clone()
+    }
+
+    /// The response body, if it was read in this phase before.
+    pub(crate) fn body_read(&self) -> Option<Bytes> {
+        self.state().read.clone()
+    }
+
+    /// Keeps the response body for a second read.
+    pub(crate) fn keep_body(&self, body: &Bytes) {
+        self.state().read = Some(body.clone());
+    }
+
+    /// Body bytes: of the buffered body in a body filter, sent to the client in logging, before that 0.
+    pub(crate) fn bytes_sent(&self) -> u64 {
+        let Some(given) = &self.given else { return 0 };
+        match self.phase {
+            Phase::Logging => given.body_bytes(),
+            Phase::ResponseBodyFilter => {
+                let set = self.state().body.as_ref().map(|body| body.len() as u64);
+                set.or(given.body_length()).unwrap_or(given.body_bytes())
+            }
+            _ => 0,
+        }
+    }
+
+    /// Milliseconds from the request's arrival to now; in logging to its completion.
+    pub(crate) fn duration_ms(&self) -> u64 {
+        let since = |instant: Instant| u64::try_from(instant.elapsed().as_millis()).unwrap_or(u64::MAX);
+        match (&self.given, self.phase) {
+            (Some(given), Phase::Logging) => given.duration_ms(),
+            (Some(given), _) => given.duration_ms().saturating_add(since(self.started)),
+            // The two clocks may differ; what passed here is certain.
+            (None, _) => {
+                let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_millis());
+                let now = u64::try_from(now).unwrap_or(u64::MAX);
+                now.saturating_sub(self.session.snapshot.timestamp_ms()).max(since(self.session.opened))
+            }
+        }
+    }
+}
+
+/// A lock that a panicking thread left behind is as good as any: every change here is a single step.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

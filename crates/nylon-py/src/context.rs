@@ -1,0 +1,148 @@
+//! The contexts of the four phases.
+
+use std::sync::Arc;
+
+use nylon_wire::{Action, Phase};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyAny, PyDict, PyString};
+
+use crate::call::Call;
+use crate::request::Request;
+use crate::response::Response;
+use crate::{outcome, python};
+
+/// What the contexts of all phases have.
+#[pyclass(frozen, subclass, module = "nylon._core")]
+pub(crate) struct PhaseContext {
+    call: Arc<Call>,
+    request: PyOnceLock<Py<Request>>,
+    response: PyOnceLock<Py<Response>>,
+    payload: PyOnceLock<Py<PyDict>>,
+}
+
+impl PhaseContext {
+    fn next_or_end(&self, py: Python<'_>, action: Action) -> PyResult<()> {
+        python::tell(py, &self.call, self.call.terminate(action))
+    }
+
+    fn payload_value<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        match &self.call.payload {
+            Some(json) => python::from_json(py, json),
+            None => Ok(py.None().into_bound(py)),
+        }
+    }
+}
+
+#[pymethods]
+impl PhaseContext {
+    #[getter]
+    fn request(&self, py: Python<'_>) -> PyResult<Py<Request>> {
+        Ok(self.request.get_or_try_init(py, || Py::new(py, Request(Arc::clone(&self.call))))?.clone_ref(py))
+    }
+
+    #[getter]
+    fn response(&self, py: Python<'_>) -> PyResult<Py<Response>> {
+        Ok(self.response.get_or_try_init(py, || Py::new(py, Response(Arc::clone(&self.call))))?.clone_ref(py))
+    }
+
+    #[getter]
+    fn payload(&self, py: Python<'_>) -> PyResult<Py<PyDict>> {
+        let payload = self.payload.get_or_try_init(py, || {
+            let value = self.payload_value(py)?;
+            PyResult::Ok(value.cast_into::<PyDict>().unwrap_or_else(|_| PyDict::new(py)).unbind())
+        })?;
+        Ok(payload.clone_ref(py))
+    }
+
+    fn payload_as<'py>(&self, py: Python<'py>, r#type: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        python::DECODE.get(py)?.call1((r#type, self.payload_value(py)?, "the payload"))
+    }
+
+    #[getter]
+    fn entry(&self) -> &str {
+        self.call.entry.as_str()
+    }
+
+    #[getter]
+    fn phase<'py>(&self, py: Python<'py>) -> &Bound<'py, PyString> {
+        python::phase_name_py(py, self.call.phase)
+    }
+
+    #[getter]
+    fn request_id(&self) -> &str {
+        self.call.session.snapshot.request_id()
+    }
+
+    #[getter]
+    fn session_id(&self) -> u64 {
+        self.call.session.number
+    }
+
+    #[getter]
+    fn session_uid(&self) -> &str {
+        &self.call.session.uid
+    }
+
+    #[getter]
+    fn cancelled(&self) -> bool {
+        self.call.cancelled()
+    }
+
+    fn next(&self, py: Python<'_>) -> PyResult<()> {
+        self.next_or_end(py, Action::Next)
+    }
+
+    fn _complete(&self, result: &Bound<'_, PyAny>) -> PyResult<()> {
+        outcome::complete(&self.call, result)
+    }
+
+    fn _fail(&self, error: Bound<'_, PyAny>) -> PyResult<()> {
+        outcome::fail(error.py(), &self.call, PyErr::from_value(error))
+    }
+
+    fn __repr__(&self) -> String {
+        let phase = python::phase_name(self.call.phase);
+        format!("<{phase} of {} id={}>", self.call.entry.as_str(), self.request_id())
+    }
+}
+
+/// Before the service is asked. May end the request.
+#[pyclass(frozen, extends = PhaseContext, module = "nylon._core")]
+pub(crate) struct RequestFilterContext;
+
+#[pymethods]
+impl RequestFilterContext {
+    fn end(slf: PyRef<'_, Self>) -> PyResult<()> {
+        slf.as_super().next_or_end(slf.py(), Action::End)
+    }
+}
+
+/// When status and headers of the answer are known.
+#[pyclass(frozen, extends = PhaseContext, module = "nylon._core")]
+pub(crate) struct ResponseFilterContext;
+
+/// When the complete body of the answer is known.
+#[pyclass(frozen, extends = PhaseContext, module = "nylon._core")]
+pub(crate) struct ResponseBodyFilterContext;
+
+/// After the last byte. Read-only.
+#[pyclass(frozen, extends = PhaseContext, module = "nylon._core")]
+pub(crate) struct LoggingContext;
+
+/// The context of this phase run.
+pub(crate) fn make(py: Python<'_>, call: Arc<Call>) -> PyResult<Bound<'_, PyAny>> {
+    let phase = call.phase;
+    let base = PyClassInitializer::from(PhaseContext {
+        call,
+        request: PyOnceLock::new(),
+        response: PyOnceLock::new(),
+        payload: PyOnceLock::new(),
+    });
+    Ok(match phase {
+        Phase::RequestFilter => Bound::new(py, base.add_subclass(RequestFilterContext))?.into_any(),
+        Phase::ResponseFilter => Bound::new(py, base.add_subclass(ResponseFilterContext))?.into_any(),
+        Phase::ResponseBodyFilter => Bound::new(py, base.add_subclass(ResponseBodyFilterContext))?.into_any(),
+        Phase::Logging => Bound::new(py, base.add_subclass(LoggingContext))?.into_any(),
+    })
+}

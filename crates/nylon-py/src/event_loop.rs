@@ -1,0 +1,223 @@
+//! The lane of `async def` handlers: one event loop, woken once per batch through a socket pair.
+//!
+//! Nothing here takes Python's lock in a thread of ours: the I/O thread leaves events behind and wakes the loop, which
+//! then calls [`Lane::pump`].
+
+use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::call::{Call, lock};
+use crate::fetch::Fetched;
+use crate::job::Job;
+use crate::runtime::Runtime;
+use crate::{outcome, python};
+
+/// Handlers started in one turn of the loop: what else waits there gets its turn too.
+const BATCH: usize = 128;
+
+enum Event {
+    /// A body that a future waits for.
+    Fetched(Py<PyAny>, Fetched),
+    /// The run with this id is cancelled.
+    Cancel(u64),
+    /// A coroutine that a thread got from a handler.
+    Drive { call: Arc<Call>, coroutine: Py<PyAny>, context: Py<PyAny> },
+}
+
+/// Takes a job that waits for the loop, if there is one.
+pub(crate) type Source = Box<dyn Fn() -> Option<Job> + Send + Sync>;
+
+/// One event loop with what is to be done in it.
+pub(crate) struct Lane {
+    event_loop: Py<PyAny>,
+    create_task: Py<PyAny>,
+    near: UnixStream,
+    far: UnixStream,
+    signalled: AtomicBool,
+    events: Mutex<Vec<Event>>,
+    /// Tasks are kept here: the loop itself holds them only weakly.
+    tasks: Mutex<HashMap<u64, Py<PyAny>>>,
+    source: Mutex<Option<Arc<Source>>>,
+    closed: AtomicBool,
+}
+
+impl Lane {
+    pub(crate) fn new(event_loop: Bound<'_, PyAny>) -> PyResult<Arc<Self>> {
+        let (near, far) = UnixStream::pair()?;
+        near.set_nonblocking(true)?;
+        far.set_nonblocking(true)?;
+        let create_task = event_loop.getattr(intern!(event_loop.py(), "create_task"))?.unbind();
+        Ok(Arc::new(Self {
+            event_loop: event_loop.unbind(),
+            create_task,
+            near,
+            far,
+            signalled: AtomicBool::new(false),
+            events: Mutex::default(),
+            tasks: Mutex::default(),
+            source: Mutex::new(None),
+            closed: AtomicBool::new(false),
+        }))
+    }
+
+    /// Whether it is this loop.
+    pub(crate) fn runs(&self, other: &Bound<'_, PyAny>) -> bool {
+        self.event_loop.as_ptr() == other.as_ptr()
+    }
+
+    /// Where the loop's jobs come from.
+    pub(crate) fn set_source(&self, source: Option<Source>) {
+        *lock(&self.source) = source.map(Arc::new);
+    }
+
+    /// Wakes the loop; a second time only after it has looked.
+    pub(crate) fn wake(&self) {
+        if !self.signalled.swap(true, Ordering::AcqRel) {
+            // Only a full pipe can refuse, and a full pipe wakes the loop as well.
+            let _ = (&self.near).write(&[1]);
+        }
+    }
+
+    fn push(&self, event: Event) {
+        lock(&self.events).push(event);
+        self.wake();
+    }
+
+    /// A body has come for this future.
+    pub(crate) fn fetched(&self, future: Py<PyAny>, fetched: Fetched) {
+        self.push(Event::Fetched(future, fetched));
+    }
+
+    /// A thread got a coroutine: the loop runs it.
+    pub(crate) fn drive(&self, call: Arc<Call>, coroutine: Py<PyAny>, context: Py<PyAny>) {
+        self.push(Event::Drive { call, coroutine, context });
+    }
+
+    /// The phase is over; its task is nobody's concern any more.
+    pub(crate) fn forget(&self, id: u64) {
+        let _task = lock(&self.tasks).remove(&id); // dropped after the lock
+    }
+
+    /// Starts a task for a coroutine. In the loop's thread only.
+    pub(crate) fn start(
+        self: &Arc<Self>,
+        call: &Arc<Call>,
+        coroutine: Bound<'_, PyAny>,
+        context: Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        let py = coroutine.py();
+        let driven = python::DRIVE.get(py)?.call1((coroutine, context))?;
+        let task = self.create_task.bind(py).call1((driven,))?;
+        lock(&self.tasks).insert(call.id, task.unbind());
+        let (lane, id) = (Arc::downgrade(self), call.id);
+        call.with_job(|job| {
+            job.on_cancel(Box::new(move || {
+                if let Some(lane) = lane.upgrade() {
+                    lane.push(Event::Cancel(id));
+                }
+            }));
+        });
+        Ok(())
+    }
+
+    fn pump(self: &Arc<Self>, py: Python<'_>, runtime: &Arc<Runtime>) -> PyResult<()> {
+        let mut drained = [0; 64];
+        while matches!((&self.far).read(&mut drained), Ok(read) if read == drained.len()) {}
+        // Cleared before looking: what comes from now on wakes again.
+        self.signalled.store(false, Ordering::Release);
+        let events = std::mem::take(&mut *lock(&self.events));
+        for event in events {
+            if let Err(error) = self.handle(py, event) {
+                error.write_unraisable(py, None);
+            }
+        }
+        let Some(source) = lock(&self.source).clone() else { return Ok(()) };
+        for _ in 0..BATCH {
+            let Some(job) = source() else { return Ok(()) };
+            runtime.run(py, job)?;
+        }
+        self.wake();
+        Ok(())
+    }
+
+    fn handle(self: &Arc<Self>, py: Python<'_>, event: Event) -> PyResult<()> {
+        match event {
+            Event::Fetched(future, fetched) => {
+                let future = future.bind(py);
+                if future.call_method0(intern!(py, "done"))?.is_truthy()? {
+                    return Ok(());
+                }
+                match fetched {
+                    Ok(body) => future.call_method1(intern!(py, "set_result"), (PyBytes::new(py, &body),))?,
+                    Err(failure) => future.call_method1(intern!(py, "set_exception"), (failure.raise(py),))?,
+                };
+            }
+            Event::Cancel(id) => {
+                let task = lock(&self.tasks).get(&id).map(|task| task.clone_ref(py));
+                if let Some(task) = task {
+                    task.call_method0(py, intern!(py, "cancel"))?;
+                }
+            }
+            Event::Drive { call, coroutine, context } => {
+                if let Err(error) = self.start(&call, coroutine.into_bound(py), context.into_bound(py)) {
+                    outcome::fail(py, &call, error)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The lane as Python's event loop sees it: a file descriptor to watch and what to call then.
+#[pyclass(frozen, module = "nylon._core")]
+pub(crate) struct EventLoopLane {
+    lane: Arc<Lane>,
+    runtime: Arc<Runtime>,
+}
+
+impl EventLoopLane {
+    pub(crate) fn lane(&self) -> &Arc<Lane> {
+        &self.lane
+    }
+}
+
+#[pymethods]
+impl EventLoopLane {
+    #[new]
+    fn new(runtime: PyRef<'_, crate::runtime::Dispatcher>, event_loop: Bound<'_, PyAny>) -> PyResult<Self> {
+        let lane = Lane::new(event_loop)?;
+        runtime.0.use_lane(&lane);
+        Ok(Self { lane, runtime: Arc::clone(&runtime.0) })
+    }
+
+    fn fileno(&self) -> i32 {
+        self.lane.far.as_raw_fd()
+    }
+
+    fn pump(&self, py: Python<'_>) -> PyResult<()> {
+        if self.lane.closed.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        self.lane.pump(py, &self.runtime)
+    }
+
+    /// Tasks that run now.
+    fn running(&self) -> usize {
+        lock(&self.lane.tasks).len()
+    }
+
+    /// No further job is taken.
+    fn close(&self) {
+        self.lane.closed.store(true, Ordering::Release);
+        self.lane.set_source(None);
+        self.runtime.leave_lane(&self.lane);
+    }
+}

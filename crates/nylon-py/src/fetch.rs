@@ -1,0 +1,133 @@
+//! Reading bodies: at once when they are here, blocking in plain code, as a future where an event loop runs.
+
+use std::sync::{Arc, mpsc};
+
+use bytes::Bytes;
+use nylon_wire::Phase;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::call::Call;
+use crate::python;
+
+/// Which body is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Which {
+    Request,
+    Response,
+}
+
+/// Why a body could not be had.
+#[derive(Clone, Debug)]
+pub(crate) enum FetchFailure {
+    /// Longer than the limit, in bytes.
+    TooLarge(usize),
+    /// Longer than the gateway's limit, in its words.
+    Refused(String),
+    /// The client left.
+    ClientGone,
+    /// The phase's deadline has passed.
+    Timeout,
+    /// The gateway or this worker is shutting down.
+    ShuttingDown,
+    /// The session is over.
+    Closed,
+    /// Anything else, in words.
+    Other(String),
+}
+
+impl FetchFailure {
+    /// As the exception that the handler sees.
+    pub(crate) fn raise(&self, py: Python<'_>) -> PyErr {
+        let (class, text) = match self {
+            Self::TooLarge(limit) => (&python::BODY_TOO_LARGE, format!("reading the body: longer than {limit} bytes")),
+            Self::Refused(text) => (&python::BODY_TOO_LARGE, format!("reading the body: {text}")),
+            Self::ClientGone => (&python::CLIENT_GONE, "reading the body: the client has left".to_owned()),
+            Self::Timeout => (&python::PHASE_TIMEOUT, "reading the body: the phase's deadline has passed".to_owned()),
+            Self::ShuttingDown => (&python::SHUTTING_DOWN, "reading the body: shutting down".to_owned()),
+            Self::Closed => (&python::SESSION_CLOSED, "reading the body: the session is over".to_owned()),
+            Self::Other(text) => (&python::PLUGIN_ERROR, format!("reading the body: {text}")),
+        };
+        match class.get(py).and_then(|class| class.call1((text,))) {
+            Ok(error) => PyErr::from_value(error),
+            Err(error) => error,
+        }
+    }
+}
+
+pub(crate) type Fetched = Result<Bytes, FetchFailure>;
+
+/// The body as `bytes` in plain code, as an awaitable of `bytes` where an event loop runs in this thread.
+pub(crate) fn body<'py>(py: Python<'py>, call: &Arc<Call>, which: Which) -> PyResult<Bound<'py, PyAny>> {
+    let known = known(call, which);
+    let Some(running) = python::running_loop(py)? else {
+        let body = match known {
+            Some(body) => body,
+            None => wait(py, call, which)?,
+        };
+        return Ok(PyBytes::new(py, &body).into_any());
+    };
+    let lane = call.lane.get().filter(|lane| lane.runs(&running));
+    if known.is_none() && lane.is_none() {
+        // A loop of the user's own in another thread: nobody here can wake it, so one of its threads waits.
+        return python::READ_IN_THREAD.get(py)?.call1((running, Blocking(Arc::clone(call), which)));
+    }
+    let future = running.call_method0(intern!(py, "create_future"))?;
+    match (known, lane) {
+        (Some(body), _) => {
+            future.call_method1(intern!(py, "set_result"), (PyBytes::new(py, &body),))?;
+        }
+        (None, Some(lane)) => {
+            let (waiting, kept) = (future.clone().unbind(), Arc::clone(call));
+            start(call, which, move |fetched| {
+                keep(&kept, which, &fetched);
+                lane.fetched(waiting, fetched);
+            })
+            .map_err(|failure| failure.raise(py))?;
+        }
+        (None, None) => {}
+    }
+    Ok(future)
+}
+
+fn known(call: &Call, which: Which) -> Option<Bytes> {
+    match which {
+        Which::Request => call.session.body(),
+        Which::Response if call.phase == Phase::ResponseBodyFilter => call.body_set().or_else(|| call.body_read()),
+        Which::Response => Some(call.body_set().unwrap_or_default()),
+    }
+}
+
+fn keep(call: &Call, which: Which, fetched: &Fetched) {
+    match (which, fetched) {
+        (Which::Request, Ok(body)) => call.session.keep_body(body),
+        (Which::Response, Ok(body)) => call.keep_body(body),
+        (_, Err(_)) => {}
+    }
+}
+
+fn start(call: &Call, which: Which, done: impl FnOnce(Fetched) + Send + 'static) -> Result<(), FetchFailure> {
+    call.with_job(|job| job.fetch(which, Box::new(done))).ok_or(FetchFailure::Closed)
+}
+
+fn wait(py: Python<'_>, call: &Arc<Call>, which: Which) -> PyResult<Bytes> {
+    let (sender, receiver) = mpsc::sync_channel(1);
+    let fetched = start(call, which, move |fetched| {
+        let _ = sender.send(fetched); // the receiver waits below
+    })
+    .and_then(|()| py.detach(move || receiver.recv().unwrap_or(Err(FetchFailure::Closed))));
+    keep(call, which, &fetched);
+    fetched.map_err(|failure| failure.raise(py))
+}
+
+/// A blocking read, to be called in a thread.
+#[pyclass(frozen, module = "nylon._core")]
+struct Blocking(Arc<Call>, Which);
+
+#[pymethods]
+impl Blocking {
+    fn __call__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        Ok(PyBytes::new(py, &wait(py, &self.0, self.1)?))
+    }
+}

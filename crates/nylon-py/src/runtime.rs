@@ -1,0 +1,220 @@
+//! The dispatcher: knows per entry and phase what to call, so that a job costs one call into Python.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use nylon_wire::{Phase, PhaseMask, failure};
+use pyo3::exceptions::{PyRuntimeError, PyTypeError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyAny;
+
+use crate::call::{Call, Session, lock};
+use crate::event_loop::Lane;
+use crate::job::Job;
+use crate::registration::Registration;
+use crate::{context, outcome, python};
+
+/// How a phase of an entry is called.
+struct Method {
+    callable: Py<PyAny>,
+    /// Whether it is a plain function of the class, to be called with the instance; else the instance is asked.
+    plain: bool,
+}
+
+enum Handler {
+    /// A class: one instance per session.
+    Class { class: Py<PyAny>, methods: [Option<Method>; 4] },
+    /// A function that registers the callbacks of its session.
+    Function(Py<PyAny>),
+}
+
+struct Entry {
+    handler: Handler,
+    phases: PhaseMask,
+}
+
+/// What lives in a session between its phases.
+struct Kept {
+    session: Arc<Session>,
+    target: Target,
+}
+
+enum Target {
+    Instance(Py<PyAny>),
+    Callbacks([Option<Py<PyAny>>; 4]),
+}
+
+/// Where the lane of `async def` handlers is found once there is one.
+#[derive(Default)]
+pub(crate) struct LaneSlot(Mutex<Option<Arc<Lane>>>);
+
+impl LaneSlot {
+    pub(crate) fn get(&self) -> Option<Arc<Lane>> {
+        lock(&self.0).clone()
+    }
+}
+
+/// Entries and how to call them. One per plugin.
+pub(crate) struct Runtime {
+    entries: HashMap<String, Entry>,
+    lane: Arc<LaneSlot>,
+    /// Starts an event loop when a handler turns out to need one.
+    need_loop: Py<PyAny>,
+}
+
+thread_local! {
+    /// The call that runs in this thread, for the log.
+    static CURRENT: RefCell<Option<Arc<Call>>> = const { RefCell::new(None) };
+}
+
+/// Id of the request whose `def` handler runs in this thread.
+pub(crate) fn current_request_id() -> Option<String> {
+    CURRENT.with_borrow(|call| call.as_ref().map(|call| call.session.snapshot.request_id().to_owned()))
+}
+
+impl Runtime {
+    pub(crate) fn use_lane(&self, lane: &Arc<Lane>) {
+        *lock(&self.lane.0) = Some(Arc::clone(lane));
+    }
+
+    pub(crate) fn leave_lane(&self, lane: &Arc<Lane>) {
+        let mut slot = lock(&self.lane.0);
+        if slot.as_ref().is_some_and(|current| Arc::ptr_eq(current, lane)) {
+            *slot = None;
+        }
+    }
+
+    /// Runs a phase. The answer leaves when the handler has returned, or later when it is a coroutine.
+    /// Errors: only a `KeyboardInterrupt`.
+    pub(crate) fn run(&self, py: Python<'_>, job: Job) -> PyResult<()> {
+        let phase = job.phase();
+        let Some(entry) = self.entries.get(job.entry()) else {
+            let text = format!("there is no entry {:?}", job.entry());
+            job.fail(failure::UNKNOWN_ENTRY, &text, None);
+            return Ok(());
+        };
+        let kept = if entry.keeps() { lock(job.slot()).take() } else { None };
+        let kept = kept.and_then(|kept| kept.downcast::<Kept>().ok());
+        let session = match &kept {
+            Some(kept) => Arc::clone(&kept.session),
+            None => {
+                let (number, uid) = job.session();
+                Session::new(number, uid, job.snapshot().clone())
+            }
+        };
+        let call = Call::new(job, session, phase, Arc::clone(&self.lane));
+        let before = CURRENT.with_borrow_mut(|current| current.replace(Arc::clone(&call)));
+        let ran = self.call(py, entry, &call, kept.map(|kept| kept.target));
+        CURRENT.with_borrow_mut(|current| *current = before);
+        match ran {
+            Ok(()) => Ok(()),
+            Err(error) => outcome::fail(py, &call, error),
+        }
+    }
+
+    fn call(&self, py: Python<'_>, entry: &Entry, call: &Arc<Call>, kept: Option<Target>) -> PyResult<()> {
+        let target = match kept {
+            Some(target) => target,
+            None => entry.open(py, call)?,
+        };
+        let context = context::make(py, Arc::clone(call))?;
+        let index = usize::from(call.phase.number()) - 1;
+        let called = match (&entry.handler, &target) {
+            (Handler::Class { methods, .. }, Target::Instance(instance)) => match &methods[index] {
+                Some(Method { callable, plain: true }) => callable.bind(py).call1((instance, &context)),
+                Some(_) => instance.bind(py).call_method1(python::phase_name_py(py, call.phase), (&context,)),
+                None => Ok(py.None().into_bound(py)),
+            },
+            (_, Target::Callbacks(callbacks)) => match &callbacks[index] {
+                Some(callback) => callback.bind(py).call1((&context,)),
+                None => Ok(py.None().into_bound(py)),
+            },
+            (Handler::Function(_), Target::Instance(_)) => Ok(py.None().into_bound(py)),
+        };
+        // Kept even if it raised: logging still comes.
+        if entry.keeps() && entry.phases.any_after(call.phase) {
+            let kept: Box<dyn Any + Send> = Box::new(Kept { session: Arc::clone(&call.session), target });
+            call.with_job(|job| *lock(job.slot()) = Some(kept));
+        }
+        let result = called?;
+        if result.is_none() || !result.hasattr(intern!(py, "__await__"))? {
+            return outcome::complete(call, &result);
+        }
+        self.drive(call, result, context)
+    }
+
+    /// A handler has returned something to be awaited: the event loop does that.
+    fn drive(&self, call: &Arc<Call>, result: Bound<'_, PyAny>, context: Bound<'_, PyAny>) -> PyResult<()> {
+        let py = result.py();
+        if self.lane.get().is_none() {
+            self.need_loop.call0(py)?;
+        }
+        let lane = self
+            .lane
+            .get()
+            .ok_or_else(|| PyRuntimeError::new_err("running an async handler: the plugin's event loop is closed"))?;
+        match python::running_loop(py)? {
+            Some(running) if lane.runs(&running) => lane.start(call, result, context),
+            _ => {
+                lane.drive(Arc::clone(call), result.unbind(), context.unbind());
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Entry {
+    /// Whether a session's object has to wait for a later phase.
+    fn keeps(&self) -> bool {
+        self.phases.0.count_ones() > 1
+    }
+
+    /// The object of a new session.
+    fn open(&self, py: Python<'_>, call: &Arc<Call>) -> PyResult<Target> {
+        match &self.handler {
+            Handler::Class { class, .. } => Ok(Target::Instance(class.call0(py)?)),
+            Handler::Function(function) => {
+                let registration = Bound::new(py, Registration::of(call))?;
+                let returned = function.bind(py).call1((&registration,))?;
+                if !returned.is_none() {
+                    return Err(PyTypeError::new_err("registering phases: the function must return nothing"));
+                }
+                Ok(Target::Callbacks(registration.get().take(py)))
+            }
+        }
+    }
+}
+
+/// Entries and how to call them, built once from what a plugin has registered.
+#[pyclass(frozen, module = "nylon._core")]
+pub(crate) struct Dispatcher(pub(crate) Arc<Runtime>);
+
+/// Name, class or function, whether it is a class, phase mask, callables and whether each is a plain function.
+type EntryArguments = (String, Py<PyAny>, bool, u32, Vec<(Option<Py<PyAny>>, bool)>);
+
+#[pymethods]
+impl Dispatcher {
+    #[new]
+    fn new(entries: Vec<EntryArguments>, need_loop: Py<PyAny>) -> Self {
+        let entries = entries
+            .into_iter()
+            .map(|(name, object, is_class, phases, methods)| {
+                let handler = if is_class {
+                    let mut methods = methods.into_iter();
+                    let methods = Phase::ALL.map(|_| {
+                        let (callable, plain) = methods.next()?;
+                        callable.map(|callable| Method { callable, plain })
+                    });
+                    Handler::Class { class: object, methods }
+                } else {
+                    Handler::Function(object)
+                };
+                (name, Entry { handler, phases: PhaseMask(phases) })
+            })
+            .collect();
+        Self(Arc::new(Runtime { entries, lane: Arc::default(), need_loop }))
+    }
+}

@@ -1,0 +1,95 @@
+"""`make run`: upstream, NATS, two workers and the gateway, then three lines to try.
+
+`--free-ports` takes free ports instead of 8080, 6192 and 9000, for tests and busy machines.
+"""
+
+import argparse
+import http.client
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import upstream
+
+HERE = Path(__file__).resolve().parent
+PATIENCE_SECONDS = 60.0
+LINES = """
+Nylon is running. Try, in another terminal:
+
+  curl -i http://{address}/orders
+      401: no token
+  curl -i -H 'Authorization: Bearer s3cret' http://{address}/orders
+      200: the upstream saw X-Auth-User: alice
+  curl -i http://{address}/hello/world
+      200: answered by the plugin itself
+
+Ctrl-C ends it all. The plugin is examples/quickstart/auth.py, the configuration nylon.yaml beside it.
+"""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--free-ports", action="store_true")
+    free = parser.parse_args().free_ports
+    server = upstream.start(0 if free else 9000)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    text = (HERE / "nylon.yaml").read_text()
+    if free:
+        text = text.replace("127.0.0.1:8080", "127.0.0.1:0").replace("127.0.0.1:6192", "127.0.0.1:0")
+        text = text.replace("port: 9000", f"port: {server.server_port}")
+    with tempfile.TemporaryDirectory() as directory:
+        config = Path(directory) / "nylon.yaml"
+        config.write_text(text)
+        command = [sys.executable, "-m", "nylon", "run", "-c", str(config)]
+        with subprocess.Popen(command, cwd=HERE, stderr=subprocess.PIPE, text=True) as gateway:
+            try:
+                return serve(gateway)
+            except KeyboardInterrupt:
+                return gateway.wait()
+            finally:
+                gateway.terminate()
+
+
+def serve(gateway: "subprocess.Popen[str]") -> int:
+    addresses: dict[str, str] = {}
+    listening = threading.Event()
+
+    def follow() -> None:
+        for line in gateway.stderr or ():
+            sys.stderr.write(line)
+            if found := re.search(r"listening listener=(\w+) address=(\S+)", line):
+                addresses[found[1]] = found[2]
+                if len(addresses) == 2:
+                    listening.set()
+        listening.set()
+
+    threading.Thread(target=follow, daemon=True).start()
+    listening.wait(PATIENCE_SECONDS)
+    if len(addresses) == 2 and wait_for_worker(addresses["http"]):
+        print(LINES.format(address=addresses["http"]), flush=True)
+    return gateway.wait()
+
+
+def wait_for_worker(address: str) -> bool:
+    """Ask until the plugin answers: workers need a moment to start."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        connection = http.client.HTTPConnection(address, timeout=10)
+        try:
+            connection.request("GET", "/hello/you")
+            if connection.getresponse().status == 200:
+                return True
+        except OSError:
+            return False
+        finally:
+            connection.close()
+        time.sleep(0.1)
+    return False
+
+
+if __name__ == "__main__":
+    sys.exit(main())

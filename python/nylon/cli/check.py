@@ -1,0 +1,51 @@
+"""`nylon check`: is this configuration usable?"""
+
+from typing import Annotated
+
+import typer
+
+from nylon import _core
+from nylon.cli.options import ConfigFile
+from nylon.config import DEFAULT_RUNTIME_FILE, ConfigError, Server, compile, load
+from nylon.control.exit_codes import ExitCode
+
+
+def check(
+    config: ConfigFile = DEFAULT_RUNTIME_FILE,
+    show: Annotated[
+        bool, typer.Option("--show", help="Print the snapshot, with every default. It has secrets.")
+    ] = False,
+) -> None:
+    """Read and compile the configuration as `nylon run` would, without serving it.
+
+    Every problem is one line, with file, line and column. Nothing is connected to.
+    """
+    try:
+        loaded = load(config)
+    except ConfigError as error:
+        for problem in error.problems:
+            typer.echo(f"error: {problem}", err=True)
+        raise typer.Exit(ExitCode.CONFIG) from None
+    for warning in loaded.warnings:
+        typer.echo(f"warning: {warning}", err=True)
+    not_started = Server("nats://127.0.0.1:4222", "nylon", "not started")
+    snapshot = compile(loaded.config, embedded={entry.name: not_started for entry in loaded.config.messaging})
+    try:
+        # What only the data plane knows: conflicts between path patterns.
+        _core.Gateway(snapshot)
+    except ValueError as error:
+        typer.echo(f"error: {config}: {error}", err=True)
+        raise typer.Exit(ExitCode.CONFIG) from None
+    if show:
+        typer.echo(snapshot.decode())
+        return
+    found = loaded.config
+    typer.echo(
+        f"ok: {_count(found.routes, 'route')}, {_count(found.services, 'service')}, "
+        f"{_count(found.plugins, 'plugin')} from {_count(loaded.files, 'file')}"
+    )
+
+
+def _count(items: object, name: str) -> str:
+    number = len(items)  # pyright: ignore[reportArgumentType]
+    return f"{number} {name}" if number == 1 else f"{number} {name}s"

@@ -1,0 +1,47 @@
+"""A child process that cannot outlive this one: see guard.py."""
+
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+_GUARD = Path(__file__).with_name("guard.py")
+
+
+class Child:
+    """A command under its guard. It ends when `stop` is called or this process is gone."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        grace: float,
+        directory: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Start `command`; it has `grace` seconds to end when asked. `directory` is removed after it."""
+        self._guard = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(_GUARD), str(grace), str(directory or "-"), *command],
+            stdin=subprocess.PIPE,
+            env=dict(environment) if environment is not None else None,
+            start_new_session=True,
+        )
+
+    @property
+    def pid(self) -> int:
+        """Process id of the guard."""
+        return self._guard.pid
+
+    def ended(self) -> int | None:
+        """Return the exit code of the command, or None while it runs."""
+        return self._guard.poll()
+
+    def ask_to_end(self) -> None:
+        """Let go of the pipe: the command gets SIGTERM, and SIGKILL after its grace."""
+        if self._guard.stdin is not None:
+            self._guard.stdin.close()
+
+    def stop(self) -> int:
+        """Ask the command to end and wait until it has; return its exit code."""
+        self.ask_to_end()
+        return self._guard.wait()

@@ -1,0 +1,209 @@
+"""`nylon run`: a gateway from its configuration to its exit code, with reload, drain and stop."""
+
+import contextlib
+import os
+import queue
+import signal
+import threading
+import time
+from collections.abc import Callable, Generator
+from pathlib import Path
+from types import FrameType
+
+import structlog
+
+from nylon import _core
+from nylon.config import ConfigError, Loaded, RuntimeFile, Server, compile, drain_timeout_ms, load
+from nylon.control.exit_codes import ExitCode
+from nylon.control.nats import EmbeddedNats, NatsError
+from nylon.control.workers import Workers
+
+_TICK_SECONDS = 1.0
+_SIGNALS = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT)
+
+log = structlog.stdlib.get_logger()
+
+Source = Callable[[], Loaded]
+"""Reads the configuration, again at each reload. Raises ConfigError."""
+
+
+class GatewayProcess:
+    """Owns everything that `nylon run` starts. `run` returns when all of it is gone."""
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        changed: Callable[[], bool] = lambda: False,
+        started: Callable[[dict[str, list[str]]], None] = lambda _addresses: None,
+        dev: bool = False,
+    ) -> None:
+        """Make one that reads its configuration from `source`.
+
+        `changed` is asked every second whether that is worth doing again, `started` is told where it listens, and
+        `dev` lets workers start again when their code changes.
+        """
+        self._source = source
+        self._changed = changed
+        self._started = started
+        self._dev = dev
+        self._events: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self._ending = False
+        self._embedded: dict[str, EmbeddedNats] = {}
+        self._workers = Workers()
+        self._number = 0
+        self._process: tuple[object, ...] = ()
+
+    def run(self) -> ExitCode:
+        """Serve until a signal says otherwise."""
+        with self._signals():
+            try:
+                return self._run()
+            finally:
+                self._workers.stop()
+                for nats in self._embedded.values():
+                    nats.stop()
+
+    def _run(self) -> ExitCode:
+        try:
+            loaded = self._load()
+            snapshot = self._snapshot(loaded)
+            gateway = _core.Gateway(snapshot)
+        except ConfigError as error:
+            log_problems(error)
+            return ExitCode.CONFIG
+        except ValueError as error:
+            log.error("configuration refused", reason=str(error))
+            return ExitCode.CONFIG
+        except NatsError as error:
+            log.error("no embedded NATS", reason=str(error))
+            return ExitCode.RUNTIME
+        try:
+            gateway.start()
+        except OSError as error:
+            log.error("cannot listen", reason=str(error))
+            return ExitCode.ADDRESS
+        try:
+            self._process = _restart_needed_for(loaded.config)
+            listeners = gateway.addresses()
+            for listener, addresses in listeners.items():
+                for address in addresses:
+                    log.info("listening", listener=listener, address=address)
+            self._workers.apply(loaded.config, self._servers(), reload=self._dev)
+            self._started(listeners)
+            return self._serve(gateway, loaded)
+        finally:
+            gateway.stop()
+
+    def _serve(self, gateway: "_core.Gateway", loaded: Loaded) -> ExitCode:
+        while True:
+            try:
+                number = self._events.get(timeout=_TICK_SECONDS)
+            except queue.Empty:
+                for code in self._workers.lost():
+                    log.error("workers ended", code=code)
+                for name, nats in self._embedded.items():
+                    if nats.ended():
+                        log.error("embedded NATS ended", messaging=name)
+                        return ExitCode.RUNTIME
+                if self._changed():
+                    loaded = self._reload(gateway, loaded)
+                continue
+            if number == signal.SIGHUP:
+                loaded = self._reload(gateway, loaded)
+                continue
+            self._ending = True
+            if number == signal.SIGINT:
+                log.info("stopping")
+                return ExitCode.OK
+            return self._drain(gateway, loaded)
+
+    def _drain(self, gateway: "_core.Gateway", loaded: Loaded) -> ExitCode:
+        limit = drain_timeout_ms(loaded.config)
+        log.info("draining", limit=f"{limit}ms")
+        result: list[bool] = []
+        # In a thread of its own, so that this one can act on a second signal.
+        waiting = threading.Thread(target=lambda: result.append(gateway.drain(limit)), daemon=True)
+        waiting.start()
+        while waiting.is_alive():
+            waiting.join(_TICK_SECONDS)
+        if result == [True]:
+            log.info("drained")
+        else:
+            log.warning("drain limit reached, ending requests in flight", limit=f"{limit}ms")
+        return ExitCode.OK
+
+    def _reload(self, gateway: "_core.Gateway", current: Loaded) -> Loaded:
+        try:
+            loaded = self._load()
+            gateway.reload(self._snapshot(loaded))
+        except ConfigError as error:
+            log_problems(error)
+            log.error("reload refused, the old configuration keeps serving", problems=len(error.problems))
+            return current
+        except (ValueError, NatsError) as error:
+            log.error("reload refused, the old configuration keeps serving", reason=str(error))
+            return current
+        if _restart_needed_for(loaded.config) != self._process:
+            log.warning("listeners and threads change only with a restart")
+        self._workers.apply(loaded.config, self._servers(), reload=self._dev)
+        for name in set(self._embedded) - {entry.name for entry in loaded.config.messaging if entry.embedded}:
+            self._embedded.pop(name).stop()
+        log.info("reloaded", revision=self._number, files=len(loaded.files))
+        return loaded
+
+    def _load(self) -> Loaded:
+        loaded = self._source()
+        for warning in loaded.warnings:
+            log.warning("configuration", at=str(warning.location), warning=warning.text)
+        return loaded
+
+    def _snapshot(self, loaded: Loaded) -> bytes:
+        for entry in loaded.config.messaging:
+            if entry.embedded and entry.name not in self._embedded:
+                self._embedded[entry.name] = EmbeddedNats()
+                log.info("embedded NATS started", messaging=entry.name)
+        self._number += 1
+        return compile(
+            loaded.config,
+            number=self._number,
+            loaded_at_ms=time.time_ns() // 1_000_000,
+            embedded=self._servers(),
+        )
+
+    def _servers(self) -> dict[str, Server]:
+        return {name: nats.server for name, nats in self._embedded.items()}
+
+    @contextlib.contextmanager
+    def _signals(self) -> Generator[None]:
+        before = {number: signal.signal(number, self._on_signal) for number in _SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        if number == signal.SIGHUP:
+            self._events.put(number)
+            return
+        if self._ending:
+            # The guards of the children see our pipes close, so nothing is left behind.
+            os._exit(128 + number)
+        self._ending = True
+        self._events.put(number)
+
+
+def from_file(path: Path) -> Source:
+    """Return a source that reads `path` and the proxy files it names."""
+    return lambda: load(path)
+
+
+def log_problems(error: ConfigError) -> None:
+    """Write every problem of a configuration to the log."""
+    for problem in error.problems:
+        log.error("configuration", at=str(problem.location), problem=problem.text)
+
+
+def _restart_needed_for(config: RuntimeFile) -> tuple[object, ...]:
+    return (config.http, config.metrics, config.threads, config.pingora.threads)

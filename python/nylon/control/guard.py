@@ -1,0 +1,68 @@
+"""Runs one command for as long as its parent lives, however the parent ends.
+
+    python -I -S guard.py GRACE_SECONDS DIRECTORY COMMAND…
+
+Standard input is a pipe that the parent holds and never writes to. When it closes, because the parent let go of it,
+crashed, or was killed with SIGKILL, the command is asked to end, killed after the grace, and DIRECTORY (or `-`) is
+removed. The guard imports nothing of Nylon: it starts in milliseconds and has no threads of Rust in it.
+"""
+
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1
+
+
+def _die_with_guard() -> None:
+    # A second net, for the guard's own SIGKILL. It is bound to the guard's main thread, which lives as long as it does.
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _wait_for_parent() -> None:
+    while os.read(0, 4096):
+        pass
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command to its end and return its exit code."""
+    grace, directory, *command = arguments
+    # A Ctrl-C in the terminal is for the parent, which then decides; the pipe says what it decided.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    try:
+        child = subprocess.Popen(  # no thread has been started yet
+            command,
+            stdin=subprocess.DEVNULL,
+            preexec_fn=_before_command,  # noqa: PLW1509
+        )
+        threading.Thread(target=_end_with_parent, args=(child, float(grace)), daemon=True).start()
+        return child.wait()
+    finally:
+        if directory != "-":
+            shutil.rmtree(Path(directory), ignore_errors=True)
+
+
+def _before_command() -> None:
+    _die_with_guard()
+    # What is ignored here would stay ignored in the command.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
+def _end_with_parent(child: "subprocess.Popen[bytes]", grace: float) -> None:
+    _wait_for_parent()
+    child.terminate()
+    try:
+        child.wait(grace)
+    except subprocess.TimeoutExpired:
+        child.kill()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

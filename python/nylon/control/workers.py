@@ -1,0 +1,108 @@
+"""The workers that a gateway starts beside itself: `workers:` of the configuration."""
+
+import os
+import sys
+from collections.abc import Mapping
+
+import structlog
+
+from nylon.config import RuntimeFile, Server
+from nylon.config.messaging import Messaging
+from nylon.config.workers import Worker
+from nylon.control.child import Child
+
+_GRACE_SECONDS = 30.0
+_AUTH = {
+    "user": "NATS_USER",
+    "password": "NATS_PASSWORD",
+    "token": "NATS_TOKEN",
+    "nkey_seed": "NATS_NKEY_SEED",
+    "creds_file": "NATS_CREDS_FILE",
+}
+_TLS = {"ca_file": "NATS_CA_FILE", "cert_file": "NATS_CERT_FILE", "key_file": "NATS_KEY_FILE"}
+
+log = structlog.stdlib.get_logger()
+
+
+class Workers:
+    """Keeps one supervisor (`nylon worker`) running for each entry of `workers:`."""
+
+    def __init__(self) -> None:
+        self._running: list[tuple[tuple[object, ...], Child]] = []
+
+    def apply(self, config: RuntimeFile, embedded: Mapping[str, Server], *, reload: bool = False) -> None:
+        """Start what is new in `config`, stop what is gone, leave the rest alone."""
+        wanted = [(self._key(worker, config, embedded, reload), worker) for worker in config.workers]
+        keys = [key for key, _ in wanted]
+        for key, child in list(self._running):
+            if key not in keys or child.ended() is not None:
+                child.ask_to_end()
+                self._running.remove((key, child))
+        have = [key for key, _ in self._running]
+        for key, worker in wanted:
+            if key in have:
+                continue
+            environment = worker_environment(_messaging(config, worker), embedded) | {"NATS_GROUP": worker.group}
+            child = Child(_command(worker, reload), grace=_GRACE_SECONDS, environment={**os.environ, **environment})
+            self._running.append((key, child))
+            log.info("workers started", target=worker.target, group=worker.group, processes=worker.processes)
+
+    def lost(self) -> list[int]:
+        """Return the exit codes of supervisors that ended by themselves, and forget them."""
+        gone = [(key, child) for key, child in self._running if child.ended() is not None]
+        self._running = [item for item in self._running if item not in gone]
+        return [child.stop() for _, child in gone]
+
+    def stop(self) -> None:
+        """Drain and end all of them."""
+        for _, child in self._running:
+            child.ask_to_end()
+        for _, child in self._running:
+            child.stop()
+        self._running = []
+
+    def _key(
+        self, worker: Worker, config: RuntimeFile, embedded: Mapping[str, Server], reload: bool
+    ) -> tuple[object, ...]:
+        environment = worker_environment(_messaging(config, worker), embedded)
+        return (worker.model_dump_json(), tuple(environment.items()), reload)
+
+
+def worker_environment(messaging: Messaging, embedded: Mapping[str, Server]) -> dict[str, str]:
+    """Return what a worker has to find in its environment to reach `messaging`.
+
+    Credentials go this way because arguments of a process can be read by everyone on the machine.
+    """
+    if messaging.embedded:
+        server = embedded[messaging.name]
+        environment = {"NATS_SERVERS": server.url, "NATS_USER": server.user, "NATS_PASSWORD": server.password}
+    else:
+        environment = {"NATS_SERVERS": ",".join(messaging.servers)}
+        environment |= _variables(messaging.auth, _AUTH) | _variables(messaging.tls, _TLS)
+        if messaging.tls is not None:
+            environment["NATS_TLS"] = "1"
+    environment["NYLON_PREFIX"] = messaging.prefix
+    return environment
+
+
+def _variables(section: object | None, names: Mapping[str, str]) -> dict[str, str]:
+    values = {variable: getattr(section, key, None) for key, variable in names.items()}
+    return {variable: value for variable, value in values.items() if value is not None}
+
+
+def _messaging(config: RuntimeFile, worker: Worker) -> Messaging:
+    by_name = {messaging.name: messaging for messaging in config.messaging}
+    return by_name[worker.messaging] if worker.messaging is not None else config.messaging[0]
+
+
+def _command(worker: Worker, reload: bool) -> list[str]:
+    return [
+        sys.executable,
+        "-m",
+        "nylon",
+        "worker",
+        worker.target,
+        f"--processes={worker.processes}",
+        f"--max-threads={worker.max_threads}",
+        *(["--reload"] if reload else []),
+    ]

@@ -1,0 +1,56 @@
+"""The SDK: write a plugin in Python, run it as a worker on NATS or inside the gateway."""
+
+from nylon._core import (
+    Headers,
+    LoggingContext,
+    Phase,
+    PhaseContext,
+    QueryParams,
+    Request,
+    RequestFilterContext,
+    Response,
+    ResponseBodyFilterContext,
+    ResponseFilterContext,
+    ResponseHeaders,
+)
+from nylon.sdk.errors import (
+    BodyTooLargeError,
+    ClientGoneError,
+    DecodingError,
+    HttpError,
+    NotWebSocketError,
+    PhaseTimeoutError,
+    PluginError,
+    SessionClosedError,
+    ShuttingDownError,
+)
+from nylon.sdk.handlers import PhaseHandler
+from nylon.sdk.plugin import NatsPlugin, Plugin
+from nylon.sdk.running import request_id
+
+__all__ = [
+    "BodyTooLargeError",
+    "ClientGoneError",
+    "DecodingError",
+    "Headers",
+    "HttpError",
+    "LoggingContext",
+    "NatsPlugin",
+    "NotWebSocketError",
+    "Phase",
+    "PhaseContext",
+    "PhaseHandler",
+    "PhaseTimeoutError",
+    "Plugin",
+    "PluginError",
+    "QueryParams",
+    "Request",
+    "RequestFilterContext",
+    "Response",
+    "ResponseBodyFilterContext",
+    "ResponseFilterContext",
+    "ResponseHeaders",
+    "SessionClosedError",
+    "ShuttingDownError",
+    "request_id",
+]

@@ -1,0 +1,130 @@
+"""Handlers: the class to derive from, and what a class or function tells about its phases."""
+
+import inspect
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+from nylon._core import (
+    LoggingContext,
+    Phase,
+    RequestFilterContext,
+    ResponseBodyFilterContext,
+    ResponseFilterContext,
+)
+
+PHASES = ("request_filter", "response_filter", "response_body_filter", "logging")
+
+
+class PhaseHandler:
+    """Handler of one entry: one instance per request, its attributes live through all phases.
+
+    Override what you need, as `def` or `async def`; phases that are not overridden cost nothing. Returning means "go
+    on"; `ctx.end()` in a request filter answers at once.
+    """
+
+    def request_filter(self, ctx: RequestFilterContext) -> Awaitable[None] | None:
+        """Before the service is asked."""
+
+    def response_filter(self, ctx: ResponseFilterContext) -> Awaitable[None] | None:
+        """When status and headers of the answer are known."""
+
+    def response_body_filter(self, ctx: ResponseBodyFilterContext) -> Awaitable[None] | None:
+        """When the complete body of the answer is known."""
+
+    def logging(self, ctx: LoggingContext) -> Awaitable[None] | None:
+        """After the last byte. Read-only."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is known about an entry before its first request."""
+
+    name: str
+    handler: Any
+    is_class: bool
+    phases: int
+    """Bit `1 << (phase - 1)` for each phase it has."""
+    loop_phases: int
+    """Those of them that are `async def`."""
+    methods: list[tuple[Any, bool]]
+    """Per phase what to call, and whether it is a plain function of the class."""
+
+    @property
+    def compiled(self) -> tuple[str, Any, bool, int, list[tuple[Any, bool]]]:
+        """As the dispatcher wants it."""
+        return (self.name, self.handler, self.is_class, self.phases, self.methods)
+
+
+def check(name: str, handler: Any) -> None:
+    """Raises TypeError for what cannot be the handler of an entry, as far as that can be told without running it."""
+    if not name:
+        raise TypeError("registering a handler: an entry needs a name")
+    if isinstance(handler, type):
+        _describe_class(name, cast("type[Any]", handler))
+        return
+    if not callable(handler):
+        raise TypeError(f"registering entry {name!r}: expected a class or a function, found {handler!r}")
+    if _is_async(handler):
+        raise TypeError(
+            f"registering entry {name!r}: the function that registers phases must be `def`; its callbacks may be async"
+        )
+    _check_call(name, handler, 1, "its function takes the phase and nothing else")
+
+
+def describe(name: str, handler: Any) -> Entry:
+    """Looks at a class, runs a function once. Raises TypeError when it cannot be the handler of an entry."""
+    check(name, handler)
+    if isinstance(handler, type):
+        return _describe_class(name, cast("type[Any]", handler))
+    return _describe_function(name, handler)
+
+
+def _describe_class(name: str, handler: type[Any]) -> Entry:
+    phases = loop_phases = 0
+    methods: list[tuple[Any, bool]] = []
+    for index, phase in enumerate(PHASES):
+        method = getattr(handler, phase, None)
+        if method is None or method is getattr(PhaseHandler, phase):
+            methods.append((None, False))
+            continue
+        if not callable(method) or inspect.isasyncgenfunction(method) or inspect.isgeneratorfunction(method):
+            raise TypeError(f"registering entry {name!r}: {handler.__name__}.{phase} is no method that can be called")
+        phases |= 1 << index
+        if _is_async(method):
+            loop_phases |= 1 << index
+        methods.append((method, inspect.isfunction(inspect.getattr_static(handler, phase))))
+    if not phases:
+        raise TypeError(f"registering entry {name!r}: {handler.__name__} has none of {', '.join(PHASES)}")
+    _check_call(name, handler, 0, "its class must be made without arguments: one instance serves one request")
+    return Entry(name, handler, is_class=True, phases=phases, loop_phases=loop_phases, methods=methods)
+
+
+def _describe_function(name: str, handler: Callable[[Phase], object]) -> Entry:
+    """Runs the function once outside a session: that tells which phases it registers."""
+    probe = Phase()
+    handler(probe)
+    phases = loop_phases = 0
+    for index, callback in enumerate(probe._registered()):  # pyright: ignore[reportPrivateUsage]
+        if callback is not None:
+            phases |= 1 << index
+            loop_phases |= (1 << index) if _is_async(callback) else 0
+    if not phases:
+        raise TypeError(f"registering entry {name!r}: its function registers none of {', '.join(PHASES)}")
+    return Entry(name, handler, is_class=False, phases=phases, loop_phases=loop_phases, methods=[])
+
+
+def _check_call(name: str, handler: Callable[..., object], arguments: int, rule: str) -> None:
+    try:
+        signature = inspect.signature(handler)
+    except (ValueError, TypeError):
+        return  # written in C: the first request will tell
+    try:
+        signature.bind(*range(arguments))
+    except TypeError as error:
+        raise TypeError(f"registering entry {name!r}: {rule} ({error})") from None
+
+
+def _is_async(function: Any) -> bool:
+    call = getattr(function, "__call__", None)  # noqa: B004 - an object with an async __call__ counts
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)

@@ -1,0 +1,1 @@
+"""Worker processes: loading a plugin, supervising processes, reloading on change."""

@@ -1,0 +1,95 @@
+"""Finding a plugin by `package.module:plugin` or `path/to/file.py:plugin`."""
+
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+from nylon.sdk import Plugin
+
+DEFAULT_NAME = "plugin"
+
+
+class LoadError(Exception):
+    """The target names no plugin; the text says what was tried."""
+
+
+def load(target: str) -> Plugin:
+    """Imports the target and returns its plugin. Without a name, `plugin` or the module's only plugin is meant.
+
+    Raises LoadError. Exceptions of the imported code are passed on as they are.
+    """
+    place, name = split(target)
+    module = _import(place)
+    if name is not None:
+        found = module
+        for part in name.split("."):
+            if not hasattr(found, part):
+                raise LoadError(f"loading {target!r}: {place} has no {part!r}")
+            found = getattr(found, part)
+        if not isinstance(found, Plugin):
+            raise LoadError(f"loading {target!r}: {name} is a {type(found).__name__}, not a Plugin")
+        return found
+    found = getattr(module, DEFAULT_NAME, None)
+    if isinstance(found, Plugin):
+        return found
+    plugins = {key: value for key, value in vars(module).items() if isinstance(value, Plugin)}
+    if len(set(map(id, plugins.values()))) == 1:
+        return next(iter(plugins.values()))
+    if plugins:
+        raise LoadError(f"loading {target!r}: {place} has several plugins, say which: {', '.join(sorted(plugins))}")
+    raise LoadError(f"loading {target!r}: {place} has no plugin; make one with `plugin = Plugin()`")
+
+
+def split(target: str) -> tuple[str, str | None]:
+    """Module or file, and the name in it."""
+    place, separator, name = target.rpartition(":")
+    if not separator:
+        return target, None
+    if not place or not name:
+        raise LoadError(f"loading {target!r}: expected module:plugin or path/to/file.py:plugin")
+    return place, name
+
+
+def directory(target: str) -> Path:
+    """The directory whose changes concern the target."""
+    place, _ = split(target)
+    return Path(place).resolve().parent if is_file(place) else Path.cwd()
+
+
+def is_file(place: str) -> bool:
+    """Whether it is the path of a file, not the name of a module."""
+    return place.endswith(".py") or "/" in place
+
+
+def _import(place: str) -> ModuleType:
+    if not is_file(place):
+        _put_first(Path.cwd())
+        try:
+            return importlib.import_module(place)
+        except ModuleNotFoundError as error:
+            missing = error.name or ""
+            if missing == place or place.startswith(f"{missing}."):
+                raise LoadError(f"loading {place!r}: there is no module {missing}") from error
+            raise
+    path = Path(place).resolve()
+    if not path.is_file():
+        raise LoadError(f"loading {place!r}: there is no such file")
+    # Beside the file, as `python file.py` would find its neighbours.
+    _put_first(path.parent)
+    name = path.stem
+    if name in sys.modules and getattr(sys.modules[name], "__file__", None) != str(path):
+        name = f"_nylon_plugin_{path.stem}"
+    specification = importlib.util.spec_from_file_location(name, path)
+    if specification is None or specification.loader is None:
+        raise LoadError(f"loading {place!r}: it is no Python file")
+    module = importlib.util.module_from_spec(specification)
+    sys.modules[name] = module
+    specification.loader.exec_module(module)
+    return module
+
+
+def _put_first(directory: Path) -> None:
+    if str(directory) not in sys.path:
+        sys.path.insert(0, str(directory))

@@ -1,0 +1,114 @@
+"""`nylon dev app.py`: one command, and a saved file counts."""
+
+import json
+from pathlib import Path
+
+from .support.http import Answer, get
+from .support.patience import eventually
+from .support.process import NYLON, Process
+from .support.upstream import Upstream
+
+APP = """
+from nylon import HttpError, PhaseHandler, Plugin
+
+plugin = Plugin()
+
+
+@plugin.handler("hello")
+class Hello(PhaseHandler):
+    def request_filter(self, ctx):
+        ctx.response.body_text("WORDS")
+        return ctx.end()
+"""
+GUARD = """
+@plugin.handler("guard")
+class Guard(PhaseHandler):
+    def request_filter(self, ctx):
+        if ctx.request.header("x-pass") is None:
+            raise HttpError(403, "no")
+        ctx.request.set_header("x-guarded", "yes")
+"""
+FREE = ("--listen", "127.0.0.1:0")
+
+
+def served(process: Process) -> str:
+    return process.wait_for(r"is served at http://(\S+)", seconds=30)[1]
+
+
+def answer(address: str, target: str, **headers: str) -> Answer:
+    """The first answer that is not about workers which have not started yet."""
+
+    def look() -> Answer:
+        found = get(address, target, **headers)
+        assert found.status != 503
+        return found
+
+    return eventually(look, what="a worker", seconds=30)
+
+
+def test_a_single_entry_answers_everything_and_a_saved_file_counts(tmp_path: Path) -> None:
+    app = tmp_path / "app.py"
+    app.write_text(APP.replace("WORDS", "first"))
+    with Process([*NYLON, "dev", str(app), *FREE]) as process:
+        address = served(process)
+        assert answer(address, "/any/path").body == b"first"
+        app.write_text(APP.replace("WORDS", "second"))
+        eventually(lambda: get(address, "/").body == b"second", what="the saved file", seconds=30)
+        # a second entry: each answers under its own name now
+        app.write_text(APP.replace("WORDS", "third") + GUARD)
+        eventually(lambda: get(address, "/guard").status == 403, what="the new entry", seconds=30)
+        assert answer(address, "/hello").body == b"third"
+        assert get(address, "/other").status == 404
+        assert process.terminate() == 0
+
+
+def test_a_broken_file_is_explained_and_a_mended_one_served(tmp_path: Path) -> None:
+    app = tmp_path / "app.py"
+    app.write_text(APP.replace("WORDS", "first"))
+    with Process([*NYLON, "dev", str(app), *FREE]) as process:
+        address = served(process)
+        assert answer(address, "/").body == b"first"
+        app.write_text("import nothing_of_that_name\n")
+        process.wait_for("nothing_of_that_name", seconds=30)
+        app.write_text(APP.replace("WORDS", "mended"))
+        eventually(lambda: get(address, "/").body == b"mended", what="the mended file", seconds=30)
+
+
+def test_entries_stand_in_front_of_an_upstream(tmp_path: Path) -> None:
+    app = tmp_path / "app.py"
+    app.write_text(APP.split("@plugin")[0] + GUARD)
+    with (
+        Upstream() as upstream,
+        Process([*NYLON, "dev", f"{app}:plugin", "--upstream", f"http://{upstream.address}", *FREE]) as process,
+    ):
+        address = served(process)
+        assert answer(address, "/x").status == 403
+        assert upstream.seen == []
+        assert get(address, "/x", x_pass="1").status == 200
+        assert upstream.seen[0].header("x-guarded") == "yes"
+
+
+def test_a_configuration_beside_it_is_used_and_read_again(tmp_path: Path) -> None:
+    app = tmp_path / "app.py"
+    app.write_text(APP.replace("WORDS", "here"))
+    config = {
+        "http": ["127.0.0.1:0"],
+        "messaging": [{"name": "production", "servers": ["nats://nats.invalid:4222"]}],
+        "plugins": [{"name": "greeter", "type": "messaging"}],
+        "services": [{"name": "s", "service_type": "plugin", "plugin": {"name": "greeter", "entry": "hello"}}],
+        "routes": [
+            {
+                "name": "r",
+                "route": {"type": "host", "value": "*"},
+                "paths": [{"path": "/one", "service": {"name": "s"}}],
+            }
+        ],
+    }
+    file = tmp_path / "nylon.yaml"
+    file.write_text(json.dumps(config))
+    with Process([*NYLON, "dev", str(app)]) as process:
+        address = served(process)
+        assert answer(address, "/one").body == b"here"
+        assert get(address, "/two").status == 404
+        file.write_text(json.dumps(config).replace("/one", "/two"))
+        eventually(lambda: get(address, "/two").status == 200, what="the new configuration", seconds=30)
