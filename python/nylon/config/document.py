@@ -14,7 +14,7 @@ from nylon.config.problems import ConfigError, Location, Problem
 KeyPath = tuple[Hashable, ...]
 """Where a value stands in a document: keys and indexes from the root."""
 
-_INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
+_INT = re.compile(r"[-+]?[0-9]{1,40}|0o[0-7]{1,40}|0x[0-9a-fA-F]{1,40}")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _SPECIAL: dict[str, bool | None] = {
     **dict.fromkeys(("null", "Null", "NULL", "~", "")),
@@ -44,8 +44,11 @@ class Document:
         self._keys: dict[KeyPath, Location] = {}
         self._values: dict[KeyPath, Location] = {}
         self._problems: list[Problem] = []
-        root = _compose(file, text)
-        self.value: Any = {} if root is None else self._read(root, (), ())
+        try:
+            root = _compose(file, text)
+            self.value: Any = {} if root is None else self._read(root, (), ())
+        except RecursionError:
+            raise ConfigError([Problem(Location(file), "not usable: it is nested too deeply")]) from None
         if self.value is None:
             self.value = {}
         if self._problems:

@@ -12,8 +12,8 @@ from nylon.config.document import WrittenFloat, WrittenInt
 TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 """What HTTP calls a token: header names and methods (RFC 9110, 5.6.2)."""
 
-_DURATION = re.compile(r"([0-9]+)(ms|s|m)")
-_SIZE = re.compile(r"([0-9]+)(B|KiB|MiB|GiB)")
+_DURATION = re.compile(r"([0-9]{1,12})(ms|s|m)")
+_SIZE = re.compile(r"([0-9]{1,12})(B|KiB|MiB|GiB)")
 _MILLISECONDS = {"ms": 1, "s": 1_000, "m": 60_000}
 _BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _LONGEST_MS = 24 * 60 * 60 * 1_000
