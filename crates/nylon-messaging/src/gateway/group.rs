@@ -19,6 +19,8 @@ use super::{
 
 /// One pick of so many goes through the queue group, to find workers not heard of: below 1 %.
 const PROBING: u32 = 128;
+/// Pairs of candidates that are drawn for one pick.
+const PAIRS: usize = 3;
 /// The queue group is left alone for so long after a suspect worker was met. Milliseconds.
 const SUSPICION_MS: u64 = 5_000;
 /// More workers than this are not kept, whoever announces them.
@@ -199,20 +201,26 @@ impl Group {
         }
         let count = u32::try_from(workers.len()).unwrap_or(u32::MAX);
         let mut best: Option<&Arc<KnownWorker>> = None;
-        // Two fit candidates out of a few draws; with one worker there is nothing to draw.
-        for _ in 0..if count == 1 { 1 } else { 5 } {
-            let Some(drawn) = workers.get(random.below(count) as usize) else { continue };
-            match self.fit(drawn, choice) {
-                Ok(()) => match best {
-                    None => best = Some(drawn),
-                    Some(other) if Arc::ptr_eq(other, drawn) => {}
-                    Some(other) => return Target::Worker(better(other, drawn, choice.now).clone()),
-                },
-                Err(Unfit::Unready) if choice.configured && choice.avoid.is_none() && drawn.nudge(choice.now) => {
-                    return Target::Worker(drawn.clone());
+        // Two different candidates at a time; a few times, because one or both may be unfit.
+        for _ in 0..PAIRS {
+            let one = random.below(count);
+            let other = (count > 1).then(|| (one + 1 + random.below(count - 1)) % count);
+            for drawn in [Some(one), other].into_iter().flatten().filter_map(|place| workers.get(place as usize)) {
+                match self.fit(drawn, choice) {
+                    Ok(()) => match best {
+                        None => best = Some(drawn),
+                        Some(known) if Arc::ptr_eq(known, drawn) => {}
+                        Some(known) => return Target::Worker(better(known, drawn, choice.now).clone()),
+                    },
+                    Err(Unfit::Unready) if choice.configured && choice.avoid.is_none() && drawn.nudge(choice.now) => {
+                        return Target::Worker(drawn.clone());
+                    }
+                    Err(Unfit::Suspect) => self.suspect(choice.now),
+                    Err(_) => {}
                 }
-                Err(Unfit::Suspect) => self.suspect(choice.now),
-                Err(_) => {}
+            }
+            if count <= 2 {
+                break;
             }
         }
         if let Some(best) = best {
@@ -286,3 +294,6 @@ fn better<'a>(one: &'a Arc<KnownWorker>, other: &'a Arc<KnownWorker>, now: u64) 
     let cost = |latency: u64, worker: &KnownWorker| latency.saturating_mul(worker.queue(now));
     if cost(second, other) < cost(first, one) { other } else { one }
 }
+
+#[cfg(test)]
+mod tests;

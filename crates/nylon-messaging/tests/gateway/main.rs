@@ -4,6 +4,8 @@
 #[path = "../support/server.rs"]
 mod server;
 
+mod balance;
+mod bodies;
 mod failures;
 mod fake;
 mod gateway;
