@@ -15,6 +15,9 @@ use crate::{
 pub enum BodyPlan {
     /// No body filter sees it: it may be streamed.
     Pass,
+    /// There is none (HEAD, 204, 304), but a body filter would have changed the one that belongs to it: how long that is
+    /// nobody knows, so no `Content-Length` goes out.
+    Unknown,
     /// Hold the head back, put the complete body (empty ones too) into `exchange.response.body` unless a plugin has
     /// done so, then call [`Run::body_filters`]. Beyond `limit` bytes stop and ask [`Run::body_overflow`].
     Buffer {
@@ -52,7 +55,7 @@ impl Run {
         }
         if has_no_body(exchange) {
             forget_validators(&mut exchange.response.headers);
-            return Ok(BodyPlan::Pass);
+            return Ok(BodyPlan::Unknown);
         }
         let chain = Rc::clone(&self.chain);
         let unfilterable = unfilterable(exchange);

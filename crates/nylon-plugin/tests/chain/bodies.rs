@@ -68,6 +68,20 @@ fn head_204_and_304_are_not_filtered_and_lose_what_would_be_wrong() {
 }
 
 #[test]
+fn the_length_of_a_body_that_a_filter_would_change_is_not_known() {
+    let plan = |script, method| {
+        let (mut run, _) = World::new(vec![("a", script)]).run(vec![link(0)], None);
+        let mut exchange = exchange();
+        exchange.request.method = method;
+        run.request_filters(&mut exchange).now_or_never().unwrap().unwrap();
+        run.plan_body(&mut exchange).unwrap()
+    };
+    assert_eq!(plan(filter(), Method::HEAD), BodyPlan::Unknown);
+    assert_eq!(plan(filter(), Method::GET), BodyPlan::Buffer { limit: 1_000 });
+    assert_eq!(plan(Script::new(&[RequestFilter]), Method::HEAD), BodyPlan::Pass);
+}
+
+#[test]
 fn a_head_answer_is_never_unfilterable() {
     let (run, _) = World::new(vec![("a", filter())]).run(vec![link(0)], None);
     let mut exchange = exchange();
