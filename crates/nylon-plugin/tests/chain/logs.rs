@@ -1,9 +1,6 @@
 //! What is written to the log: enough to find the request, no more than asked.
 
-use std::{
-    fmt::Write as _,
-    sync::{Arc, Mutex},
-};
+use std::{cell::RefCell, fmt::Write as _, sync::OnceLock};
 
 use futures_util::FutureExt as _;
 use nylon_plugin::{OnError, PluginErrorKind, Run};
@@ -11,9 +8,13 @@ use tracing::{Event, Level, Metadata, Subscriber, field::Visit, span};
 
 use crate::support::*;
 
-/// Keeps warnings as `field=value` text.
-#[derive(Clone, Default)]
-struct Warnings(Arc<Mutex<Vec<String>>>);
+thread_local! {
+    /// Warnings of the test that runs on this thread, as `field=value` text.
+    static WRITTEN: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The subscriber of all tests: one that comes and goes would race with others about what is worth recording.
+struct Warnings;
 
 struct Fields(String);
 
@@ -39,7 +40,7 @@ impl Subscriber for Warnings {
     fn event(&self, event: &Event<'_>) {
         let mut fields = Fields(String::new());
         event.record(&mut fields);
-        self.0.lock().unwrap().push(fields.0);
+        WRITTEN.with_borrow_mut(|written| written.push(fields.0));
     }
 
     fn enter(&self, _: &span::Id) {}
@@ -49,15 +50,14 @@ impl Subscriber for Warnings {
 
 /// Serves two requests with the same entries; the warnings.
 fn warnings(script: Script, link: &nylon_plugin::Link) -> Vec<String> {
-    let warnings = Warnings::default();
-    tracing::subscriber::with_default(warnings.clone(), || {
-        let (run, watch) = World::new(vec![("auth/check", script)]).run(vec![link.clone()], None);
-        serve(run, &mut exchange(), OK).now_or_never().unwrap().unwrap();
-        let chain = nylon_plugin::Chain::new(vec![link.clone()], None);
-        let again = Run::new(chain.into(), watch.entries);
-        serve(again, &mut exchange(), OK).now_or_never().unwrap().unwrap();
-    });
-    Arc::into_inner(warnings.0).unwrap().into_inner().unwrap()
+    static INSTALLED: OnceLock<()> = OnceLock::new();
+    INSTALLED.get_or_init(|| tracing::subscriber::set_global_default(Warnings).unwrap());
+    WRITTEN.take();
+    let (run, watch) = World::new(vec![("auth/check", script)]).run(vec![link.clone()], None);
+    serve(run, &mut exchange(), OK).now_or_never().unwrap().unwrap();
+    let chain = nylon_plugin::Chain::new(vec![link.clone()], None);
+    serve(Run::new(chain.into(), watch.entries), &mut exchange(), OK).now_or_never().unwrap().unwrap();
+    WRITTEN.take()
 }
 
 #[test]
