@@ -147,10 +147,10 @@ impl Handle {
     fn join(&self) {
         let thread = lock(&self.thread).take();
         // A callback may hold the last handle: the I/O thread cannot wait for itself.
-        if let Some(thread) = thread.filter(|thread| thread.thread().id() != std::thread::current().id()) {
-            if thread.join().is_err() {
-                tracing::error!("running a worker: its thread panicked");
-            }
+        if let Some(thread) = thread.filter(|thread| thread.thread().id() != std::thread::current().id())
+            && thread.join().is_err()
+        {
+            tracing::error!("running a worker: its thread panicked");
         }
     }
 }

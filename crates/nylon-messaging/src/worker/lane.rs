@@ -146,15 +146,15 @@ impl<T: Queued> Queue<T> {
         let mut inner = self.lock();
         loop {
             let leads = inner.may_lead(me, now);
-            if leads || slow {
-                if let Some(job) = inner.pop(now) {
-                    if leads {
-                        inner.leader = Leader::Away(me, now);
-                    }
-                    drop(inner);
-                    TAKEN_AT.set(Some(now));
-                    return Taken::Job(job);
+            if (leads || slow)
+                && let Some(job) = inner.pop(now)
+            {
+                if leads {
+                    inner.leader = Leader::Away(me, now);
                 }
+                drop(inner);
+                TAKEN_AT.set(Some(now));
+                return Taken::Job(job);
             }
             slow = false;
             if inner.closed {

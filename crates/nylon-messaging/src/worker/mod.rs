@@ -3,13 +3,18 @@
 //! [`Worker::start`] starts one I/O thread that does NATS, frames, deadlines, beats and discovery. User code runs on
 //! threads of the SDK: they take a [`Job`] from a [`Lane`], run the handler and answer with [`Job::finish`].
 
+mod age;
+mod core;
 mod handle;
+mod init;
 mod io;
 mod job;
 mod lane;
+mod live;
 mod options;
 mod outbox;
 mod run;
+mod service;
 mod shared;
 mod stats;
 

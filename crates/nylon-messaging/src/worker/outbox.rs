@@ -15,7 +15,7 @@ use nylon_wire::{Action, Operation};
 use tokio::sync::Notify;
 
 use super::{
-    Body, OnBody,
+    Body, FetchError, OnBody,
     run::{Run, lock},
 };
 use crate::ConnectionEvent;
@@ -53,16 +53,34 @@ pub(super) enum Event {
 #[derive(Default)]
 pub(super) struct Outbox {
     events: Mutex<Vec<Event>>,
+    /// Nobody takes events any more.
+    closed: AtomicBool,
     parked: AtomicBool,
     notify: Notify,
 }
 
 impl Outbox {
     pub fn push(&self, event: Event) {
-        lock(&self.events).push(event);
+        let mut events = lock(&self.events);
+        if self.closed.load(Relaxed) {
+            drop(events);
+            return refuse(event);
+        }
+        events.push(event);
+        drop(events);
         if self.parked.load(SeqCst) && self.parked.swap(false, SeqCst) {
             self.notify.notify_one();
         }
+    }
+
+    /// Nothing is taken any more: who waits for an answer gets none.
+    pub fn close(&self) {
+        let left = {
+            let mut events = lock(&self.events);
+            self.closed.store(true, Relaxed);
+            std::mem::take(&mut *events)
+        };
+        left.into_iter().for_each(refuse);
     }
 
     /// Takes everything; `into` is empty before.
@@ -89,5 +107,11 @@ impl Outbox {
     /// Hook of the runtime: the thread is awake.
     pub fn after_park(&self) {
         self.parked.store(false, Relaxed);
+    }
+}
+
+fn refuse(event: Event) {
+    if let Event::Fetch { callback, .. } = event {
+        callback(Err(FetchError::Closed));
     }
 }

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use nylon_wire::{AbortReason, ResponsePart, SessionId, Snapshot};
 
-use super::{JobKind, Lane, lane::Queued};
+use super::{JobKind, lane::Queued};
 
 /// Locks without caring whether another holder panicked: every value behind these locks is whole at any time.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -99,7 +99,6 @@ pub(super) enum Stage {
 /// One run of a handler.
 pub(super) struct Run {
     pub kind: JobKind,
-    pub lane: Lane,
     /// None for Initialize and Shutdown.
     pub session: Option<Arc<Session>>,
     pub payload: Option<Bytes>,
@@ -117,10 +116,9 @@ pub(super) struct Run {
 }
 
 impl Run {
-    pub fn new(kind: JobKind, lane: Lane, queued: Instant, deadline: Instant) -> Self {
+    pub fn new(kind: JobKind, queued: Instant, deadline: Instant) -> Self {
         Self {
             kind,
-            lane,
             session: None,
             payload: None,
             response: None,

@@ -53,6 +53,7 @@ impl Shared {
 
     /// The I/O thread has done its last work.
     pub fn end(&self) {
+        self.outbox.close();
         self.threads.close();
         self.looped.close();
         *lock(&self.ended) = true;

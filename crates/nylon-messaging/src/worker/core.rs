@@ -1,0 +1,418 @@
+//! The state of a worker: messages, events and time go in, frames and jobs come out. Does no I/O itself.
+
+mod beat;
+mod bodies;
+mod config;
+mod finish;
+mod opens;
+mod timers;
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::{Duration, Instant},
+};
+
+use async_nats::{HeaderMap, Message, StatusCode, Subject};
+use bytes::{Bytes, BytesMut};
+use nylon_wire::{AbortFrame, AbortReason, First, Frame, FrameType, Header, Limits, SessionId, Text, peek, subject};
+
+use super::{
+    FetchError, Lane, WorkerError,
+    age::Ages,
+    init::Init,
+    live::{Live, Then, Wait},
+    outbox::Event,
+    run::{Run, Stage},
+    shared::Shared,
+};
+use crate::{ConnectionEvent, PublishError};
+
+/// A handler that has not answered after this is announced by ACCEPT.
+const ACCEPT_AFTER: Duration = Duration::from_millis(50);
+/// An open that has not reached user code by then goes back.
+const WAIT_LIMIT: Duration = Duration::from_millis(100);
+/// A session that hears nothing asks whether its gateway is there.
+const PROBE_AFTER: Duration = Duration::from_secs(1);
+/// A session between two phases that hears nothing for this long is dropped, although its gateway lives.
+const IDLE_LIMIT: Duration = Duration::from_secs(3_600);
+/// Idle sessions are held for this many times the limit of active ones.
+const IDLE_FACTOR: usize = 16;
+/// Bytes of frames that may wait for the connection.
+const UNSENT_LIMIT: usize = 32 << 20;
+
+/// A frame to be published.
+struct Outgoing {
+    subject: Subject,
+    reply: Option<Subject>,
+    payload: Bytes,
+}
+
+/// Where a worker is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Life {
+    /// Takes opens.
+    Serving,
+    /// Says that it drains, but opens that were on their way still count.
+    Leaving,
+    /// Takes no opens.
+    Draining,
+}
+
+/// What an entry has done, for STATS.
+#[derive(Default)]
+pub(super) struct EntryCounts {
+    pub requests: u64,
+    pub errors: u64,
+    pub handling: Duration,
+    pub last_error: String,
+}
+
+pub(super) struct Core {
+    pub shared: Arc<Shared>,
+    pub life: Life,
+    pub init: Init,
+    pub entries: HashMap<String, usize>,
+    names: Vec<Arc<str>>,
+    pub entry_counts: Vec<EntryCounts>,
+    live: HashMap<SessionId, Live>,
+    /// Handlers that still run although their session is over.
+    abandoned: Vec<Arc<Run>>,
+    active: usize,
+    taken_back: bool,
+    fresh: [Vec<Arc<Run>>; 2],
+    out: VecDeque<Outgoing>,
+    out_bytes: usize,
+    ages: Ages,
+    numbers: u64,
+    beat_seq: u32,
+    worker: Text,
+    subject: Subject,
+    beat_subject: Subject,
+    reply_prefix: String,
+    max_payload: usize,
+    /// Bytes that gateways may have on their way to us beyond the initial credits.
+    granted: u64,
+    buffer: BytesMut,
+    shutdown_done: bool,
+}
+
+impl Core {
+    pub fn new(shared: Arc<Shared>) -> Result<Self, WorkerError> {
+        let options = &shared.options;
+        let name = |what: &str, built: Result<String, subject::SubjectError>| {
+            built.map(Subject::from).map_err(|cause| WorkerError::Name { what: what.to_owned(), cause })
+        };
+        let (prefix, group, id) = (&options.prefix, &options.group, &shared.id);
+        let mut core = Self {
+            life: Life::Serving,
+            init: Init::new(options.initialize, options.config.is_some()),
+            entries: options.entries.iter().enumerate().map(|(index, entry)| (entry.name.clone(), index)).collect(),
+            names: options.entries.iter().map(|entry| Arc::from(entry.name.as_str())).collect(),
+            entry_counts: options.entries.iter().map(|_| EntryCounts::default()).collect(),
+            live: HashMap::new(),
+            abandoned: Vec::new(),
+            active: 0,
+            taken_back: false,
+            fresh: [Vec::new(), Vec::new()],
+            out: VecDeque::new(),
+            out_bytes: 0,
+            ages: Ages::default(),
+            numbers: 0,
+            beat_seq: 0,
+            worker: Text::from(id.as_str()),
+            subject: name("the worker's subject", subject::worker(prefix, group, id))?,
+            beat_subject: name("the beat's subject", subject::beat(prefix, group, id))?,
+            reply_prefix: format!("{prefix}.v1.h."),
+            max_payload: 1 << 20,
+            granted: 0,
+            buffer: BytesMut::new(),
+            shutdown_done: false,
+            shared: shared.clone(),
+        };
+        core.start_own_config(Instant::now());
+        Ok(core)
+    }
+
+    /// The worker's direct subject.
+    pub fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    /// Sessions and abandoned handlers that are left.
+    pub fn is_idle(&self) -> bool {
+        self.live.is_empty() && self.abandoned.is_empty()
+    }
+
+    /// Whether the ticker has work besides beats.
+    pub fn needs_ticks(&self) -> bool {
+        !self.live.is_empty() || !self.out.is_empty() || self.taken_back
+    }
+
+    pub fn shutdown_done(&self) -> bool {
+        self.shutdown_done
+    }
+
+    /// A message of one of the session subscriptions.
+    pub fn on_message(&mut self, message: Message, now: Instant) {
+        self.ages.look(now);
+        if message.status == Some(StatusCode::NO_RESPONDERS) {
+            self.on_no_responders(message.headers.as_ref());
+            return;
+        }
+        match Frame::decode(&message.payload) {
+            Ok(frame) => self.on_frame(frame, message.reply.as_ref(), now),
+            Err(error) => {
+                tracing::warn!(%error, "reading a gateway's frame");
+                self.count(|c| &c.protocol);
+                if let Ok((_, header)) = peek(&message.payload) {
+                    self.refuse(&header, message.reply.as_ref(), AbortReason::Protocol);
+                }
+            }
+        }
+    }
+
+    fn on_frame(&mut self, frame: Frame, reply: Option<&Subject>, now: Instant) {
+        let header = match (&frame, frame.header()) {
+            (_, Some(header)) => *header,
+            (_, None) => return self.count(|c| &c.protocol),
+        };
+        if let Frame::Open(open) = frame {
+            return self.on_open(open, now);
+        }
+        let Some(live) = self.live.get_mut(&header.session) else {
+            return self.on_stranger(&header, frame.kind(), reply);
+        };
+        if header.generation != live.generation {
+            return self.on_stranger(&header, frame.kind(), reply);
+        }
+        live.heard = now;
+        live.probed = now;
+        if matches!(frame, Frame::Probe(_)) {
+            return;
+        }
+        if header.seq != live.next_in {
+            tracing::warn!(session = %header.session, expected = live.next_in, found = header.seq, "a frame is missing or repeated");
+            self.count(|c| &c.gaps);
+            return self.break_off(header.session, AbortReason::Gap);
+        }
+        live.next_in = live.next_in.wrapping_add(1);
+        let session = header.session;
+        match frame {
+            Frame::Phase(phase) => self.on_phase(phase, now),
+            Frame::Data(data) => self.on_data(session, data, now),
+            Frame::Credit(credit) => {
+                live.credit.grant(credit.bytes);
+                self.pump(session, now);
+            }
+            Frame::Error(error) => self.on_call_error(session, &error, now),
+            Frame::Abort(abort) => {
+                self.count(|c| &c.aborted);
+                self.cancel(session, abort.reason);
+            }
+            Frame::Close(_) => self.cancel(session, AbortReason::ClientGone),
+            _ => {
+                self.count(|c| &c.protocol);
+                self.break_off(session, AbortReason::Protocol);
+            }
+        }
+    }
+
+    /// A frame for a session that is not here (any more).
+    fn on_stranger(&mut self, header: &Header, kind: FrameType, reply: Option<&Subject>) {
+        // What merely ends a session, or was on its way when it ended, needs no answer.
+        if matches!(kind, FrameType::Phase | FrameType::Probe) {
+            self.count(|c| &c.stale);
+            self.refuse(header, reply, AbortReason::Stale);
+        }
+    }
+
+    /// Tells a gateway that the frame fits nothing here, and ends the session if there is one.
+    fn refuse(&mut self, header: &Header, reply: Option<&Subject>, reason: AbortReason) {
+        if self.live.get(&header.session).is_some_and(|live| live.generation == header.generation) {
+            return self.break_off(header.session, reason);
+        }
+        if let Some(reply) = reply.filter(|reply| self.is_reply(reply.as_str())).cloned() {
+            let header = Header { seq: 0, ..*header };
+            self.emit(reply, |out| AbortFrame { header, reason, text: None, ext: Default::default() }.encode(out));
+        }
+    }
+
+    /// Whether a subject is one that gateways listen on. Nothing else is ever published to: a frame must not make this
+    /// worker speak elsewhere, nor break the protocol of the connection.
+    fn is_reply(&self, subject: &str) -> bool {
+        let token = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'=' | b'.');
+        subject.starts_with(&self.reply_prefix) && subject.bytes().all(token)
+    }
+
+    /// An event of another thread or of the connection.
+    pub fn on_event(&mut self, event: Event, now: Instant) {
+        match event {
+            Event::Finished { run, outcome, handler } => self.on_finished(&run, outcome, handler, now),
+            Event::Fetch { run, body, max, callback } => self.on_fetch(&run, body, max, callback, now),
+            Event::Connection(ConnectionEvent::Connected | ConnectionEvent::Disconnected) => self.ages.disturbed(now),
+            Event::Connection(_) | Event::Drain | Event::Stop => {}
+        }
+    }
+
+    /// The server's limit, read again after each connect.
+    pub fn set_max_payload(&mut self, bytes: usize) {
+        self.max_payload = bytes;
+    }
+
+    /// A probe found nobody: every session of that gateway thread is over.
+    fn on_no_responders(&mut self, headers: Option<&HeaderMap>) {
+        let Some(subject) = headers.and_then(|headers| headers.get("Nats-Subject")) else {
+            tracing::debug!("a probe found nobody, but the server does not say where (it is older than 2.10)");
+            return;
+        };
+        let Some(gateway) = subject.as_str().rsplit_once('.').map(|(gateway, _)| gateway.to_owned()) else { return };
+        let lost: Vec<_> =
+            self.live.iter().filter(|(_, live)| live.gateway() == gateway).map(|(session, _)| *session).collect();
+        if !lost.is_empty() {
+            tracing::warn!(gateway, sessions = lost.len(), "a gateway is gone");
+        }
+        for session in lost {
+            self.count(|c| &c.gateway_lost);
+            self.cancel(session, AbortReason::GatewayShutdown);
+        }
+    }
+
+    /// Tells the gateway that a session is over, and ends it.
+    fn break_off(&mut self, session: SessionId, reason: AbortReason) {
+        if let Some((reply, header, _)) = self.next_header(session) {
+            self.emit(reply, |out| AbortFrame { header, reason, text: None, ext: Default::default() }.encode(out));
+        }
+        self.cancel(session, reason);
+    }
+
+    /// Ends a session: its handler is told, its calls fail.
+    fn cancel(&mut self, session: SessionId, reason: AbortReason) {
+        let Some(live) = self.remove(session) else { return };
+        if let Some(run) = &live.run {
+            run.cancel(reason);
+        }
+        for call in live.calls {
+            self.granted = self.granted.saturating_sub(u64::from(call.window));
+            if let Then::Body(callback) = call.then {
+                callback(Err(FetchError::Cancelled(reason)));
+            }
+        }
+    }
+
+    /// Forgets a session; what user code still does with it is remembered until it is done.
+    fn remove(&mut self, session: SessionId) -> Option<Live> {
+        let mut live = self.live.remove(&session)?;
+        self.set_busy_of(&mut live, false);
+        if let Some(run) = &live.run {
+            if run.retract() {
+                self.taken_back = true;
+            } else if run.stage() == Stage::Taken {
+                self.abandoned.push(run.clone());
+            }
+        }
+        if self.init.lost(session) {
+            self.judge_waiting(Instant::now());
+        }
+        Some(live)
+    }
+
+    fn set_busy_of(&mut self, live: &mut Live, busy: bool) {
+        if live.busy != busy {
+            live.busy = busy;
+            self.active = if busy { self.active + 1 } else { self.active.saturating_sub(1) };
+        }
+    }
+
+    /// Active sessions and abandoned handlers: what the limit is about.
+    fn load(&self) -> usize {
+        self.active + self.abandoned.len()
+    }
+
+    fn count(&self, counter: impl Fn(&super::stats::Counters) -> &std::sync::atomic::AtomicU64) {
+        counter(&self.shared.counters).fetch_add(1, Relaxed);
+    }
+
+    /// Where the next frame of a session goes, its header, and what its first frame has to say besides. None where
+    /// nothing may be said.
+    fn next_header(&mut self, session: SessionId) -> Option<(Subject, Header, Option<First>)> {
+        let live = self.live.get_mut(&session).filter(|live| !live.silent)?;
+        let header = Header { session, generation: live.generation, seq: live.next_out, phase_seq: live.phase_seq };
+        live.next_out = live.next_out.wrapping_add(1);
+        let options = &self.shared.options;
+        let first =
+            (!std::mem::replace(&mut live.first_sent, true)).then(|| options.entries.get(live.session.entry)).flatten();
+        let first = first.map(|entry| First {
+            worker: self.worker.clone(),
+            mask: entry.phases,
+            body_mode: entry.body_mode,
+            credit: options.credit,
+        });
+        Some((live.reply.clone(), header, first))
+    }
+
+    /// Encodes a frame and queues it for the connection.
+    fn emit(&mut self, subject: Subject, encode: impl FnOnce(&mut BytesMut)) {
+        self.emit_with_reply(subject, None, encode);
+    }
+
+    fn emit_with_reply(&mut self, subject: Subject, reply: Option<Subject>, encode: impl FnOnce(&mut BytesMut)) {
+        if self.buffer.capacity() < 1_024 {
+            self.buffer.reserve(64 << 10);
+        }
+        encode(&mut self.buffer);
+        let payload = self.buffer.split().freeze();
+        self.out_bytes += payload.len();
+        self.out.push_back(Outgoing { subject, reply, payload });
+    }
+
+    /// An answer that is no frame.
+    pub fn answer(&mut self, subject: Subject, payload: Bytes) {
+        self.out_bytes += payload.len();
+        self.out.push_back(Outgoing { subject, reply: None, payload });
+    }
+
+    /// Hands what is ready to the lanes; returns when the watchdog of [`Lane::Threads`] wants to look.
+    pub fn hand_over(&mut self, now: Instant) -> Option<Instant> {
+        let [threads, looped] = &mut self.fresh;
+        self.shared.looped.push(looped, now);
+        let watch = self.shared.threads.push(threads, now);
+        let gauges = &self.shared.gauges;
+        gauges.sessions.store(self.live.len(), Relaxed);
+        gauges.active.store(self.active + self.abandoned.len(), Relaxed);
+        watch
+    }
+
+    /// Publishes what it can; what it cannot stays for later, within limits.
+    pub fn send_out(
+        &mut self,
+        mut publish: impl FnMut(&Subject, Option<&Subject>, &Bytes) -> Result<(), PublishError>,
+    ) {
+        while let Some(frame) = self.out.front() {
+            match publish(&frame.subject, frame.reply.as_ref(), &frame.payload) {
+                Ok(()) => {}
+                Err(error @ PublishError::TooLong(_)) => {
+                    tracing::error!(%error, bytes = frame.payload.len(), "sending a frame");
+                    self.count(|c| &c.unsent);
+                }
+                Err(_) if self.out_bytes <= UNSENT_LIMIT => return,
+                Err(_) => self.count(|c| &c.unsent),
+            }
+            self.out_bytes = self.out_bytes.saturating_sub(frame.payload.len());
+            self.out.pop_front();
+        }
+    }
+
+    fn lane_of(&mut self, lane: Lane) -> &mut Vec<Arc<Run>> {
+        let [threads, looped] = &mut self.fresh;
+        match lane {
+            Lane::Threads => threads,
+            Lane::Loop => looped,
+        }
+    }
+
+    /// Largest piece of a body in one frame.
+    fn chunk(&self) -> usize {
+        Limits::chunk(self.max_payload)
+    }
+}

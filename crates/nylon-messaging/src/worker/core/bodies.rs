@@ -1,0 +1,199 @@
+//! Bodies in both directions, within credit (rules §8).
+
+use std::{sync::Arc, time::Instant};
+
+use bytes::{Bytes, BytesMut};
+use nylon_wire::{
+    AbortReason, AcceptFrame, Credit, CreditFrame, DataFrame, DataKind, ErrorFrame, FetchFrame, FetchKind, Frame,
+    Limits, SessionId, failure,
+};
+
+use super::{Core, Live};
+use crate::worker::{
+    Body, FetchError, OnBody,
+    live::{Call, Then},
+    run::{Run, lock},
+};
+
+/// A session's window grows up to this, in bytes.
+const WINDOW_LIMIT: u32 = 1 << 20;
+
+impl Core {
+    /// User code asks for a body.
+    pub(super) fn on_fetch(&mut self, run: &Arc<Run>, body: Body, max: usize, callback: OnBody, _now: Instant) {
+        let Some(session) = run.session.as_ref().map(|session| session.id) else {
+            return callback(Err(FetchError::NotAvailable));
+        };
+        let Some(live) =
+            self.live.get(&session).filter(|live| live.run.as_ref().is_some_and(|own| Arc::ptr_eq(own, run)))
+        else {
+            return callback(Err(FetchError::Cancelled(run.cancel_reason().unwrap_or(AbortReason::Stale))));
+        };
+        if live.silent {
+            return callback(Err(FetchError::NotAvailable));
+        }
+        self.count(|c| &c.fetches);
+        self.call(session, body.what(), max, Then::Body(callback));
+    }
+
+    /// Asks the gateway for bytes.
+    pub(super) fn call(&mut self, session: SessionId, what: FetchKind, max: usize, then: Then) {
+        let Some(live) = self.live.get_mut(&session) else { return };
+        let id = live.new_id();
+        let window = self.shared.options.credit;
+        live.calls.push(Call { id, what, max, got: BytesMut::new(), then, owed: 0, window });
+        self.granted += u64::from(window);
+        if let Some((reply, header, first)) = self.next_header(session) {
+            let (call_id, max_bytes, ext) = (id, max as u64, Default::default());
+            self.emit(reply, |out| FetchFrame { header, call_id, what, max_bytes, first, ext }.encode(out));
+        }
+    }
+
+    pub(super) fn on_data(&mut self, session: SessionId, data: DataFrame, now: Instant) {
+        let Some(live) = self.live.get_mut(&session) else { return };
+        let Some(index) = live.calls.iter().position(|call| call.id == data.id) else {
+            self.count(|c| &c.protocol);
+            return self.break_off(session, AbortReason::Protocol);
+        };
+        let Some(call) = live.calls.get_mut(index) else { return };
+        if call.got.len() + data.bytes.len() > call.max {
+            // The gateway knows the limit and had to answer with an error.
+            let max = call.max;
+            if let Some(call) = self.end_call(session, index) {
+                self.settle_call(session, call, Err(FetchError::TooLarge(max)), now);
+            }
+            self.count(|c| &c.protocol);
+            return self.break_off(session, AbortReason::Protocol);
+        }
+        if !data.more {
+            let Some(mut call) = self.end_call(session, index) else { return };
+            let whole = if call.got.is_empty() {
+                data.bytes
+            } else {
+                call.got.extend_from_slice(&data.bytes);
+                call.got.split().freeze()
+            };
+            return self.settle_call(session, call, Ok(whole), now);
+        }
+        call.got.extend_from_slice(&data.bytes);
+        let cost = u32::try_from(Credit::cost(data.bytes.len())).unwrap_or(u32::MAX);
+        call.owed = call.owed.saturating_add(cost);
+        self.grant(session, index);
+    }
+
+    /// Gives credit back in quarters of the window, and more while it flows and the connection's share allows.
+    fn grant(&mut self, session: SessionId, index: usize) {
+        let Some(call) = self.live.get_mut(&session).and_then(|live| live.calls.get_mut(index)) else { return };
+        if call.owed < call.window / 4 {
+            return;
+        }
+        let mut bytes = std::mem::take(&mut call.owed);
+        let id = call.id;
+        let more = call.window.min(WINDOW_LIMIT.saturating_sub(call.window));
+        if self.granted + u64::from(more) <= Limits::MAX_CONNECTION_CREDIT {
+            call.window += more;
+            self.granted += u64::from(more);
+            bytes += more;
+        }
+        if let Some((reply, header, _)) = self.next_header(session) {
+            self.emit(reply, |out| CreditFrame { header, id, bytes, ext: Default::default() }.encode(out));
+        }
+    }
+
+    fn end_call(&mut self, session: SessionId, index: usize) -> Option<Call> {
+        let live = self.live.get_mut(&session)?;
+        let call = live.calls.swap_remove(index);
+        self.granted = self.granted.saturating_sub(u64::from(call.window));
+        Some(call)
+    }
+
+    /// The gateway refuses a call, or the phase as a whole.
+    pub(super) fn on_call_error(&mut self, session: SessionId, error: &ErrorFrame, now: Instant) {
+        let Some(live) = self.live.get(&session) else { return };
+        let index = error.call_id.and_then(|id| live.calls.iter().position(|call| call.id == id));
+        let Some(call) = index.and_then(|index| self.end_call(session, index)) else {
+            self.count(|c| &c.protocol);
+            return self.break_off(session, AbortReason::Protocol);
+        };
+        let cause = match error.code.as_str() {
+            failure::BODY_TOO_LARGE => FetchError::TooLarge(call.max),
+            code => FetchError::Failed { code: code.to_owned(), text: error.text.to_string() },
+        };
+        self.settle_call(session, call, Err(cause), now);
+    }
+
+    fn settle_call(&mut self, session: SessionId, call: Call, result: Result<Bytes, FetchError>, now: Instant) {
+        match call.then {
+            Then::Body(callback) => {
+                if let (Ok(bytes), Some(live)) = (&result, self.live.get(&session)) {
+                    if call.what == FetchKind::RequestBody {
+                        *lock(&live.session.request_body) = Some(bytes.clone());
+                    } else if let Some(run) = &live.run {
+                        *lock(&run.response_body) = Some(bytes.clone());
+                    }
+                }
+                callback(result);
+            }
+            Then::Config(revision) => self.on_config(session, revision, result, now),
+            Then::Open => match result.ok().map(|bytes| Frame::decode(&bytes)) {
+                Some(Ok(Frame::Open(open))) => self.on_rest(session, open, now),
+                _ => {
+                    self.count(|c| &c.protocol);
+                    self.break_off(session, AbortReason::Protocol);
+                }
+            },
+        }
+    }
+
+    /// Fails the calls of a session that is not here any more.
+    pub(super) fn close_calls(&mut self, live: Live, reason: AbortReason) {
+        for call in live.calls {
+            self.granted = self.granted.saturating_sub(u64::from(call.window));
+            if let Then::Body(callback) = call.then {
+                callback(Err(FetchError::Cancelled(reason)));
+            }
+        }
+    }
+
+    /// Sends as much of a large body as credit allows, and the result behind its last byte.
+    pub(super) fn pump(&mut self, session: SessionId, now: Instant) {
+        let chunk = self.chunk();
+        loop {
+            let Some(live) = self.live.get_mut(&session) else { return };
+            let Some(sending) = live.sending.as_mut() else { return };
+            if sending.sent == sending.body.len() {
+                break;
+            }
+            let left = sending.body.len() - sending.sent;
+            let piece = live.credit.allowance(left.min(chunk));
+            if piece == 0 || !live.credit.take(piece) {
+                if !std::mem::replace(&mut sending.stalled, true) {
+                    self.count(|c| &c.credit_stalls);
+                }
+                return;
+            }
+            sending.stalled = false;
+            let bytes = sending.body.slice(sending.sent..sending.sent + piece);
+            sending.sent += piece;
+            let (id, more) = (sending.id, sending.sent < sending.body.len());
+            if !live.first_sent {
+                self.accept(session);
+            }
+            let Some((reply, header, _)) = self.next_header(session) else { return };
+            let (kind, ext) = (DataKind::Body, Default::default());
+            self.emit(reply, |out| DataFrame { header, id, bytes, more, kind, ext }.encode(out));
+        }
+        let sending = self.live.get_mut(&session).and_then(|live| live.sending.take());
+        if let Some(sending) = sending {
+            self.emit_result(session, sending.operations, sending.action, sending.timing, now);
+        }
+    }
+
+    /// Tells the gateway that user code has the open.
+    pub(super) fn accept(&mut self, session: SessionId) {
+        if let Some((reply, header, first)) = self.next_header(session) {
+            self.count(|c| &c.accepts);
+            self.emit(reply, |out| AcceptFrame { header, first, ext: Default::default() }.encode(out));
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! What happens because time passes. Coarse: the ticker comes every 10 ms.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use nylon_wire::{AbortFrame, AbortReason, BusyReason, ProbeFrame, SessionId};
+
+use super::{ACCEPT_AFTER, Core, IDLE_LIMIT, Life, Live, PROBE_AFTER, WAIT_LIMIT, Wait};
+use crate::worker::{
+    JobKind,
+    run::{Run, Stage},
+};
+
+#[derive(Clone, Copy)]
+enum Due {
+    Accept,
+    GiveBack(BusyReason),
+    Timeout,
+    Probe,
+    Idle,
+}
+
+fn due(live: &Live, now: Instant) -> Option<Due> {
+    let stage = live.run.as_ref().map(|run| run.stage());
+    if live.busy && now >= live.deadline {
+        return Some(Due::Timeout);
+    }
+    // Nothing has been said yet: the open may still go elsewhere.
+    let unanswered = !live.first_sent && !live.silent;
+    if unanswered && now.duration_since(live.received) >= WAIT_LIMIT {
+        if live.wait == Wait::Init {
+            return Some(Due::GiveBack(BusyReason::Initializing));
+        }
+        if stage == Some(Stage::Queued) {
+            return Some(Due::GiveBack(BusyReason::Full));
+        }
+    }
+    if unanswered {
+        let taken = live.run.as_ref().and_then(|run| run.taken());
+        if taken.is_some_and(|taken| now.saturating_duration_since(taken) >= ACCEPT_AFTER) {
+            return Some(Due::Accept);
+        }
+    }
+    if !live.silent && now.duration_since(live.probed) >= PROBE_AFTER {
+        return Some(Due::Probe);
+    }
+    (!live.busy && now.duration_since(live.heard) >= IDLE_LIMIT).then_some(Due::Idle)
+}
+
+impl Core {
+    /// Looks at everything that waits.
+    pub fn tick(&mut self, connected: bool, now: Instant) {
+        self.ages.look(now);
+        self.retry_config(now);
+        let due: Vec<_> = self.live.iter().filter_map(|(session, live)| Some((*session, due(live, now)?))).collect();
+        for (session, due) in due {
+            match due {
+                Due::Accept => self.accept(session),
+                Due::GiveBack(reason) => self.give_back_if_waiting(session, reason),
+                Due::Timeout => {
+                    self.count(|c| &c.timeouts);
+                    self.cancel(session, AbortReason::Timeout);
+                }
+                Due::Probe if connected => self.probe(session, now),
+                Due::Probe => {}
+                Due::Idle => {
+                    self.count(|c| &c.idle);
+                    self.break_off(session, AbortReason::Stale);
+                }
+            }
+        }
+        if std::mem::take(&mut self.taken_back) {
+            self.shared.threads.sweep();
+            self.shared.looped.sweep();
+        }
+    }
+
+    fn give_back_if_waiting(&mut self, session: SessionId, reason: BusyReason) {
+        // User code may have taken it since: then it has run, and BUSY would be a lie.
+        let run = self.live.get(&session).and_then(|live| live.run.clone());
+        if run.is_none_or(|run| run.retract()) {
+            self.taken_back = true;
+            self.give_back(session, reason);
+        }
+    }
+
+    /// Asks whether the gateway is there. Its `seq` is not counted.
+    fn probe(&mut self, session: SessionId, now: Instant) {
+        let Some(live) = self.live.get_mut(&session) else { return };
+        live.probed = now;
+        let header =
+            nylon_wire::Header { session, generation: live.generation, seq: live.next_out, phase_seq: live.phase_seq };
+        let (to, back) = (live.reply.clone(), self.subject.clone());
+        self.count(|c| &c.probes);
+        self.emit_with_reply(to, Some(back), |out| ProbeFrame { header, ext: Default::default() }.encode(out));
+    }
+
+    /// Ages of the oldest running handler and of the oldest open that waits, for beats.
+    pub(super) fn oldest(&self, now: Instant) -> (Duration, Duration) {
+        let mut oldest = (Duration::ZERO, Duration::ZERO);
+        let runs = self.live.values().filter_map(|live| live.run.as_ref()).chain(&self.abandoned);
+        for run in runs {
+            match run.stage() {
+                Stage::Queued => oldest.1 = oldest.1.max(now.saturating_duration_since(run.queued)),
+                Stage::Taken => {
+                    if let Some(taken) = run.taken() {
+                        oldest.0 = oldest.0.max(now.saturating_duration_since(taken));
+                    }
+                }
+                Stage::Done | Stage::Retracted => {}
+            }
+        }
+        oldest
+    }
+
+    /// Says from now on that this worker drains.
+    pub fn leave(&mut self) {
+        if self.life == Life::Serving {
+            self.life = Life::Leaving;
+            self.shared.gauges.draining.store(true, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+
+    /// Opens that were on their way are here; from now on they are turned away.
+    pub fn shut_the_door(&mut self) {
+        self.leave();
+        self.life = Life::Draining;
+    }
+
+    /// Ends what did not end by itself.
+    pub fn abort_all(&mut self) {
+        for session in self.live.keys().copied().collect::<Vec<_>>() {
+            if let Some((reply, header, _)) = self.next_header(session) {
+                let (reason, text, ext) = (AbortReason::WorkerShutdown, None, Default::default());
+                self.emit(reply, |out| AbortFrame { header, reason, text, ext }.encode(out));
+            }
+            self.cancel(session, AbortReason::WorkerShutdown);
+        }
+    }
+
+    /// Queues the last job.
+    pub fn shut_down(&mut self, now: Instant) {
+        let options = &self.shared.options;
+        let (lane, limit) = (options.lifecycle_lane, options.shutdown_timeout);
+        let run = Arc::new(Run::new(JobKind::Shutdown, now, now + limit));
+        self.lane_of(lane).push(run);
+    }
+}

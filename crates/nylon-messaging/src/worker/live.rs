@@ -1,0 +1,98 @@
+//! A session as the I/O thread sees it.
+
+use std::{sync::Arc, time::Instant};
+
+use async_nats::Subject;
+use bytes::{Bytes, BytesMut};
+use nylon_wire::{Action, Credit, FetchKind, OpenFrame, Operation, Revision, Timing};
+
+use super::{OnBody, Session, run::Run};
+
+/// A FETCH that is not answered yet.
+pub(super) struct Call {
+    pub id: u32,
+    pub what: FetchKind,
+    pub max: usize,
+    pub got: BytesMut,
+    pub then: Then,
+    /// Consumed and not granted back yet, bytes.
+    pub owed: u32,
+    /// What the gateway may have on the way to us, bytes.
+    pub window: u32,
+}
+
+/// What the answer is for.
+pub(super) enum Then {
+    /// A body for user code.
+    Body(OnBody),
+    /// A configuration text.
+    Config(Option<Revision>),
+    /// The open that did not fit.
+    Open,
+}
+
+/// A body on its way out, with the result that follows it.
+pub(super) struct Sending {
+    pub id: u32,
+    pub body: Bytes,
+    pub sent: usize,
+    pub operations: Vec<Operation>,
+    pub action: Action,
+    pub timing: Timing,
+    /// Whether it waits for credit now.
+    pub stalled: bool,
+}
+
+/// What a session waits for before its handler may run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// Nothing.
+    No,
+    /// The rest of the open.
+    Rest,
+    /// An Initialize.
+    Init,
+}
+
+/// One open session.
+pub(super) struct Live {
+    pub session: Arc<Session>,
+    pub generation: u32,
+    pub reply: Subject,
+    /// Length of the part of `reply` that names the gateway's thread.
+    pub gateway: usize,
+    pub next_in: u32,
+    pub next_out: u32,
+    pub phase_seq: u32,
+    pub first_sent: bool,
+    /// Nothing is answered: its first phase is logging.
+    pub silent: bool,
+    /// Counted as active.
+    pub busy: bool,
+    pub wait: Wait,
+    /// The open, until its handler is queued.
+    pub open: Option<Box<OpenFrame>>,
+    pub run: Option<Arc<Run>>,
+    pub credit: Credit,
+    /// When the running phase came.
+    pub received: Instant,
+    pub deadline: Instant,
+    pub heard: Instant,
+    pub probed: Instant,
+    pub calls: Vec<Call>,
+    pub next_id: u32,
+    pub sending: Option<Box<Sending>>,
+}
+
+impl Live {
+    /// The subject of the gateway's thread, without the slot.
+    pub fn gateway(&self) -> &str {
+        self.reply.as_str().get(..self.gateway).unwrap_or_default()
+    }
+
+    /// An id that no call and no body of this session has had.
+    pub fn new_id(&mut self) -> u32 {
+        self.next_id = self.next_id.wrapping_add(1);
+        self.next_id
+    }
+}
