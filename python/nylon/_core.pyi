@@ -453,6 +453,9 @@ class MemorySession:
         body: bytes,
         max_body: int,
     ) -> Self: ...
+    def cancel(self) -> None:
+        """Let the client leave while a phase runs."""
+
     def run(
         self,
         dispatcher: Dispatcher,
@@ -467,9 +470,6 @@ class MemorySession:
 @final
 class MemoryRun:
     """A phase that runs, or has run, in memory."""
-
-    def cancel(self) -> None:
-        """Let the client leave."""
 
     def wait(self, timeout: float) -> tuple[int, list[tuple[Any, ...]]] | tuple[str, str, str | None]:
         """Return action and operations, or code, text and log id of a failure. Raises TimeoutError."""

@@ -2,7 +2,7 @@
 //! on it.
 
 use std::sync::{
-    Arc, Condvar, Mutex,
+    Arc, Condvar, Mutex, Weak,
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 use std::time::Duration;
@@ -29,6 +29,7 @@ pub(crate) struct Session {
     pub(crate) entry: Text,
     pub(crate) snapshot: Snapshot,
     pub(crate) slot: Slot,
+    running: Mutex<Weak<Run>>,
     body: Result<Bytes, usize>,
 }
 
@@ -164,8 +165,17 @@ impl MemorySession {
             entry: Text::from(entry),
             snapshot,
             slot: Mutex::new(None),
+            running: Mutex::default(),
             body,
         })))
+    }
+
+    /// The client leaves while a phase runs.
+    fn cancel(&self) {
+        let running = lock(&self.0.running).upgrade();
+        if let Some(run) = running {
+            run.cancel();
+        }
     }
 
     #[pyo3(signature = (dispatcher, phase, *, payload=None, response=None, body=None))]
@@ -185,6 +195,7 @@ impl MemorySession {
             None => None,
         };
         let run = Arc::new(Run::default());
+        *lock(&self.0.running) = Arc::downgrade(&run);
         let job = MemoryJob {
             session: Arc::clone(&self.0),
             phase,
@@ -245,11 +256,6 @@ pub(crate) struct MemoryRun(Arc<Run>);
 
 #[pymethods]
 impl MemoryRun {
-    /// The client leaves.
-    fn cancel(&self) {
-        self.0.cancel();
-    }
-
     /// Action and operations, or code, text and log id of a failure.
     fn wait<'py>(&self, py: Python<'py>, timeout: f64) -> PyResult<Bound<'py, PyAny>> {
         let timeout = Duration::try_from_secs_f64(timeout).unwrap_or(Duration::MAX);

@@ -77,6 +77,11 @@ class Plugin:
         """Names of the entries."""
         return tuple(self._handlers)
 
+    @property
+    def initializer(self) -> tuple[Callable[..., object] | None, Any]:
+        """What takes the configuration, and as what."""
+        return self._on_initialize, self._wanted
+
     def describe(self) -> list[handlers.Entry]:
         """What is known about the entries. Raises TypeError for a handler that cannot be one."""
         return [handlers.describe(name, handler) for name, handler in self._handlers.items()]
