@@ -38,15 +38,27 @@ pub(crate) async fn handle(
     if parts.method.as_str() == REFUSED_METHOD
         && let Some(refusal) = connection.take_refusal()
     {
-        let mut response = refuse(&thread, &connection, refusal.code.into(), refusal.reason);
+        let mut response = refuse(&thread, &connection, refusal.code.into(), refusal.reason, None);
         response.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
         return Ok(response);
     }
     let active = thread.active();
-    match begin(&thread, &connection, &active, parts, incoming) {
+    let body = client_body(&parts.headers, incoming, active.snapshot.limits.max_request_body_bytes);
+    match begin(&thread, &connection, &active, parts, body.clone()) {
         Ok(course) => Ok(course.run().await),
-        Err((answer, reason)) => Ok(refuse(&thread, &connection, answer, reason)),
+        Err((answer, reason)) => Ok(refuse(&thread, &connection, answer, reason, body)),
     }
+}
+
+/// The request's body, if its head announces one.
+fn client_body(headers: &HeaderMap, incoming: Incoming, limit: Option<u64>) -> Option<ClientBody> {
+    let length = content_length(headers);
+    let has_body = length.is_some_and(|length| length > 0) || headers.contains_key(header::TRANSFER_ENCODING);
+    has_body.then(|| ClientBody::new(incoming, length, headers.contains_key(header::EXPECT), limit))
+}
+
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// An answer without route: nothing but counters and the log sees it (rules §6).
@@ -55,6 +67,7 @@ fn refuse(
     connection: &ConnectionState,
     answer: ErrorAnswer,
     reason: &'static str,
+    body: Option<ClientBody>,
 ) -> Response<AnswerBody> {
     let id = thread.ids.next();
     let code = answer.code;
@@ -65,6 +78,13 @@ fn refuse(
     let mut response = Response::new(AnswerBody::new(Source::Full(answer.body(&id)), None));
     *response.status_mut() = answer.status();
     *response.headers_mut() = answer.headers(&id);
+    if let Some(body) = body {
+        if body.is_drainable() {
+            tokio::task::spawn_local(body.drain());
+        } else {
+            response.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
+        }
+    }
     // The answer is in memory: the connection idles from now on.
     connection.end();
     response
@@ -77,9 +97,9 @@ fn begin(
     connection: &Rc<ConnectionState>,
     active: &Rc<Active>,
     mut parts: http::request::Parts,
-    incoming: Incoming,
+    client_body: Option<ClientBody>,
 ) -> Result<Box<Course>, Refused> {
-    let expects = expectation(&parts.headers)?;
+    check_expectation(&parts.headers)?;
     let uri = origin_form(parts.uri)?;
     let path = uri.path();
     let authority = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
@@ -88,11 +108,6 @@ fn begin(
     let snapshot = &active.snapshot;
     let found = snapshot.find(&host, &parts.method, path, &parts.headers).map_err(no_match)?;
 
-    let content_length = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    let has_body =
-        content_length.is_some_and(|length| length > 0) || parts.headers.contains_key(header::TRANSFER_ENCODING);
-    let limit = snapshot.limits.max_request_body_bytes;
-    let client_body = has_body.then(|| ClientBody::new(incoming, content_length, expects, limit));
     let params = found.params.iter().map(|(name, value)| (name.into(), value.into())).collect();
     let target = found.rewrite(path).map(|path| match uri.query() {
         Some(query) => format!("{path}?{query}"),
@@ -114,7 +129,7 @@ fn begin(
         params,
         tls: false,
         websocket,
-        content_length,
+        content_length: content_length(&parts.headers),
         timestamp_ms: SystemTime::UNIX_EPOCH.elapsed().map_or(0, |now| u64::try_from(now.as_millis()).unwrap_or(0)),
         received: Instant::now(),
         route: route.name.clone(),
@@ -148,16 +163,13 @@ fn begin(
     }))
 }
 
-/// Whether the client waits for `100 Continue`.
-fn expectation(headers: &HeaderMap) -> Result<bool, Refused> {
-    let mut expects = false;
-    for value in headers.get_all(header::EXPECT) {
-        if !value.as_bytes().eq_ignore_ascii_case(b"100-continue") {
-            return Err((ErrorCode::ExpectationFailed.into(), "an expectation other than 100-continue"));
-        }
-        expects = true;
+/// Nothing but `100-continue` can be expected of us.
+fn check_expectation(headers: &HeaderMap) -> Result<(), Refused> {
+    let mut expectations = headers.get_all(header::EXPECT).into_iter();
+    if expectations.any(|value| !value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+        return Err((ErrorCode::ExpectationFailed.into(), "an expectation other than 100-continue"));
     }
-    Ok(expects)
+    Ok(())
 }
 
 /// Path and query only: the authority of an absolute target was compared with `Host` before.

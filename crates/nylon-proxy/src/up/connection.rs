@@ -124,4 +124,13 @@ impl Connection {
         let mut cx = Context::from_waker(std::task::Waker::noop());
         self.input.is_empty() && Pin::new(tcp).poll_read(&mut cx, &mut ReadBuf::new(&mut space)).is_pending()
     }
+
+    /// Whether the system has anything to read, which on an idle connection can only be its end. The runtime may not
+    /// have heard of it yet.
+    pub(crate) fn has_ended(&self) -> bool {
+        let Io::Whole(tcp) = &self.io else { return true };
+        let mut space = [std::mem::MaybeUninit::uninit(); 1];
+        let peeked = socket2::SockRef::from(tcp).peek(&mut space);
+        !matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
 }

@@ -28,12 +28,13 @@ impl Pool {
         &self.clock
     }
 
-    /// A connection that is still good.
-    pub(crate) fn take(&self, address: SocketAddr) -> Option<Box<Connection>> {
+    /// A connection that is still good, as far as is known. Asking the system costs a call, so that is for requests that
+    /// cannot be sent again.
+    pub(crate) fn take(&self, address: SocketAddr, ask: bool) -> Option<Box<Connection>> {
         let mut pool = self.idle.borrow_mut();
         let idle = pool.get_mut(&address)?;
         while let Some(mut connection) = idle.connections.pop() {
-            if connection.is_alive() {
+            if connection.is_alive() && !(ask && connection.has_ended()) {
                 return Some(connection);
             }
         }

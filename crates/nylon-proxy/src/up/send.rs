@@ -87,7 +87,7 @@ pub(crate) async fn send(
 ) -> Result<Answer, Failure> {
     let address = service.next_endpoint().address;
     let repeatable = matches!(body, Outgoing::None) && outbound.method.is_idempotent();
-    if let Some(connection) = pool.take(address) {
+    if let Some(connection) = pool.take(address, !repeatable) {
         return match exchange(connection, pool, service, outbound, body).await {
             Err(Failure::Broken { answered: false, .. }) if repeatable => {
                 let connection = connect(pool, service, address).await?;

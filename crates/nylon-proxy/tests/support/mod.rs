@@ -60,6 +60,8 @@ pub struct Upstream {
     pub address: SocketAddr,
     requests: Arc<Mutex<Vec<Received>>>,
     pub connections: Arc<AtomicUsize>,
+    /// Connections that the upstream has closed.
+    pub closed: Arc<AtomicUsize>,
     stopped: Arc<AtomicBool>,
 }
 
@@ -83,6 +85,8 @@ impl Upstream {
         let address = listener.local_addr().unwrap();
         let requests = Arc::new(Mutex::new(Vec::new()));
         let connections = Arc::new(AtomicUsize::new(0));
+        let closed = Arc::new(AtomicUsize::new(0));
+        let closing = closed.clone();
         let stopped = Arc::new(AtomicBool::new(false));
         let handler = Arc::new(handler);
         let (seen, counted, stop) = (requests.clone(), connections.clone(), stopped.clone());
@@ -93,7 +97,7 @@ impl Upstream {
                 }
                 let Ok(mut socket) = socket else { continue };
                 let connection = counted.fetch_add(1, SeqCst);
-                let (seen, handler) = (seen.clone(), handler.clone());
+                let (seen, handler, closing) = (seen.clone(), handler.clone(), closing.clone());
                 std::thread::spawn(move || {
                     socket.set_nodelay(true).unwrap();
                     while let Some(head) = read_head(&mut socket) {
@@ -107,13 +111,15 @@ impl Upstream {
                             handler(&mut received, &mut socket, &read_body)
                         };
                         if !kept {
-                            return;
+                            break;
                         }
                     }
+                    drop(socket);
+                    closing.fetch_add(1, SeqCst);
                 });
             }
         });
-        Self { address, requests, connections, stopped }
+        Self { address, requests, connections, closed, stopped }
     }
 
     /// Answers `200` with a body that names the request line.
