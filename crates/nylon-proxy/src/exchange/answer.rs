@@ -59,7 +59,9 @@ impl Course {
             Ok(source) => source,
             Err(problem) => self.fail(problem),
         };
+        // Once the client has left, logging is all that runs.
         if self.run.is_some()
+            && !self.progress.abandoned
             && let Err(problem) = self.filter(&mut source).await
         {
             source = self.fail(problem);
@@ -150,8 +152,12 @@ impl Course {
     async fn filter(&mut self, source: &mut Source) -> Result<(), Problem> {
         let Some(run) = &mut self.run else { return Ok(()) };
         run.response_filters(&mut self.exchange).await?;
-        let BodyPlan::Buffer { limit } = run.plan_body(&mut self.exchange)? else { return Ok(()) };
+        let plan = run.plan_body(&mut self.exchange)?;
+        if plan == BodyPlan::Pass {
+            return Ok(());
+        }
         self.progress.content_length = None;
+        let BodyPlan::Buffer { limit } = plan else { return Ok(()) };
         if let Source::Upstream { front, body } = source
             && matches!(self.exchange.response.body, ResponseBody::Service)
         {
