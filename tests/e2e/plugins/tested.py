@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import hashlib
 import json
 import os
 import threading
@@ -134,3 +135,48 @@ class Slow(PhaseHandler):
             note(cancelled=ctx.request.header("x-id"))
             raise
         ctx.request.set_header("X-Auth-User", "slow")
+
+
+@plugin.handler("digest")
+class Digest(PhaseHandler):
+    """Reads the request body and passes its digest on."""
+
+    def request_filter(self, ctx: RequestFilterContext) -> None:
+        ctx.request.set_header("X-Digest", hashlib.sha256(ctx.request.body()).hexdigest())
+
+
+@plugin.handler("digest_async")
+class DigestAsync(PhaseHandler):
+    """The same, as a coroutine."""
+
+    async def request_filter(self, ctx: RequestFilterContext) -> None:
+        ctx.request.set_header("X-Digest", hashlib.sha256(await ctx.request.body()).hexdigest())
+
+
+@plugin.handler("big")
+class Big(PhaseHandler):
+    """Answers with `x-size` bytes of its own."""
+
+    def request_filter(self, ctx: RequestFilterContext) -> object:
+        ctx.response.body_raw(b"0123456789" * (int(ctx.request.header("x-size") or "0") // 10))
+        return ctx.end()
+
+
+@plugin.handler("answers")
+class Answers(PhaseHandler):
+    """Each kind of answer by path."""
+
+    def request_filter(self, ctx: RequestFilterContext) -> object:
+        match ctx.request.path:
+            case "/redirect":
+                ctx.response.redirect("/elsewhere", 307)
+            case "/html":
+                ctx.response.body_html("<p>hello</p>")
+            case "/json":
+                ctx.response.body_json({"payload": ctx.payload, "query": ctx.request.query})
+            case "/cookies":
+                ctx.response.add_header("Set-Cookie", "a=1").add_header("Set-Cookie", "b=2").body_text("")
+            case _:
+                ctx.response.set_header("X-One", "1").set_header("x-one", "2").remove_header("X-Two")
+                ctx.response.set_header("Content-Length", "3").set_header("Connection", "close")
+        return ctx.end()
