@@ -364,7 +364,7 @@ def test_client_gone_still_logs(stage: Stage) -> None:
 
 def test_response_body_beyond_the_limit(stage: Stage) -> None:
     stage.worker()
-    gateway = stage.gateway(chain=FILTER, plugin={"max_body": 65536})
+    gateway = stage.gateway(chain=FILTER, plugin={"max_body_bytes": 65536})
     for path in ("bytes", "chunked"):
         check(gateway, gateway.get(f"/{path}/200000"), 502, "BODY_TOO_LARGE")
 

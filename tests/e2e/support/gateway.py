@@ -31,7 +31,7 @@ def configuration(nats: str, upstream: str, **changes: Any) -> dict[str, Any]:
     return {
         "http": ["127.0.0.1:0"],
         "metrics": ["127.0.0.1:0"],
-        "pingora": {"threads": 2},
+        "threads": 2,
         "messaging": [{"name": "bus", "type": "nats", "servers": [nats], **changes.get("messaging", {})}],
         "plugins": [plugin, *changes.get("plugins", [])],
         "services": [
