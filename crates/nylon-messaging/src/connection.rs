@@ -91,6 +91,23 @@ impl Default for ConnectionOptions {
     }
 }
 
+impl ConnectionOptions {
+    /// Finds what no retry can heal, without connecting.
+    ///
+    /// # Errors
+    /// See [`ConnectionError`].
+    pub fn check(&self) -> Result<(), ConnectionError> {
+        if self.servers.is_empty() {
+            return Err(ConnectionError::NoServer);
+        }
+        let tls = self.tls.iter().flat_map(|tls| [&tls.ca_file, &tls.cert_file, &tls.key_file]);
+        for path in tls.flatten() {
+            std::fs::File::open(path).map_err(|cause| ConnectionError::Credentials { path: path.clone(), cause })?;
+        }
+        Connection::authenticated(self).map(drop)
+    }
+}
+
 /// Why a connection cannot even be tried. Everything that may heal by itself is retried instead.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectionError {

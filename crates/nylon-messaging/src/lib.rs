@@ -10,6 +10,6 @@ pub mod worker;
 
 pub use clock::Clock;
 pub use connection::{
-    Auth, Connection, ConnectionError, ConnectionEvent, ConnectionOptions, ConnectionState,
-    ConnectionWatch, PublishError, TlsOptions,
+    Auth, Connection, ConnectionError, ConnectionEvent, ConnectionOptions, ConnectionState, ConnectionWatch,
+    PublishError, TlsOptions,
 };

@@ -140,6 +140,15 @@ struct Listener {
 }
 
 impl Gateway {
+    /// Finds whatever [`Gateway::start`] would refuse in a snapshot, without binding or connecting anything.
+    ///
+    /// # Errors
+    /// [`StartError::Snapshot`] or [`StartError::Plugins`].
+    pub fn check(snapshot: &[u8], source: &dyn PluginSource) -> Result<(), StartError> {
+        let snapshot = Arc::new(Snapshot::compile(snapshot)?);
+        source.prepare(&snapshot).map(drop).map_err(StartError::Plugins)
+    }
+
     /// Binds all addresses and starts serving. `snapshot` is the normalised JSON.
     ///
     /// # Errors

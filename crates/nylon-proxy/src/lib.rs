@@ -18,6 +18,7 @@ mod framing;
 mod gateway;
 mod headers;
 mod metrics;
+mod nats;
 mod plugins;
 mod request_body;
 mod request_id;
@@ -25,4 +26,5 @@ mod thread;
 mod up;
 
 pub use gateway::{Gateway, StartError};
+pub use nats::NatsPlugins;
 pub use plugins::{NoPlugins, PluginSource, PreparedPlugins};

@@ -10,6 +10,7 @@ use std::{
         atomic::{AtomicUsize, Ordering::Relaxed},
         mpsc::SyncSender,
     },
+    time::Duration,
 };
 
 use nylon_plugin::EntryMetrics;
@@ -21,6 +22,7 @@ use crate::{
     clock::Clock,
     down,
     metrics::ThreadMetrics,
+    nats,
     plugins::PreparedPlugins,
     request_id::RequestIds,
     up::Pool,
@@ -69,6 +71,9 @@ impl Thread {
     }
 }
 
+/// How long a thread that ends tries to tell workers that their sessions are over.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
 /// Runs a gateway thread until it is told to stop.
 pub(crate) async fn run(
     index: u32,
@@ -102,9 +107,10 @@ pub(crate) async fn run(
                 thread.draining.set(true);
                 thread.clock.wake_all();
             }
-            Message::Stop => return,
+            Message::Stop => break,
         }
     }
+    nats::shut_down_links(LAST_WORDS).await;
 }
 
 fn activate(

@@ -8,6 +8,7 @@ mod context;
 mod event_loop;
 mod fetch;
 mod form;
+mod gateway;
 mod header_list;
 mod headers;
 mod job;
@@ -37,6 +38,8 @@ mod _core {
     };
     #[pymodule_export]
     use super::event_loop::EventLoopLane;
+    #[pymodule_export]
+    use super::gateway::Gateway;
     #[pymodule_export]
     use super::headers::{Headers, QueryParams, ResponseHeaders};
     #[pymodule_export]
