@@ -3,8 +3,8 @@
 use std::{
     cell::RefCell,
     fmt::Write,
-    rc::{Rc, Weak},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    rc::Rc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
