@@ -18,10 +18,10 @@ use bytes::{Bytes, BytesMut};
 use nylon_wire::{AbortFrame, AbortReason, First, Frame, FrameType, Header, Limits, SessionId, Text, peek, subject};
 
 use super::{
-    FetchError, Lane, WorkerError,
+    Lane, WorkerError,
     age::Ages,
     init::Init,
-    live::{Live, Then, Wait},
+    live::{Live, Wait},
     outbox::Event,
     run::{Run, Stage},
     shared::Shared,
@@ -191,6 +191,11 @@ impl Core {
         if matches!(frame, Frame::Probe(_)) {
             return;
         }
+        if let Frame::Abort(abort) = &frame {
+            // It has no place in the order (SPEC 6.3).
+            self.count(|c| &c.aborted);
+            return self.cancel(header.session, abort.reason);
+        }
         if header.seq != live.next_in {
             tracing::warn!(session = %header.session, expected = live.next_in, found = header.seq, "a frame is missing or repeated");
             self.count(|c| &c.gaps);
@@ -206,10 +211,6 @@ impl Core {
                 self.pump(session, now);
             }
             Frame::Error(error) => self.on_call_error(session, &error, now),
-            Frame::Abort(abort) => {
-                self.count(|c| &c.aborted);
-                self.cancel(session, abort.reason);
-            }
             Frame::Close(_) => self.cancel(session, AbortReason::ClientGone),
             _ => {
                 self.count(|c| &c.protocol);
@@ -292,12 +293,7 @@ impl Core {
         if let Some(run) = &live.run {
             run.cancel(reason);
         }
-        for call in live.calls {
-            self.granted = self.granted.saturating_sub(u64::from(call.window));
-            if let Then::Body(callback) = call.then {
-                callback(Err(FetchError::Cancelled(reason)));
-            }
-        }
+        self.close_calls(live, reason);
     }
 
     /// Forgets a session; what user code still does with it is remembered until it is done.

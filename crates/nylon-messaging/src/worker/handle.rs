@@ -172,8 +172,9 @@ fn check(options: &WorkerOptions) -> Result<(), WorkerError> {
     if options.entries.is_empty() {
         return Err(WorkerError::NoEntry);
     }
-    for (limit, name) in [(options.max_sessions, "max_sessions"), (options.credit as usize, "credit")] {
-        if limit == 0 {
+    for (limit, least, name) in [(options.max_sessions, 1, "max_sessions"), (options.credit as usize, 4_096, "credit")]
+    {
+        if limit < least {
             return Err(WorkerError::Limit(name));
         }
     }

@@ -15,10 +15,6 @@ pub(super) struct Call {
     pub max: usize,
     pub got: BytesMut,
     pub then: Then,
-    /// Consumed and not granted back yet, bytes.
-    pub owed: u32,
-    /// What the gateway may have on the way to us, bytes.
-    pub window: u32,
 }
 
 /// What the answer is for.
@@ -73,7 +69,14 @@ pub(super) struct Live {
     /// The open, until its handler is queued.
     pub open: Option<Box<OpenFrame>>,
     pub run: Option<Arc<Run>>,
+    /// What we may send.
     pub credit: Credit,
+    /// What the gateway may send: left of what it was granted.
+    pub granted: Credit,
+    /// What the gateway may have on its way to us at most, bytes.
+    pub window: u32,
+    /// Taken and not granted back yet, bytes.
+    pub owed: u32,
     /// When the running phase came.
     pub received: Instant,
     pub deadline: Instant,

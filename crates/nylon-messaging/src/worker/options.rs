@@ -63,7 +63,7 @@ pub struct WorkerOptions {
     pub version: String,
     /// Shown by `nats micro info`.
     pub metadata: BTreeMap<String, String>,
-    /// Credit that a gateway starts with in each session, in bytes. Default 32 KiB.
+    /// Credit that a gateway starts with in each session, in bytes. Default 32 KiB, at least 4 KiB.
     pub credit: u32,
 }
 
@@ -106,8 +106,8 @@ pub enum WorkerError {
         /// Why.
         cause: SubjectError,
     },
-    /// A limit is zero.
-    #[error("starting a worker: {0} must be at least 1")]
+    /// A limit is too small to work with.
+    #[error("starting a worker: {0} is too small")]
     Limit(&'static str),
     /// The connection's options cannot work.
     #[error("starting a worker: {0}")]

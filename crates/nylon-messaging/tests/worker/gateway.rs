@@ -245,8 +245,27 @@ impl Gateway {
         self.say(worker, opened, Frame::Credit(CreditFrame { header, id, bytes, ext: Default::default() })).await;
     }
 
-    /// The next frame for this session; others are kept for whoever asks for them.
+    /// The next frame for this session; others are kept for whoever asks for them. An ACCEPT, which only a slow machine
+    /// brings, is taken out: what it says goes to the frame behind it.
     pub async fn frame(&mut self, opened: &Opened) -> Frame {
+        let mut frame = self.raw_frame(opened).await;
+        let Frame::Accept(accept) = frame else { return frame };
+        frame = self.raw_frame(opened).await;
+        let place = match &mut frame {
+            Frame::Result(frame) => Some((&mut frame.header, &mut frame.first)),
+            Frame::Fetch(frame) => Some((&mut frame.header, &mut frame.first)),
+            Frame::Error(frame) => Some((&mut frame.header, &mut frame.first)),
+            _ => None,
+        };
+        if let Some((header, first)) = place {
+            header.seq -= 1;
+            *first = accept.first;
+        }
+        frame
+    }
+
+    /// The next frame for this session, whatever it is.
+    pub async fn raw_frame(&mut self, opened: &Opened) -> Frame {
         self.frame_within(opened, PATIENCE).await.expect("no frame comes")
     }
 

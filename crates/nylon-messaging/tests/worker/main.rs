@@ -1,10 +1,14 @@
 //! The worker half against a real nats-server and a gateway that speaks raw frames.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)] // a test stops at the first surprise
 
+mod bodies;
+mod config;
+mod drain;
 mod gateway;
 mod phases;
 #[path = "../support/server.rs"]
 mod server;
+mod time;
 mod wait;
 
 use nylon_messaging::{
@@ -35,4 +39,12 @@ pub fn serve(worker: &Worker, mut handler: impl FnMut(Job) + Send + 'static) -> 
 
 pub fn pass(job: Job) {
     job.finish(vec![], Action::Next);
+}
+
+/// A worker that serves, and a gateway that has heard of it.
+pub async fn start(server: &NatsServer, phases: &[Phase]) -> (Worker, gateway::Gateway) {
+    let mut gateway = gateway::Gateway::connect(server).await;
+    let worker = Worker::start(options(server, phases)).unwrap();
+    gateway.ready(&worker).await;
+    (worker, gateway)
 }

@@ -9,15 +9,9 @@ use crate::{
     gateway::{Gateway, Open, first},
     options, pass, serve,
     server::NatsServer,
+    start,
     wait::{found, until},
 };
-
-async fn start(server: &NatsServer, phases: &[Phase]) -> (Worker, Gateway) {
-    let mut gateway = Gateway::connect(server).await;
-    let worker = Worker::start(options(server, phases)).unwrap();
-    gateway.ready(&worker).await;
-    (worker, gateway)
-}
 
 #[tokio::test]
 async fn an_open_is_answered_once_with_everything_the_gateway_must_know() {
@@ -43,7 +37,6 @@ async fn an_open_is_answered_once_with_everything_the_gateway_must_know() {
     // Nothing is left of a session whose entry has no further phase.
     until("all sessions are gone", || worker.stats().sessions == 0).await;
     assert_eq!(worker.stats().counts.results, 3);
-    assert_eq!(worker.stats().counts.accepts, 0);
 }
 
 #[tokio::test]
@@ -239,10 +232,6 @@ async fn a_full_worker_says_so_at_once() {
     assert_eq!((beat.limit, beat.draining), (2, false));
     jobs.into_iter().for_each(pass);
     for opened in &running {
-        let mut frame = gateway.frame(opened).await;
-        if matches!(frame, Frame::Accept(_)) {
-            frame = gateway.frame(opened).await;
-        }
-        assert!(matches!(frame, Frame::Result(_)), "{frame:?}");
+        assert!(matches!(gateway.frame(opened).await, Frame::Result(_)));
     }
 }

@@ -40,9 +40,7 @@ impl Core {
     pub(super) fn call(&mut self, session: SessionId, what: FetchKind, max: usize, then: Then) {
         let Some(live) = self.live.get_mut(&session) else { return };
         let id = live.new_id();
-        let window = self.shared.options.credit;
-        live.calls.push(Call { id, what, max, got: BytesMut::new(), then, owed: 0, window });
-        self.granted += u64::from(window);
+        live.calls.push(Call { id, what, max, got: BytesMut::new(), then });
         if let Some((reply, header, first)) = self.next_header(session) {
             let (call_id, max_bytes, ext) = (id, max as u64, Default::default());
             self.emit(reply, |out| FetchFrame { header, call_id, what, max_bytes, first, ext }.encode(out));
@@ -51,11 +49,14 @@ impl Core {
 
     pub(super) fn on_data(&mut self, session: SessionId, data: DataFrame, now: Instant) {
         let Some(live) = self.live.get_mut(&session) else { return };
-        let Some(index) = live.calls.iter().position(|call| call.id == data.id) else {
+        let index = live.calls.iter().position(|call| call.id == data.id);
+        let paid = live.granted.take(data.bytes.len());
+        let Some((index, call)) = index.and_then(|index| Some((index, live.calls.get_mut(index)?))).filter(|_| paid)
+        else {
+            tracing::warn!(%session, id = data.id, paid, "data that was not asked for, or beyond its credit");
             self.count(|c| &c.protocol);
             return self.break_off(session, AbortReason::Protocol);
         };
-        let Some(call) = live.calls.get_mut(index) else { return };
         if call.got.len() + data.bytes.len() > call.max {
             // The gateway knows the limit and had to answer with an error.
             let max = call.max;
@@ -65,36 +66,37 @@ impl Core {
             self.count(|c| &c.protocol);
             return self.break_off(session, AbortReason::Protocol);
         }
-        if !data.more {
-            let Some(mut call) = self.end_call(session, index) else { return };
-            let whole = if call.got.is_empty() {
-                data.bytes
-            } else {
-                call.got.extend_from_slice(&data.bytes);
-                call.got.split().freeze()
-            };
-            return self.settle_call(session, call, Ok(whole), now);
-        }
-        call.got.extend_from_slice(&data.bytes);
         let cost = u32::try_from(Credit::cost(data.bytes.len())).unwrap_or(u32::MAX);
-        call.owed = call.owed.saturating_add(cost);
-        self.grant(session, index);
+        live.owed = live.owed.saturating_add(cost);
+        if data.more {
+            call.got.extend_from_slice(&data.bytes);
+            return self.grant(session, data.id);
+        }
+        self.grant(session, data.id);
+        let Some(mut call) = self.end_call(session, index) else { return };
+        let whole = if call.got.is_empty() {
+            data.bytes
+        } else {
+            call.got.extend_from_slice(&data.bytes);
+            call.got.split().freeze()
+        };
+        self.settle_call(session, call, Ok(whole), now);
     }
 
     /// Gives credit back in quarters of the window, and more while it flows and the connection's share allows.
-    fn grant(&mut self, session: SessionId, index: usize) {
-        let Some(call) = self.live.get_mut(&session).and_then(|live| live.calls.get_mut(index)) else { return };
-        if call.owed < call.window / 4 {
+    fn grant(&mut self, session: SessionId, id: u32) {
+        let Some(live) = self.live.get_mut(&session) else { return };
+        if live.owed < live.window / 4 {
             return;
         }
-        let mut bytes = std::mem::take(&mut call.owed);
-        let id = call.id;
-        let more = call.window.min(WINDOW_LIMIT.saturating_sub(call.window));
+        let mut bytes = std::mem::take(&mut live.owed);
+        let more = live.window.min(WINDOW_LIMIT.saturating_sub(live.window));
         if self.granted + u64::from(more) <= Limits::MAX_CONNECTION_CREDIT {
-            call.window += more;
+            live.window += more;
             self.granted += u64::from(more);
-            bytes += more;
+            bytes = bytes.saturating_add(more);
         }
+        live.granted.grant(bytes);
         if let Some((reply, header, _)) = self.next_header(session) {
             self.emit(reply, |out| CreditFrame { header, id, bytes, ext: Default::default() }.encode(out));
         }
@@ -102,9 +104,7 @@ impl Core {
 
     fn end_call(&mut self, session: SessionId, index: usize) -> Option<Call> {
         let live = self.live.get_mut(&session)?;
-        let call = live.calls.swap_remove(index);
-        self.granted = self.granted.saturating_sub(u64::from(call.window));
-        Some(call)
+        (index < live.calls.len()).then(|| live.calls.swap_remove(index))
     }
 
     /// The gateway refuses a call, or the phase as a whole.
@@ -145,10 +145,10 @@ impl Core {
         }
     }
 
-    /// Fails the calls of a session that is not here any more.
+    /// Fails the calls of a session that is not here any more, and takes its share of credit back.
     pub(super) fn close_calls(&mut self, live: Live, reason: AbortReason) {
+        self.granted = self.granted.saturating_sub(u64::from(live.window.saturating_sub(self.shared.options.credit)));
         for call in live.calls {
-            self.granted = self.granted.saturating_sub(u64::from(call.window));
             if let Then::Body(callback) = call.then {
                 callback(Err(FetchError::Cancelled(reason)));
             }
