@@ -1,6 +1,8 @@
 //! What the tests stand on: a gateway, an upstream that records every byte, and clients that speak raw HTTP.
 #![allow(dead_code, missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
+pub mod scripted;
+
 use std::{
     io::{Read, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
