@@ -54,12 +54,12 @@ impl Lease {
         self.link.slots.borrow().get(self.index).map(|slot| (slot.reply.clone(), slot.header))
     }
 
-    /// Starts the next phase run; its frames carry this header.
-    pub(super) fn next_phase(&self) -> Option<Header> {
+    /// Starts the next phase run: reply subject and header of its first frame.
+    pub(super) fn next_phase(&self) -> Option<(Subject, Header)> {
         let mut slots = self.link.slots.borrow_mut();
         let slot = slots.get_mut(self.index)?;
         slot.header.phase_seq = slot.header.phase_seq.wrapping_add(1);
-        Some(slot.next_header())
+        Some((slot.reply.clone(), slot.next_header()))
     }
 
     /// The number of the phase run.

@@ -117,6 +117,7 @@ impl NatsSession {
     /// A result is here: what it teaches, and back to rest.
     fn finished(&self, talk: &mut Talk, phase: Phase) {
         talk.lease.set_waiting(false);
+        talk.lease.set_restless(talk.probed);
         talk.in_flight = None;
         // What the client takes to send its body says nothing about the worker.
         if let (Some(worker), false) = (&talk.worker, talk.fetched) {
@@ -334,7 +335,7 @@ impl NatsSession {
         let open = self.talk.take().filter(|_| !self.over);
         match open {
             Some(talk) => {
-                let Some(header) = talk.lease.next_phase() else { return Ok(()) };
+                let Some((_, header)) = talk.lease.next_phase() else { return Ok(()) };
                 let Some(worker) = &talk.worker else { return Ok(()) };
                 let link = &self.entry.link;
                 let frame = encode::phase(link, call, header, link.max_payload());
@@ -423,7 +424,7 @@ impl Running<'_> {
         let talk = self.talk.insert(talk);
         let entry = &self.session.entry;
         let (link, group) = (&entry.link, &entry.shared.group);
-        let (Some(worker), Some(header)) = (&talk.worker, talk.lease.next_phase()) else {
+        let (Some(worker), Some((reply, header))) = (&talk.worker, talk.lease.next_phase()) else {
             return Err(PluginError::new(PluginErrorKind::Lost, "the session has no worker"));
         };
         if worker.lost(Clock::now_ms(), group.grace()) {
@@ -434,7 +435,8 @@ impl Running<'_> {
         talk.fetched = false;
         talk.sent = Instant::now();
         talk.lease.set_waiting(true);
-        link.publish(worker.subject().clone(), None, frame).map_err(unavailable)?;
+        talk.lease.set_restless(true);
+        link.publish(worker.subject().clone(), Some(reply), frame).map_err(unavailable)?;
         let wait = Wait::new(call.deadline, None);
         match self.session.answer(talk, Some(call.exchange), wait).await {
             Ok(result) => Ok(result),

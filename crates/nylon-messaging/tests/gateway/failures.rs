@@ -278,6 +278,30 @@ fn a_worker_that_falls_silent_after_accepting_is_lost_within_a_second() {
 }
 
 #[test]
+fn a_worker_that_is_gone_between_phases_is_lost_at_once() {
+    run(async {
+        let gateway = Gateway::start().await;
+        let mut worker = gateway.worker("w1").await;
+        worker.mask = nylon_wire::PhaseMask(0b11);
+        let mut session = gateway.session();
+        let mut exchange = exchange();
+        let serve = tokio::task::spawn_local(async move {
+            let open = worker.open().await;
+            worker.next_please(&open).await;
+        });
+        Ask::default().of(&mut *session, &mut exchange).await.unwrap();
+        serve.await.unwrap();
+        // The worker's end of the connection closes with its client; the server has noticed when a probe says so.
+        let started = std::time::Instant::now();
+        let error = Ask::phase(Phase::ResponseFilter).of(&mut *session, &mut exchange).await.unwrap_err();
+        assert_eq!(error.kind, PluginErrorKind::Lost);
+        assert!(started.elapsed() < Duration::from_millis(300), "{:?}", started.elapsed());
+        drop(session);
+        gateway.assert_clean().await;
+    });
+}
+
+#[test]
 fn a_lost_connection_fails_what_waits_at_once() {
     run(async {
         let mut gateway = Gateway::start().await;

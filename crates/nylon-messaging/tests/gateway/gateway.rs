@@ -11,7 +11,7 @@ use futures_util::future::LocalBoxFuture;
 use http::{HeaderMap, Method};
 use nylon_messaging::{
     ConnectionOptions,
-    gateway::{Link, Messaging, MessagingOptions, NatsPlugin, PluginOptions, PluginShared},
+    gateway::{Link, Messaging, MessagingOptions, NatsPlugin, PluginOptions},
 };
 use nylon_plugin::{
     BodyError, Call, EarlyResponse, Exchange, HeaderFilter, NoBody, Outcome, Phase, Plugin, PluginError, Request,
@@ -38,7 +38,6 @@ pub fn run<F: Future<Output = ()>>(test: F) {
 pub struct Gateway {
     pub server: NatsServer,
     pub messaging: Arc<Messaging>,
-    pub shared: Arc<PluginShared>,
     pub link: Rc<Link>,
     pub plugin: NatsPlugin,
 }
@@ -60,7 +59,7 @@ impl Gateway {
         let shared = messaging.plugin(options).unwrap();
         let link = Link::start(&messaging, 0).await.unwrap();
         let plugin = NatsPlugin::new(&link, &shared, ENTRY).unwrap();
-        let gateway = Self { server, messaging, shared, link, plugin };
+        let gateway = Self { server, messaging, link, plugin };
         gateway.connected().await;
         gateway
     }
