@@ -53,7 +53,7 @@ pub struct Revision {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Process {
-    /// Addresses for clients.
+    /// Addresses for clients; with none, nothing is served.
     pub listen: Vec<std::net::SocketAddr>,
     /// Addresses for health and metrics.
     pub admin: Vec<std::net::SocketAddr>,

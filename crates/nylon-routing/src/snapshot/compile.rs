@@ -76,9 +76,6 @@ fn check_process(config: &Config) -> Result<(), CompileError> {
     if config.process.threads == 0 {
         return Err(CompileError::new("process.threads", "is 0; at least one thread is needed"));
     }
-    if config.process.listen.is_empty() {
-        return Err(CompileError::new("process.listen", "is empty; nothing would be served"));
-    }
     let limits = &config.limits;
     let times = [
         ("limits.header_timeout_ms", limits.header_timeout_ms),

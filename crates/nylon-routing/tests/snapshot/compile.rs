@@ -26,6 +26,12 @@ fn the_smallest_configuration_compiles() {
 }
 
 #[test]
+fn a_gateway_without_listeners_compiles() {
+    // The control plane warns about it; both have to agree on what a configuration is.
+    assert!(compile(|config| config["process"]["listen"] = json!([])).is_ok());
+}
+
+#[test]
 fn nothing_has_a_default() {
     /// Every way to leave out one key.
     fn cut(value: &Value, at: &str, found: &mut Vec<(String, Value)>) {
@@ -244,7 +250,6 @@ fn rewrites_and_stripped_headers_are_checked() {
 fn values_out_of_range_are_refused() {
     for (pointer, value, expected) in [
         ("/process/threads", json!(0), "process.threads: is 0; at least one thread is needed"),
-        ("/process/listen", json!([]), "process.listen: is empty; nothing would be served"),
         ("/limits/max_headers", json!(0), "limits.max_headers: is 0; it has to be more"),
         ("/revision/hash", json!("abc"), "revision.hash: \"abc\" is no hex sha-256"),
         ("/header_selector", json!("a b"), "header_selector: \"a b\" is no header name"),
