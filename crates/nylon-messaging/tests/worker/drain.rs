@@ -126,11 +126,16 @@ async fn dropping_the_last_handle_ends_it_at_once() {
     let (worker, mut gateway) = start(&server, &[Phase::RequestFilter]).await;
     let opened = gateway.open(&Open::default()).await;
     let running = job(&worker).await;
+    let waiting = gateway.open_at(&worker, &Open::default()).await;
+    until("it waits", || worker.stats().queued == 1).await;
     drop(worker);
     assert!(running.cancelled());
     assert_eq!(running.request_body(1), Err(FetchError::Cancelled(AbortReason::WorkerShutdown)));
+    // What has reached user code is said to have; what has not may go elsewhere.
+    assert!(matches!(gateway.raw_frame(&opened).await, Frame::Accept(_)));
     let frame = gateway.raw_frame(&opened).await;
     assert!(matches!(frame, Frame::Abort(abort) if abort.reason == AbortReason::WorkerShutdown));
+    assert!(matches!(gateway.raw_frame(&waiting).await, Frame::Busy(busy) if busy.reason == BusyReason::Draining));
     pass(running);
 }
 

@@ -129,9 +129,18 @@ impl Core {
         self.life = Life::Draining;
     }
 
-    /// Ends what did not end by itself.
+    /// Ends what did not end by itself. What has not reached user code may go elsewhere; what has, is told so.
     pub fn abort_all(&mut self) {
         for session in self.live.keys().copied().collect::<Vec<_>>() {
+            let Some(live) = self.live.get(&session) else { continue };
+            if !live.first_sent && !live.silent {
+                if live.run.as_ref().is_none_or(|run| run.retract()) {
+                    self.taken_back = true;
+                    self.give_back(session, BusyReason::Draining);
+                    continue;
+                }
+                self.accept(session);
+            }
             if let Some((reply, header, _)) = self.next_header(session) {
                 let (reason, text, ext) = (AbortReason::WorkerShutdown, None, Default::default());
                 self.emit(reply, |out| AbortFrame { header, reason, text, ext }.encode(out));
