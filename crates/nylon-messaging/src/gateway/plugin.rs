@@ -37,6 +37,8 @@ pub(super) struct Entry {
     /// Subject of opens through the queue group.
     pub open: Subject,
     pub times: Arc<PluginTimes>,
+    /// Whether a logging open is attended now, see [`NatsSession`].
+    pub attending: Cell<bool>,
     fetches: Cell<u8>,
     sent_along: Cell<u32>,
 }
@@ -55,6 +57,7 @@ impl NatsPlugin {
             bit: shared.group.entry_bit(entry),
             open: Subject::from(open),
             times: shared.counters.of_thread(link.thread),
+            attending: Cell::new(false),
             fetches: Cell::new(0),
             sent_along: Cell::new(0),
         })))

@@ -27,6 +27,8 @@ use crate::{Clock, PublishError};
 const UNCOUNTED_MAX: u32 = 32;
 /// After BUSY(initializing) an open is tried again this late, or as soon as a worker says that it is ready.
 const HOLD_MS: u64 = 100;
+/// How long a logging open is attended so that its worker may fetch the configuration.
+const ATTENDED: Duration = Duration::from_secs(1);
 /// How often a held open looks at the worker table. Milliseconds.
 const HOLD_LOOK_MS: u64 = 10;
 
@@ -291,12 +293,13 @@ impl NatsSession {
         let link = &entry.link;
         let target = self.target(&Attempts::default());
         let options = &entry.shared.options;
-        let must_fetch = options.revision.is_some()
+        // A worker without the configuration must be able to fetch it: one open at a time stays for that.
+        let may_fetch = options.config.is_some()
             && match &target {
                 Target::Worker(worker) => !worker.serves(options.revision.as_ref()),
                 Target::Queue => true,
             };
-        if must_fetch {
+        if may_fetch && !entry.attending.replace(true) {
             return self.open_logging_attended(call);
         }
         let session = link.random.borrow_mut().session().unwrap_or(SessionId([0; 16]));
@@ -304,7 +307,7 @@ impl NatsSession {
             header: nylon_wire::Header { session, ..Default::default() },
             reply: &link.no_reply,
             entry: &entry.name,
-            revision: options.revision.as_ref(),
+            revision: options.revision.as_ref().filter(|_| options.config.is_some()),
             credit: 0,
             body: None,
         };
@@ -320,13 +323,15 @@ impl NatsSession {
 
     /// The same for a worker that may have to fetch the configuration first: the slot is kept for that while.
     fn open_logging_attended(&self, call: &mut Call<'_>) -> Result<(), PluginError> {
-        let mut talk = self.send_open(call, &Attempts::default())?;
+        let sent = self.send_open(call, &Attempts::default());
+        let mut talk = sent.inspect_err(|_| self.entry.attending.set(false))?;
         talk.silent = true;
-        let wait = Wait::new(call.deadline, None);
+        let wait = Wait::new(call.deadline.min(Instant::now() + ATTENDED), None);
         let mut session = Self::new(self.entry.clone());
         tokio::task::spawn_local(async move {
             // Whatever ends this, nobody waits for it.
             let _ = session.answer(&mut talk, None, wait).await;
+            session.entry.attending.set(false);
         });
         Ok(())
     }

@@ -177,6 +177,10 @@ fn logging_may_fetch_the_configuration_although_nobody_waits() {
         drop(session);
         let open = worker.open().await;
         assert_eq!(open.revision.as_ref().unwrap().loaded_ms, 7);
+        assert!(open.credit > 0);
+        // One at a time is attended.
+        gateway.session().log(Ask::phase(Phase::Logging).call(&mut exchange()));
+        assert_eq!(worker.open().await.credit, 0);
         worker.fetch(&open, 0, 3, nylon_wire::FetchKind::Config, 1_000).await;
         let (frame, _) = worker.next().await;
         let Frame::Data(data) = frame else { panic!("expected DATA, got {frame:?}") };

@@ -32,8 +32,8 @@ impl Core {
                 self.init.begin(None, None);
                 self.initialize(Bytes::new(), None, now);
             }
-            Some(revision) if self.live.get(&session).is_some_and(|live| live.silent) => {
-                // A logging session cannot ask; the next one that can will.
+            Some(revision) if open.credit == 0 => {
+                // Nobody attends to this logging session (SPEC 9.5); the next one that can ask will.
                 tracing::debug!(%session, loaded_ms = revision.loaded_ms, "a logging session waits for a configuration");
             }
             Some(revision) => {
