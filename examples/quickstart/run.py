@@ -6,6 +6,7 @@
 import argparse
 import http.client
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -45,13 +46,17 @@ def main() -> int:
         config = Path(directory) / "nylon.yaml"
         config.write_text(text)
         command = [sys.executable, "-m", "nylon", "run", "-c", str(config)]
-        with subprocess.Popen(command, cwd=HERE, stderr=subprocess.PIPE, text=True) as gateway:
+        # In a session of its own: a Ctrl-C reaches it once, through us, and not as a second signal.
+        with subprocess.Popen(
+            command, cwd=HERE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        ) as gateway:
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, signal.default_int_handler)
             try:
                 return serve(gateway)
             except KeyboardInterrupt:
-                return gateway.wait()
-            finally:
                 gateway.terminate()
+                return gateway.wait()
 
 
 def serve(gateway: "subprocess.Popen[str]") -> int:

@@ -126,9 +126,7 @@ def test_a_plugin_reads_the_body_and_the_upstream_still_gets_it(stage: Stage, en
 
 def test_a_body_beyond_the_limit_is_413(stage: Stage) -> None:
     stage.worker()
-    gateway = stage.gateway(
-        chain=[{"plugin": "tested", "entry": "digest"}], plugin={"max_body_bytes": 65536}
-    )
+    gateway = stage.gateway(chain=[{"plugin": "tested", "entry": "digest"}], plugin={"max_body_bytes": 65536})
     answer = request(gateway.address, "POST", "/up", body=b"x" * 100_000)
     assert answer.status == 413
     assert answer.json["error"] == "BODY_TOO_LARGE"

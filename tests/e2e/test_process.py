@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from .support.gateway import Gateway, configuration
-from .support.http import Answer
+from .support.http import Answer, get
 from .support.patience import eventually
 from .support.process import NYLON, Process, children
 from .support.upstream import Upstream
@@ -76,6 +76,23 @@ def test_reload_is_all_or_nothing(tmp_path: Path) -> None:
             gateway.reload()
             gateway.process.wait_for(r"not valid YAML")
             assert gateway.get("/only").status == 200
+
+
+def test_a_reload_moves_listeners(tmp_path: Path) -> None:
+    with Upstream() as upstream, socket.create_server(("127.0.0.1", 0)) as taken:
+        config = bare(upstream.address)
+        with Gateway(tmp_path, config) as gateway:
+            refused = f"127.0.0.1:{taken.getsockname()[1]}"
+            gateway.reload(config | {"http": [*config["http"], refused]})
+            gateway.process.wait_for(rf"reload refused.*{refused}.*in use")
+            assert gateway.get("/x").status == 200
+            before = len(gateway.process.lines)
+            gateway.reload(config | {"http": ["127.0.0.2:0"]})
+            moved = gateway.process.wait_for(r"listening listener=http address=(127.0.0.2:\d+)", after=before)[1]
+            assert get(moved, "/x").status == 200
+            gateway.process.wait_for(f"no longer listening listener=http address={gateway.address}")
+            with pytest.raises(ConnectionRefusedError):
+                gateway.get("/x")
 
 
 def in_flight(gateway: Gateway, upstream: Upstream, target: str) -> "tuple[threading.Thread, list[Answer | OSError]]":

@@ -13,7 +13,7 @@ from types import FrameType
 import structlog
 
 from nylon import _core
-from nylon.config import ConfigError, Loaded, RuntimeFile, Server, compile, drain_timeout_ms, load
+from nylon.config import ConfigError, Loaded, Server, compile, drain_timeout_ms, load
 from nylon.control.exit_codes import ExitCode
 from nylon.control.nats import EmbeddedNats, NatsError
 from nylon.control.workers import Workers
@@ -52,7 +52,7 @@ class GatewayProcess:
         self._embedded: dict[str, EmbeddedNats] = {}
         self._workers = Workers()
         self._number = 0
-        self._process: tuple[object, ...] = ()
+        self._listening: list[tuple[str, str]] = []
 
     def run(self) -> ExitCode:
         """Serve until a signal says otherwise."""
@@ -84,13 +84,9 @@ class GatewayProcess:
             log.error("cannot listen", reason=str(error))
             return ExitCode.ADDRESS
         try:
-            self._process = _restart_needed_for(loaded.config)
-            listeners = gateway.addresses()
-            for listener, addresses in listeners.items():
-                for address in addresses:
-                    log.info("listening", listener=listener, address=address)
+            self._tell_listeners(gateway)
             self._workers.apply(loaded.config, self._servers(), reload=self._dev)
-            self._started(listeners)
+            self._started(gateway.addresses())
             return self._serve(gateway, loaded)
         finally:
             gateway.stop()
@@ -141,16 +137,26 @@ class GatewayProcess:
             log_problems(error)
             log.error("reload refused, the old configuration keeps serving", problems=len(error.problems))
             return current
-        except (ValueError, NatsError) as error:
+        except (ValueError, NatsError, OSError) as error:
+            # OSError: a new listener cannot be opened
             log.error("reload refused, the old configuration keeps serving", reason=str(error))
             return current
-        if _restart_needed_for(loaded.config) != self._process:
-            log.warning("listeners and threads change only with a restart")
+        self._tell_listeners(gateway)
         self._workers.apply(loaded.config, self._servers(), reload=self._dev)
         for name in set(self._embedded) - {entry.name for entry in loaded.config.messaging if entry.embedded}:
             self._embedded.pop(name).stop()
         log.info("reloaded", revision=self._number, files=len(loaded.files))
         return loaded
+
+    def _tell_listeners(self, gateway: "_core.Gateway") -> None:
+        listeners = [(name, address) for name, addresses in gateway.addresses().items() for address in addresses]
+        for listener, address in listeners:
+            if (listener, address) not in self._listening:
+                log.info("listening", listener=listener, address=address)
+        for listener, address in self._listening:
+            if (listener, address) not in listeners:
+                log.info("no longer listening", listener=listener, address=address)
+        self._listening = listeners
 
     def _load(self) -> Loaded:
         loaded = self._source()
@@ -203,7 +209,3 @@ def log_problems(error: ConfigError) -> None:
     """Write every problem of a configuration to the log."""
     for problem in error.problems:
         log.error("configuration", at=str(problem.location), problem=problem.text)
-
-
-def _restart_needed_for(config: RuntimeFile) -> tuple[object, ...]:
-    return (config.http, config.metrics, config.threads, config.pingora.threads)
