@@ -47,9 +47,7 @@ def main() -> int:
         config.write_text(text)
         command = [sys.executable, "-m", "nylon", "run", "-c", str(config)]
         # In a session of its own: a Ctrl-C reaches it once, through us, and not as a second signal.
-        with subprocess.Popen(
-            command, cwd=HERE, stderr=subprocess.PIPE, text=True, start_new_session=True
-        ) as gateway:
+        with subprocess.Popen(command, cwd=HERE, stderr=subprocess.PIPE, text=True, start_new_session=True) as gateway:
             for number in (signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, signal.default_int_handler)
             try:

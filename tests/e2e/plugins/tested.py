@@ -157,7 +157,7 @@ class DigestAsync(PhaseHandler):
 class Big(PhaseHandler):
     """Answers with `x-size` bytes of its own."""
 
-    def request_filter(self, ctx: RequestFilterContext) -> object:
+    def request_filter(self, ctx: RequestFilterContext) -> None:
         ctx.response.body_raw(b"0123456789" * (int(ctx.request.header("x-size") or "0") // 10))
         return ctx.end()
 
@@ -166,7 +166,7 @@ class Big(PhaseHandler):
 class Answers(PhaseHandler):
     """Each kind of answer by path."""
 
-    def request_filter(self, ctx: RequestFilterContext) -> object:
+    def request_filter(self, ctx: RequestFilterContext) -> None:
         match ctx.request.path:
             case "/redirect":
                 ctx.response.redirect("/elsewhere", 307)
