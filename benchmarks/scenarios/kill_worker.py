@@ -28,6 +28,7 @@ def run(upstream: int, quick: bool) -> Outcome:
             victim.kill(signal.SIGKILL)
             killed = time.time()
             total, shots = load.finish()
+        metrics = system.counters()
         # the counters are files: they still say what the dead process had in hand
         counters = [system.folder / f"in-flight-{pid}" for pid in pids]
         accepted = sum(int.from_bytes(path.read_bytes(), "little") for path in counters if path.exists())
@@ -47,6 +48,7 @@ def run(upstream: int, quick: bool) -> Outcome:
             "last_failed_sent_after_s": last,
             "slowest_ms": total.maximum,
             "p99_ms": total.p99,
+            "metrics": metrics,
             "load": total.__dict__,
         },
     )

@@ -40,6 +40,7 @@ def run(upstream: int, quick: bool) -> Outcome:
         finally:
             done.set()
             watcher.join()
+        metrics = system.counters()
         again = capacity(system.port, quick)
     goodput = load.ok / seconds / peak
     others = {name: count for name, count in load.outcomes.items() if name != "503"}
@@ -53,6 +54,7 @@ def run(upstream: int, quick: bool) -> Outcome:
         raw={
             "peak": peak,
             "peak_afterwards": again,
+            "metrics": metrics,
             "load": load.__dict__,
             "rss_before": before,
             "rss_highest": highest[0],

@@ -35,6 +35,7 @@ def run(upstream: int, quick: bool) -> Outcome:
             restarts_took = time.monotonic() - started
             total, shots = load.finish()
         system.processes.check()
+        metrics = system.counters()
     if restarts_took > requests / rate + 1:
         raise BenchError(f"restarting: {workers * cycles} restarts took {restarts_took:.0f} s, longer than the load")
     lost = failed(shots)
@@ -44,5 +45,5 @@ def run(upstream: int, quick: bool) -> Outcome:
         + (f", exit codes {unclean}" if unclean else ""),
         passed=not lost and not unclean,
         good=not lost and not unclean,
-        raw={"failed": outcomes(lost), "exit_codes": codes, "load": total.__dict__},
+        raw={"failed": outcomes(lost), "exit_codes": codes, "metrics": metrics, "load": total.__dict__},
     )

@@ -59,6 +59,10 @@ class Setup(NylonAuth):
         for _ in range(self.count):
             self.add_worker()
 
+    def verify(self) -> None:
+        super().verify()
+        self.await_workers(self.count)
+
     def add_worker(self, **env: str) -> Process:
         return self.start_worker({**self.env, **env}, self.options)
 

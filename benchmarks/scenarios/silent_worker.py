@@ -32,6 +32,7 @@ def run(upstream: int, quick: bool) -> Outcome:
             stopped = time.time()
             try:
                 total, shots = load.finish()
+                metrics = system.counters()
             finally:
                 for pid in pids:
                     os.kill(pid, signal.SIGCONT)
@@ -48,6 +49,7 @@ def run(upstream: int, quick: bool) -> Outcome:
             "harmed_after_1s": len(after_1s),
             "failed": outcomes(failed(shots)),
             "last_harmed_sent_after_s": ejected,
+            "metrics": metrics,
             "load": total.__dict__,
         },
     )

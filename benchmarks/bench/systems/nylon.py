@@ -10,7 +10,7 @@ from pathlib import Path
 from bench import tools
 from bench.places import AUTH
 from bench.processes import BenchError, Process, free_port
-from bench.systems.base import System, ask, render
+from bench.systems.base import System, render
 
 SAMPLE = re.compile(r"^([a-zA-Z_:][a-zA-Z0-9_:]*)(\{[^}]*\})?\s+(\S+)")
 
@@ -23,8 +23,6 @@ class Nylon(System):
     entry = ""
     workers = 0
     group = "auth_workers"
-    ready_workers = True
-    """Whether `start` waits for 200, which needs workers."""
 
     def __init__(self, upstream: int) -> None:
         super().__init__(upstream)
@@ -69,6 +67,15 @@ class Nylon(System):
         servers = {"NATS_SERVERS": f"nats://127.0.0.1:{self.nats}"}
         return self.spawn("workers", *command, **servers, **(env or {}))
 
+    def await_workers(self, count: int) -> None:
+        """Until the gateway has heard of that many live workers."""
+        self.await_answer(lambda: self.metric("nylon_workers") == count, f"{count} workers to be known", 60)
+
+    def verify(self) -> None:
+        super().verify()
+        if self.workers:
+            self.await_workers(self.workers)
+
     def metrics(self) -> dict[str, float]:
         """The gateway's `/metrics`, by name with labels as written."""
         connection = http.client.HTTPConnection("127.0.0.1", self.admin, timeout=10)
@@ -83,15 +90,13 @@ class Nylon(System):
         found = (SAMPLE.match(line) for line in text.splitlines())
         return {match[1] + (match[2] or ""): float(match[3]) for match in found if match}
 
+    def counters(self) -> dict[str, float]:
+        """`metrics` without histogram buckets: what scenarios keep."""
+        return {name: value for name, value in self.metrics().items() if "_bucket{" not in name}
+
     def metric(self, name: str) -> float:
         """Sum over all labels of one metric."""
         return sum(value for key, value in self.metrics().items() if key.split("{")[0] == name)
-
-    def ready(self) -> bool:
-        try:
-            return ask(self.admin, path="/readyz")[0] == 200
-        except (OSError, http.client.HTTPException):
-            return False
 
 
 class NylonProxy(Nylon):
