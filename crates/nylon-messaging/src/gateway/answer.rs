@@ -53,6 +53,7 @@ impl From<PluginError> for Stop {
 /// What to wait for, and until when. Milliseconds of our clock.
 #[derive(Clone, Copy)]
 pub(super) struct Wait {
+    sent: u64,
     deadline: u64,
     /// When an open must have a first answer; `None` for a later phase.
     accept_by: Option<u64>,
@@ -63,7 +64,12 @@ impl Wait {
     pub(super) fn new(deadline: Instant, accept_timeout: Option<Duration>) -> Self {
         let now = Clock::now_ms();
         let accept = |limit: Duration| now + u64::try_from(limit.as_millis()).unwrap_or(u64::MAX / 2);
-        Self { deadline: Clock::ms(deadline), accept_by: accept_timeout.map(accept), probe_at: now + PROBE_AFTER_MS }
+        Self {
+            sent: now,
+            deadline: Clock::ms(deadline),
+            accept_by: accept_timeout.map(accept),
+            probe_at: now + PROBE_AFTER_MS,
+        }
     }
 
     fn due(&self, talk: &Talk) -> u64 {
@@ -157,15 +163,16 @@ impl NatsSession {
 
     fn accept(&mut self, talk: &mut Talk, first: &First) -> Result<(), PluginError> {
         match &talk.worker {
-            Some(worker) if worker.id() == first.worker.as_str() => worker.answered(),
+            Some(worker) if worker.id() == first.worker.as_str() => worker.answered(Clock::now_ms()),
             Some(_) => return Err(talk.protocol(format!("worker {} answers for another one", first.worker))),
             None => {
                 let group = &self.entry().shared.group;
-                let worker = match group.worker(&first.worker, Clock::now_ms()) {
+                let now = Clock::now_ms();
+                let worker = match group.worker(&first.worker, now) {
                     Ok(worker) => worker,
                     Err(error) => return Err(talk.protocol(format!("the worker's name: {error}"))),
                 };
-                worker.answered();
+                worker.answered(now);
                 talk.lease.set_worker(&worker);
                 talk.in_flight = Some(InFlight::new(&worker));
                 talk.worker = Some(worker);
@@ -216,7 +223,7 @@ impl NatsSession {
         }
         if !talk.accepted && wait.accept_by.is_some_and(|accept_by| now >= accept_by) {
             if let Some(worker) = &talk.worker {
-                self.entry().shared.group.eject(worker, now);
+                self.entry().shared.group.eject(worker, wait.sent, now);
                 // Should it wake up, it need not run what somebody else does.
                 talk.lease.abort(AbortReason::Timeout, Some("not accepted in time"));
             }

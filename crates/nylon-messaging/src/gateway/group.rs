@@ -267,9 +267,9 @@ impl Group {
     }
 
     /// A worker did not accept in time.
-    pub(super) fn eject(&self, worker: &KnownWorker, now: u64) {
+    pub(super) fn eject(&self, worker: &KnownWorker, sent: u64, now: u64) {
         self.suspect(now);
-        if worker.eject(now) {
+        if worker.eject(sent, now) {
             self.ejections.fetch_add(1, Relaxed);
             tracing::warn!(group = %self.name, worker = worker.id(), "ejecting a worker: it did not accept an open in time");
         }

@@ -49,6 +49,8 @@ pub struct KnownWorker {
     since_ms: AtomicU64,
     ejected_until_ms: AtomicU64,
     strikes: AtomicU32,
+    /// When a first answer came last.
+    answered_ms: AtomicU64,
     /// "No responders" on its subject, until the next beat.
     gone: AtomicBool,
     probed_ms: AtomicU64,
@@ -89,6 +91,7 @@ impl KnownWorker {
             since_ms: AtomicU64::new(now),
             ejected_until_ms: AtomicU64::new(0),
             strikes: AtomicU32::new(0),
+            answered_ms: AtomicU64::new(0),
             gone: AtomicBool::new(false),
             probed_ms: AtomicU64::new(0),
             nudged_ms: AtomicU64::new(0),
@@ -210,7 +213,8 @@ impl KnownWorker {
     }
 
     /// A first answer came: it is alive and well.
-    pub(super) fn answered(&self) {
+    pub(super) fn answered(&self, now: u64) {
+        self.answered_ms.store(now, Relaxed);
         if self.strikes.load(Relaxed) != 0 {
             self.strikes.store(0, Relaxed);
             self.ejected_until_ms.store(0, Relaxed);
@@ -222,9 +226,10 @@ impl KnownWorker {
         self.latency.sample(microseconds, now);
     }
 
-    /// An open was not accepted in time. Says whether this is news.
-    pub(super) fn eject(&self, now: u64) -> bool {
-        if self.ejected_until_ms.load(Relaxed) > now {
+    /// An open, sent then, was not accepted in time. Says whether the worker is ejected for it: not if it is already,
+    /// or has answered others since.
+    pub(super) fn eject(&self, sent: u64, now: u64) -> bool {
+        if self.ejected_until_ms.load(Relaxed) > now || self.answered_ms.load(Relaxed) > sent {
             return false;
         }
         let strikes = self.strikes.fetch_add(1, Relaxed).min(3);

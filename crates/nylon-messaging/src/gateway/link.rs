@@ -23,6 +23,8 @@ use crate::{Clock, Connection, ConnectionEvent, PublishError};
 
 /// How often deadlines are looked at while anything is pending.
 const TICK: Duration = Duration::from_millis(10);
+/// A tick so late says that answers may lie unread: they are read before anything is called too late. Milliseconds.
+const BEHIND_MS: u64 = 50;
 /// A tick so late says that this process did not run, so silence of workers proves nothing. Milliseconds.
 const LATE_MS: u64 = 200;
 const GRACE_MS: u64 = 750;
@@ -346,12 +348,19 @@ async fn ticks(link: Weak<Link>, wake: Rc<Notify>) {
     let mut interval = tokio::time::interval(TICK);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut last = Clock::now_ms();
+    let mut behind = false;
     loop {
         interval.tick().await;
         let Some(link) = link.upgrade() else { return };
         let now = Clock::now_ms();
-        if now.saturating_sub(last) > LATE_MS {
+        let late = now.saturating_sub(last);
+        last = now;
+        if late > LATE_MS {
             link.messaging.table.grant_grace(now + GRACE_MS);
+        }
+        behind = late > BEHIND_MS && !behind;
+        if behind {
+            continue;
         }
         let pending = link.slots.borrow_mut().tick(now);
         link.note_released();
@@ -360,7 +369,7 @@ async fn ticks(link: Weak<Link>, wake: Rc<Notify>) {
             // An idle gateway sleeps.
             wake.notified().await;
             interval.reset();
+            last = Clock::now_ms();
         }
-        last = Clock::now_ms();
     }
 }

@@ -243,7 +243,6 @@ impl NatsSession {
                     BusyReason::Initializing => {
                         stats.retries.add();
                         attempts.holding = true;
-                        attempts.avoid = None;
                         let pause = retry_after.map_or(HOLD_MS, |pause| {
                             u64::try_from(pause.as_millis()).unwrap_or(HOLD_MS).clamp(HOLD_LOOK_MS, 1_000)
                         });
@@ -268,14 +267,17 @@ impl NatsSession {
     /// Waits until a worker of the group is ready, or it is time to ask again (rules §8).
     async fn hold(&self, mut talk: Box<Talk>, call: &Call<'_>, pause_ms: u64) -> Result<(), PluginError> {
         let deadline = Clock::ms(call.deadline);
-        let again = Clock::now_ms() + pause_ms;
+        let begun = Clock::now_ms();
+        let again = begun + pause_ms;
         talk.in_flight = None;
         loop {
             let now = Clock::now_ms();
             if now >= deadline {
                 return Err(PluginError::new(PluginErrorKind::Unavailable, "no worker of the group became ready"));
             }
-            if now >= again || self.entry.shared.group.any_fit(self.entry.bit, now) {
+            // Beats may say *ready* for a moment longer than it is true.
+            let ready = now >= begun + HOLD_LOOK_MS && self.entry.shared.group.any_fit(self.entry.bit, now);
+            if now >= again || ready {
                 return Ok(());
             }
             match talk.lease.next((now + HOLD_LOOK_MS).min(deadline)).await {
@@ -435,7 +437,12 @@ impl Running<'_> {
         if worker.lost(Clock::now_ms(), group.grace()) {
             return Err(PluginError::new(PluginErrorKind::Lost, "the worker is gone or silent"));
         }
-        let frame = encode::phase(link, call, header, link.max_payload());
+        let room = link.max_payload();
+        let mut frame = encode::phase(link, call, header, room);
+        if frame.len() > room {
+            // Without the body, which can be fetched.
+            frame = encode::phase(link, call, header, 0);
+        }
         talk.in_flight = Some(InFlight::new(worker));
         talk.fetched = false;
         talk.sent = Instant::now();

@@ -152,14 +152,24 @@ fn an_ejected_worker_rests_longer_each_time() {
     let (group, bit) = group(1);
     let worker = group.workers()[0].clone();
     let fit = |now| worker.fit(bit, now, u64::MAX, 0).is_ok();
-    group.eject(&worker, NOW);
+    group.eject(&worker, NOW - 250, NOW);
     assert!(!fit(NOW + 999) && fit(NOW + 1_000));
-    group.eject(&worker, NOW + 1_000);
+    group.eject(&worker, NOW + 750, NOW + 1_000);
     assert!(!fit(NOW + 2_999) && fit(NOW + 3_000));
-    worker.answered();
-    group.eject(&worker, NOW + 3_000);
+    worker.answered(NOW + 2_000);
+    group.eject(&worker, NOW + 2_750, NOW + 3_000);
     assert!(!fit(NOW + 3_999) && fit(NOW + 4_000));
     assert_eq!(group.ejections(), 3);
+}
+
+#[test]
+fn a_worker_that_answers_others_meanwhile_is_not_ejected() {
+    let (group, bit) = group(1);
+    let worker = group.workers()[0].clone();
+    worker.answered(NOW - 100);
+    group.eject(&worker, NOW - 250, NOW);
+    assert!(worker.fit(bit, NOW, u64::MAX, 0).is_ok());
+    assert_eq!(group.ejections(), 0);
 }
 
 #[test]
@@ -199,7 +209,7 @@ fn the_queue_group_is_explored_rarely_and_not_under_suspicion() {
     let auto = Choice { balance: Balance::Auto, ..choice(bit) };
     let explored = picks(&group, &auto, 20_000).get("queue").copied().unwrap_or_default();
     assert!((50..200).contains(&explored), "{explored} of 20000");
-    group.eject(&group.workers()[0], NOW);
+    group.eject(&group.workers()[0], NOW - 250, NOW);
     assert_eq!(picks(&group, &auto, 5_000).get("queue"), None);
 }
 
