@@ -72,25 +72,25 @@ def serve(gateway: "subprocess.Popen[str]") -> int:
 
     threading.Thread(target=follow, daemon=True).start()
     listening.wait(PATIENCE_SECONDS)
-    if len(addresses) == 2 and wait_for_worker(addresses["http"]):
+    if len(addresses) == 2 and wait_for_worker(addresses["admin"]):
         print(LINES.format(address=addresses["http"]), flush=True)
     return gateway.wait()
 
 
-def wait_for_worker(address: str) -> bool:
-    """Ask until the plugin answers: workers need a moment to start."""
+def wait_for_worker(admin: str) -> bool:
+    """Look at the metrics until a worker has announced itself: they need a moment to start."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
-        connection = http.client.HTTPConnection(address, timeout=10)
+        connection = http.client.HTTPConnection(admin, timeout=10)
         try:
-            connection.request("GET", "/hello/you")
-            if connection.getresponse().status == 200:
+            connection.request("GET", "/metrics")
+            if re.search(r"^nylon_workers\{.*\} [1-9]", connection.getresponse().read().decode(), re.MULTILINE):
                 return True
         except OSError:
             return False
         finally:
             connection.close()
-        time.sleep(0.1)
+        time.sleep(0.05)
     return False
 
 
