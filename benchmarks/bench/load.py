@@ -6,7 +6,6 @@ import csv
 import json
 import math
 import subprocess
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -207,11 +206,3 @@ class Background:
             ]
         self.log.unlink()
         return parse_open(output, self.connections), shots
-
-
-def quantile(values: Sequence[float], share: float) -> float:
-    """The smallest value that `share` of all values do not exceed; 0.0 for none."""
-    if not values:
-        return 0.0
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, max(0, -(-int(len(ordered) * share * 1000) // 1000) - 1))]

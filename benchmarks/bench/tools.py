@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -90,7 +90,7 @@ def _debian() -> list[str]:
     return missing
 
 
-def prepare(say: object = print, *, need_nylon: bool = True) -> None:
+def prepare(say: Callable[[str], None], *, need_nylon: bool = True) -> None:
     """Brings packages, private venv, gRPC stubs and load generator into place; BenchError names what is missing."""
     problems: list[str] = []
     if missing := _debian():
@@ -107,7 +107,7 @@ def prepare(say: object = print, *, need_nylon: bool = True) -> None:
     WORK.mkdir(exist_ok=True)
     stamp = VENV / ".requirements"
     if (digest := _changed(stamp, [REQUIREMENTS])) is not None:
-        print("installing the peers into benchmarks/.work/venv", file=sys.stderr)
+        say("installing the peers into benchmarks/.work/venv")
         _run("making the private venv", [sys.executable, "-m", "venv", "--clear", VENV])
         _run("installing the peers", [in_venv("pip"), "install", "-q", "-r", REQUIREMENTS])
         stamp.write_text(digest)
@@ -127,7 +127,7 @@ def prepare(say: object = print, *, need_nylon: bool = True) -> None:
         stamp.write_text(digest)
     stamp = WORK / ".loadgen"
     if (digest := _changed(stamp, LOADGEN.rglob("*.[rt][so]*"))) is not None or not loadgen().exists():
-        print("building the load generator", file=sys.stderr)
+        say("building the load generator")
         command = ["cargo", "build", "--release", "--locked", "--manifest-path", LOADGEN / "Cargo.toml"]
         _run("building the load generator", command, {"CARGO_TARGET_DIR": str(WORK / "loadgen")})
         stamp.write_text(digest or stamp.read_text())

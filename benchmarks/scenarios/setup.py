@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from bench.load import Shot, closed_loop
@@ -82,7 +81,3 @@ def outcomes(shots: Sequence[Shot]) -> dict[str, int]:
     for shot in shots:
         found[shot.outcome] = found.get(shot.outcome, 0) + 1
     return found
-
-
-def median_by(count: int, measure: Callable[[], float]) -> float:
-    return median(measure() for _ in range(count))
