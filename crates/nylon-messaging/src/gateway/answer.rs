@@ -63,10 +63,11 @@ pub(super) struct Wait {
 impl Wait {
     pub(super) fn new(deadline: Instant, accept_timeout: Option<Duration>) -> Self {
         let now = Clock::now_ms();
+        // Our clock drops what is below a millisecond: one more, so that no deadline comes early.
         let accept = |limit: Duration| now + u64::try_from(limit.as_millis()).unwrap_or(u64::MAX / 2);
         Self {
             sent: now,
-            deadline: Clock::ms(deadline),
+            deadline: Clock::ms(deadline) + 1,
             accept_by: accept_timeout.map(accept),
             probe_at: now + PROBE_AFTER_MS,
         }
