@@ -26,11 +26,6 @@ def decode(wanted: Any, value: Any, what: str) -> Any:
 
     Raises DecodingError naming what does not fit, and where.
     """
-    if wanted is Any or wanted is object:
-        return value
-    adapter = _pydantic(wanted)
-    if adapter is not None:
-        return _validated(adapter, wanted, value, what)
     return _fit(wanted, value, what)
 
 
@@ -47,6 +42,11 @@ def _validated(validate: Callable[[Any], Any], wanted: Any, value: Any, what: st
 
 
 def _fit(wanted: Any, value: Any, where: str) -> Any:
+    if wanted is Any or wanted is object:
+        return value
+    validate = _pydantic(wanted)
+    if validate is not None:
+        return _validated(validate, wanted, value, where)
     origin = typing.get_origin(wanted)
     if origin in (typing.Annotated, typing.Required, typing.NotRequired):
         return _fit(typing.get_args(wanted)[0], value, where)
@@ -63,8 +63,6 @@ def _fit(wanted: Any, value: Any, where: str) -> Any:
 
 
 def _plain(wanted: type, value: Any, where: str) -> Any:
-    if _pydantic(wanted) is not None:
-        return decode(wanted, value, where)
     if wanted in (dict, Mapping) and value is None:
         return {}
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
