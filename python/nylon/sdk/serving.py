@@ -50,6 +50,7 @@ class Serving:
         self._user_lane: LoopLane | None = None
         self._loop_thread: LoopThread | None = None
         self._loop_lock = threading.Lock()
+        self._draining = False
 
     @property
     def worker(self) -> Worker:
@@ -75,6 +76,8 @@ class Serving:
             worker.attach(self._user_lane.core)
         elif any(entry.loop_phases for entry in self._entries):
             self._need_loop()
+        if self._draining:
+            worker.drain()
         self._threads = WorkThreads(worker, self.settings.max_threads)
         atexit.register(_end, weakref.ref(self))
         say(
@@ -87,8 +90,10 @@ class Serving:
         )
 
     def drain(self) -> None:
-        """Begins to end: takes no new sessions."""
-        self.worker.drain()
+        """Begins to end: takes no new sessions. Before the start: ends right after it."""
+        self._draining = True
+        if self._worker is not None:
+            self._worker.drain()
 
     def close(self) -> bool:
         """Drains, waits and ends; whether every handler had returned."""
@@ -112,11 +117,10 @@ class Serving:
         """Serves until a signal; the process ends at once if handlers do not return, or at a second signal."""
         logs.ensure(request_id)
         ended = threading.Event()
-        self.start(None)
-        threading.Thread(target=self._tell_end, args=(ended.set,), name="nylon-end", daemon=True).start()
-        stop = _Stop(self.drain)
-        restore = stop.install()
+        restore = _Stop(self.drain).install()
         try:
+            self.start(None)
+            threading.Thread(target=self._tell_end, args=(ended.set,), name="nylon-end", daemon=True).start()
             ended.wait()
         finally:
             clean = self.close()
@@ -128,12 +132,11 @@ class Serving:
         logs.ensure(request_id)
         loop = asyncio.get_running_loop()
         ended = asyncio.Event()
-        self.start(loop)
-        tell = lambda: loop.call_soon_threadsafe(ended.set)  # noqa: E731 - it is one call
-        threading.Thread(target=self._tell_end, args=(tell,), name="nylon-end", daemon=True).start()
-        stop = _Stop(self.drain)
-        restore = stop.install()
+        restore = _Stop(self.drain).install()
         try:
+            self.start(loop)
+            arguments = (lambda: loop.call_soon_threadsafe(ended.set),)
+            threading.Thread(target=self._tell_end, args=arguments, name="nylon-end", daemon=True).start()
             await ended.wait()
         finally:
             clean = await self.aclose()

@@ -198,7 +198,8 @@ class Supervisor:
         slot.process = None
         code = process.returncode
         if self._ending is not None:
-            if code != 0:
+            # One that was told to end before it had begun to listen to signals has done nothing wrong.
+            if code not in (0, -signal.SIGTERM):
                 logs.say(logging.ERROR, "worker process failed while draining", process=slot.number, code=code)
                 self._code = ExitCode.RUNTIME
             return
