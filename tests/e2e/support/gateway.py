@@ -165,9 +165,9 @@ class Worker(Process):
         if wait:
             try:
                 eventually(
-                    lambda: self.log.count("worker ready") >= processes,
+                    lambda: min(map(self.log.count, ("worker started", "connected to nats"))) >= processes,
                     seconds=20,
-                    what=f"{processes} times worker ready",
+                    what=f"{processes} workers started and connected",
                 )
             except AssertionError as error:
                 self.kill()
