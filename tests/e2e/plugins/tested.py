@@ -180,3 +180,12 @@ class Answers(PhaseHandler):
                 ctx.response.set_header("X-One", "1").set_header("x-one", "2").remove_header("X-Two")
                 ctx.response.set_header("Content-Length", "3").set_header("Connection", "close")
         return ctx.end()
+
+
+@plugin.handler("decorate")
+class Decorate(PhaseHandler):
+    """A response filter and nothing else."""
+
+    def response_filter(self, ctx: ResponseFilterContext) -> None:
+        ctx.response.set_header("X-Decorated", "yes")
+        behave(ctx.request.header("x-pf") or "", "response_filter", ctx)
