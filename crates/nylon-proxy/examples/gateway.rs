@@ -4,6 +4,10 @@ use std::{process::ExitCode, sync::Arc};
 
 use nylon_proxy::{Gateway, NatsPlugins};
 
+/// As in the extension module.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let Some(path) = std::env::args_os().nth(1) else {
         eprintln!("usage: gateway <snapshot.json>");

@@ -14,6 +14,9 @@ pub(crate) struct Active {
     pub(crate) entries: Entries,
     /// By [`nylon_routing::PathEntry::index`].
     pub(crate) chains: Vec<Rc<Chain>>,
+    /// Name of the route, likewise. Copies of this thread: counting references to the snapshot's would make every
+    /// request wait for the other threads' caches.
+    pub(crate) names: Vec<Arc<str>>,
 }
 
 /// Counters by label: they outlive a snapshot.
@@ -32,14 +35,17 @@ impl Active {
             entry.metrics = Arc::clone(metrics);
         }
         let mut chains: Vec<Rc<Chain>> = (0..snapshot.path_count).map(|_| Rc::default()).collect();
-        for path in snapshot.routes.iter().flat_map(|route| &route.paths) {
+        let mut names: Vec<Arc<str>> = vec!["".into(); snapshot.path_count];
+        for (route, path) in snapshot.routes.iter().flat_map(|route| route.paths.iter().map(move |path| (route, path)))
+        {
+            names[path.index] = Arc::from(&*route.name);
             let service = match &snapshot.service(path).kind {
                 ServiceKind::Http(_) => None,
                 ServiceKind::Plugin(service) => Some(link(service)),
             };
             chains[path.index] = Rc::new(Chain::new(path.chain.iter().map(link).collect(), service));
         }
-        Self { snapshot, entries: entries.into(), chains }
+        Self { snapshot, entries: entries.into(), chains, names }
     }
 }
 

@@ -4,13 +4,16 @@ use std::{
     cell::{Cell, RefCell},
     rc::Rc,
     task::{Context, Waker},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use slab::Slab;
 
 /// How far apart the ticks are. Time limits end up to this much late.
 pub(crate) const TICK: Duration = Duration::from_millis(20);
+
+/// How often the wall clock is read.
+const SET_WALL: Duration = Duration::from_secs(1);
 
 const NEVER: u64 = u64::MAX;
 
@@ -20,6 +23,8 @@ pub(crate) struct Clock(Rc<Shared>);
 
 struct Shared {
     start: Instant,
+    /// Wall clock at an instant, Unix milliseconds; read anew at times, because wall clocks are set.
+    wall: Cell<(Instant, u64)>,
     now: Cell<u64>,
     watches: RefCell<Slab<Rc<State>>>,
 }
@@ -32,12 +37,21 @@ struct State {
 
 impl Clock {
     pub(crate) fn new() -> Self {
-        Self(Rc::new(Shared { start: Instant::now(), now: Cell::new(0), watches: RefCell::default() }))
+        let start = Instant::now();
+        let wall = Cell::new((start, unix_ms()));
+        Self(Rc::new(Shared { start, wall, now: Cell::new(0), watches: RefCell::default() }))
     }
 
     /// Milliseconds since the thread began, as of the last tick.
     pub(crate) fn now(&self) -> u64 {
         self.0.now.get()
+    }
+
+    /// Wall clock at an instant, Unix milliseconds.
+    pub(crate) fn unix_ms(&self, at: Instant) -> u64 {
+        let (begin, wall) = self.0.wall.get();
+        let since = at.saturating_duration_since(begin).as_millis();
+        wall.saturating_add(u64::try_from(since).unwrap_or(0))
     }
 
     /// Ticks until the runtime ends.
@@ -63,6 +77,9 @@ impl Clock {
     fn tick(&self) -> u64 {
         let now = u64::try_from(self.0.start.elapsed().as_millis()).unwrap_or(NEVER - 1);
         self.0.now.set(now);
+        if self.0.wall.get().0.elapsed() > SET_WALL {
+            self.0.wall.set((Instant::now(), unix_ms()));
+        }
         for (_, state) in &*self.0.watches.borrow() {
             if state.deadline.get() <= now {
                 state.deadline.set(NEVER);
@@ -81,6 +98,10 @@ impl Clock {
         let key = self.0.watches.borrow_mut().insert(state.clone());
         Watch { clock: self.clone(), key, state }
     }
+}
+
+fn unix_ms() -> u64 {
+    SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(0))
 }
 
 /// One time limit: armed again and again by its owner, at the cost of a memory write.

@@ -7,31 +7,27 @@ use std::{
 
 /// Makes the ids of one thread: 16 random hex digits that name it, then a counter.
 pub(crate) struct RequestIds {
-    prefix: u64,
+    prefix: String,
     next: Cell<u64>,
 }
 
 impl RequestIds {
     pub(crate) fn new() -> Self {
         // The standard library seeds its hasher from the system's entropy.
-        Self { prefix: RandomState::new().hash_one(std::process::id()), next: Cell::new(0) }
+        let random = RandomState::new().hash_one(std::process::id());
+        Self { prefix: format!("{random:016x}"), next: Cell::new(0) }
     }
 
     /// The next id, 32 hex digits.
     pub(crate) fn next(&self) -> Box<str> {
         let count = self.next.get();
         self.next.set(count.wrapping_add(1));
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let digits: [u8; 16] = std::array::from_fn(|at| DIGITS[(count >> (60 - 4 * at) & 15) as usize]);
         let mut text = String::with_capacity(32);
-        hex(&mut text, self.prefix);
-        hex(&mut text, count);
+        text.push_str(&self.prefix);
+        text.extend(digits.map(char::from));
         text.into_boxed_str()
-    }
-}
-
-fn hex(text: &mut String, number: u64) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for shift in (0..16).rev() {
-        text.push(char::from(DIGITS[(number >> (shift * 4) & 15) as usize]));
     }
 }
 

@@ -58,6 +58,7 @@ pub(crate) struct Thread {
     pub(crate) metrics: Arc<ThreadMetrics>,
     active: RefCell<Rc<Active>>,
     draining: Cell<bool>,
+    ending: Cell<bool>,
 }
 
 impl Thread {
@@ -68,6 +69,11 @@ impl Thread {
 
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.get()
+    }
+
+    /// Whether the runtime is about to end: nothing new can be started on it.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.ending.get()
     }
 }
 
@@ -91,6 +97,7 @@ pub(crate) async fn run(
         metrics: outside.metrics.clone(),
         active: RefCell::new(active),
         draining: Cell::new(false),
+        ending: Cell::new(false),
         clock,
     });
     tokio::task::spawn_local(tick(thread.clone()));
@@ -110,6 +117,7 @@ pub(crate) async fn run(
             Message::Stop => break,
         }
     }
+    thread.ending.set(true);
     nats::shut_down_links(LAST_WORDS).await;
 }
 

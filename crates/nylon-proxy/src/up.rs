@@ -13,5 +13,5 @@ mod upload;
 
 pub(crate) use body::{BodyFailure, Collected, UpstreamBody};
 pub(crate) use pool::Pool;
-pub(crate) use request::Outbound;
+pub(crate) use request::{Outbound, Peer};
 pub(crate) use send::{Failure, Outgoing, send};

@@ -158,10 +158,12 @@ impl Guard {
                 }
             };
         }
-        let Some(end) = find_head_end(input, searched) else {
+        // A head that comes in pieces is not looked at before its end is here: it would be again and again.
+        let whole = searched == 0 || find_head_end(input, searched).is_some();
+        let Some((end, framing)) = (if whole { check_head(input, self.limits)? } else { None }) else {
             return if input.len() > self.limits.bytes { Err(too_long(input)) } else { Ok(None) };
         };
-        self.state = match check_head(&input[..end], self.limits)? {
+        self.state = match framing {
             Framing::None => State::Head,
             Framing::Length(length) => State::Length(length),
             Framing::Chunked => State::Chunked(Chunked::new()),

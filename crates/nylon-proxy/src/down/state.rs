@@ -7,6 +7,7 @@ use nylon_routing::config::Limits;
 use crate::{
     clock::{Clock, Watch},
     framing::Refusal,
+    up::Peer,
 };
 
 /// The time limits of a client connection.
@@ -32,7 +33,7 @@ impl From<&Limits> for ClientLimits {
 /// One client connection.
 pub(crate) struct ConnectionState {
     /// The client's socket address.
-    pub(crate) peer: SocketAddr,
+    pub(crate) peer: Peer,
     pub(crate) limits: ClientLimits,
     /// Idle, head and body reading: never two at once.
     pub(crate) reading: Watch,
@@ -49,7 +50,7 @@ impl ConnectionState {
         let (reading, writing) = (clock.watch(), clock.watch());
         reading.arm(limits.idle);
         Self {
-            peer,
+            peer: Peer::new(peer.ip()),
             limits,
             reading,
             writing,

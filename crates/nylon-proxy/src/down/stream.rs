@@ -64,7 +64,7 @@ impl ClientStream {
             None => {}
             Some(Stop::Head(refusal)) => self.refuse(refusal),
             Some(Stop::Body(error)) => {
-                tracing::debug!(peer = %self.state.peer, "reading a request body: {error}");
+                tracing::debug!(peer = %self.state.peer.address, "reading a request body: {error}");
                 self.broken = true;
             }
         }

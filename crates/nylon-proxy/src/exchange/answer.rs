@@ -117,7 +117,7 @@ impl Course {
                 .unwrap_or_else(|| request.uri.path_and_query().map_or("/", |path| path.as_str())),
             headers: &request.headers,
             id: &request.id,
-            peer: self.peer,
+            peer: &self.connection.peer,
             trusted: self.trusted,
             tls: request.tls,
             identity: self.run.as_ref().is_some_and(nylon_plugin::Run::wants_body),

@@ -1,10 +1,6 @@
 //! The beginning: what the codec hands over becomes an exchange, or is refused before a route is known.
 
-use std::{
-    convert::Infallible,
-    rc::Rc,
-    time::{Instant, SystemTime},
-};
+use std::{convert::Infallible, rc::Rc, time::Instant};
 
 use http::{HeaderMap, Request, Response, Uri, header, uri::PathAndQuery};
 use hyper::body::Incoming;
@@ -71,7 +67,7 @@ fn refuse(
 ) -> Response<AnswerBody> {
     let id = thread.ids.next();
     let code = answer.code;
-    tracing::info!(id = &*id, code = code.code(), peer = %connection.peer, "refusing a request: {reason}");
+    tracing::info!(id = &*id, code = code.code(), peer = %connection.peer.address, "refusing a request: {reason}");
     thread.metrics.error(code);
     thread.metrics.finished(answer.status);
     thread.metrics.in_flight.subtract(1);
@@ -114,11 +110,12 @@ fn begin(
         None => path,
     });
     let (route, index, service) = (found.route, found.path.index, found.path.service);
+    let now = Instant::now();
     route.strip(&mut parts.headers);
     let websocket = is_websocket(&parts.headers);
     strip_connection_named(&mut parts.headers);
 
-    let peer = connection.peer.ip().to_canonical();
+    let peer = connection.peer.address;
     let trusted = snapshot.trusted_proxies.trusts(peer);
     let request = nylon_plugin::Request {
         id: trusted.then(|| given_id(&parts.headers)).flatten().unwrap_or_else(|| thread.ids.next()),
@@ -130,9 +127,9 @@ fn begin(
         tls: false,
         websocket,
         content_length: content_length(&parts.headers),
-        timestamp_ms: SystemTime::UNIX_EPOCH.elapsed().map_or(0, |now| u64::try_from(now.as_millis()).unwrap_or(0)),
-        received: Instant::now(),
-        route: route.name.clone(),
+        timestamp_ms: thread.clock.unix_ms(now),
+        received: now,
+        route: active.names[index].clone(),
         headers: parts.headers,
         uri,
     };
@@ -155,7 +152,6 @@ fn begin(
         exchange,
         run,
         client_body,
-        peer,
         trusted,
         target,
         service,

@@ -1,7 +1,7 @@
 //! What belongs to one exchange while it lasts. It moves from the service future into the answer's body; whichever of
 //! them is dropped last or too early, its end comes exactly once.
 
-use std::{net::IpAddr, rc::Rc};
+use std::rc::Rc;
 
 use http::StatusCode;
 use nylon_plugin::{Exchange, Run};
@@ -19,7 +19,6 @@ pub(crate) struct Course {
     /// `None` where the path has no plugin.
     pub(super) run: Option<Run>,
     pub(super) client_body: Option<ClientBody>,
-    pub(super) peer: IpAddr,
     pub(super) trusted: bool,
     /// Path and query for the upstream, where the route rewrites them.
     pub(super) target: Option<String>,
@@ -87,6 +86,7 @@ impl Drop for Course {
             && self.progress.complete
             && !body.is_done()
             && body.is_drainable()
+            && !self.thread.is_ending()
         {
             tokio::task::spawn_local(body.drain());
         }

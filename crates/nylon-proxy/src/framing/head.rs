@@ -3,7 +3,7 @@
 
 use nylon_wire::ErrorCode;
 
-use super::text::{is_target, is_token, is_token_byte, is_value, trim};
+use super::text::{is_host_byte, is_target, is_token, is_token_byte, is_value, trim};
 
 /// Longest request target, bytes, if the head may be as long.
 const MAX_TARGET: usize = 16 * 1024;
@@ -64,18 +64,15 @@ pub(crate) fn too_long(head: &[u8]) -> Refusal {
     }
 }
 
-/// Checks a complete head, empty line included.
-pub(crate) fn check_head(head: &[u8], limits: HeadLimits) -> Result<Framing, Refusal> {
-    let (line, mut rest) = split_line(head)?;
+/// Checks the head that `input` begins with; says how long it is, empty line included, or `None` if it is not complete.
+pub(crate) fn check_head(input: &[u8], limits: HeadLimits) -> Result<Option<(usize, Framing)>, Refusal> {
+    let Some((line, mut rest)) = split_line(input)? else { return Ok(None) };
     let request = check_request_line(line, limits)?;
-    if head.len() > limits.bytes {
-        return Err(too_long(head));
-    }
     let mut fields = Fields::default();
     let mut count = 0;
     loop {
-        let line;
-        (line, rest) = split_line(rest)?;
+        let Some((line, after)) = split_line(rest)? else { return Ok(None) };
+        rest = after;
         if line.is_empty() {
             break;
         }
@@ -85,14 +82,21 @@ pub(crate) fn check_head(head: &[u8], limits: HeadLimits) -> Result<Framing, Ref
         }
         fields.add(line)?;
     }
-    fields.finish(&request)
+    let length = input.len() - rest.len();
+    if length > limits.bytes {
+        return Err(too_long(&input[..length]));
+    }
+    Ok(Some((length, fields.finish(&request)?)))
 }
 
-/// The first line without its CRLF, and the rest.
-fn split_line(text: &[u8]) -> Result<(&[u8], &[u8]), Refusal> {
-    let end = memchr::memchr(b'\n', text).ok_or(bad("the head ends early"))?;
+/// A line without its CRLF, and what follows it.
+type Line<'a> = (&'a [u8], &'a [u8]);
+
+/// The first line; `None` if it has no end.
+fn split_line(text: &[u8]) -> Result<Option<Line<'_>>, Refusal> {
+    let Some(end) = memchr::memchr(b'\n', text) else { return Ok(None) };
     match text[..end] {
-        [.., b'\r'] => Ok((&text[..end - 1], &text[end + 1..])),
+        [.., b'\r'] => Ok(Some((&text[..end - 1], &text[end + 1..]))),
         _ => Err(bad("bare LF")),
     }
 }
@@ -174,7 +178,7 @@ impl<'a> Fields<'a> {
             return Err(bad("more than one host"));
         }
         let text = std::str::from_utf8(value).map_err(|_| bad("bad host"))?;
-        let clean = value.iter().all(|byte| byte.is_ascii_graphic() && !b"/\\@?#,\"<>{}|^`".contains(byte));
+        let clean = value.iter().all(|&byte| is_host_byte(byte));
         let (host, _) = nylon_routing::split_authority(text).ok_or(bad("bad host"))?;
         if host.is_empty() || !clean { Err(bad("bad host")) } else { Ok(()) }
     }

@@ -16,6 +16,24 @@ const TOKEN: [bool; 256] = {
     table
 };
 
+/// What a host with port is made of: visible ASCII without delimiters.
+const HOST: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0x21;
+    while byte < 0x7f {
+        table[byte] = !matches!(
+            byte as u8,
+            b'/' | b'\\' | b'@' | b'?' | b'#' | b',' | b'"' | b'<' | b'>' | b'{' | b'}' | b'|' | b'^' | b'`'
+        );
+        byte += 1;
+    }
+    table
+};
+
+pub(crate) fn is_host_byte(byte: u8) -> bool {
+    HOST[usize::from(byte)]
+}
+
 pub(crate) fn is_token_byte(byte: u8) -> bool {
     TOKEN[usize::from(byte)]
 }

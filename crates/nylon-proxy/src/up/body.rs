@@ -4,7 +4,6 @@ use std::{
     io,
     rc::Rc,
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -13,7 +12,7 @@ use nylon_wire::ErrorCode;
 
 use super::{
     connection::Connection,
-    pool::{Keep, Pool},
+    pool::Pool,
     response::{Framing, Head, parse_trailers},
     upload::Upload,
 };
@@ -26,16 +25,15 @@ const READ: usize = 32 * 1024;
 pub(crate) struct UpstreamBody {
     connection: Option<Box<Connection>>,
     rest: Rest,
-    read_timeout: Duration,
-    reusable: bool,
     upload: Option<Upload>,
-    home: Option<(Rc<Pool>, Keep)>,
+    home: Rc<Pool>,
+    reusable: bool,
 }
 
 enum Rest {
     None,
     Length(u64),
-    Chunked { state: Box<Chunked>, trailers: BytesMut },
+    Chunked(Box<(Chunked, BytesMut)>),
     Close,
 }
 
@@ -71,18 +69,17 @@ impl UpstreamBody {
         connection: Box<Connection>,
         head: &Head,
         upload: Option<Upload>,
-        read_timeout: Duration,
-        home: (Rc<Pool>, Keep),
+        home: Rc<Pool>,
         reusable: bool,
     ) -> Self {
         let rest = match head.framing {
             Framing::None => Rest::None,
             Framing::Length(length) => Rest::Length(length),
-            Framing::Chunked => Rest::Chunked { state: Box::new(Chunked::new()), trailers: BytesMut::new() },
+            Framing::Chunked => Rest::Chunked(Box::new((Chunked::new(), BytesMut::new()))),
             Framing::Close => Rest::Close,
         };
         let reusable = reusable && head.keep_alive;
-        let mut body = Self { connection: Some(connection), rest, read_timeout, reusable, upload, home: Some(home) };
+        let mut body = Self { connection: Some(connection), rest, upload, home, reusable };
         if matches!(body.rest, Rest::None) {
             body.finish();
         }
@@ -141,7 +138,7 @@ impl UpstreamBody {
                 }
                 Poll::Pending => {
                     if !connection.watch.is_armed() {
-                        connection.watch.arm(self.read_timeout);
+                        connection.watch.arm(connection.terms.read_timeout);
                     }
                     connection.watch.wake(cx);
                     return Poll::Pending;
@@ -189,7 +186,7 @@ impl UpstreamBody {
     /// The body is whole: the connection goes back to the pool if it may.
     fn finish(&mut self) {
         self.rest = Rest::None;
-        let (Some(mut connection), Some((pool, keep))) = (self.connection.take(), self.home.take()) else { return };
+        let Some(mut connection) = self.connection.take() else { return };
         if let Some(upload) = self.upload.take() {
             match upload.take() {
                 Some(writing) => connection.join(writing),
@@ -197,7 +194,7 @@ impl UpstreamBody {
             }
         }
         if self.reusable && connection.input.is_empty() {
-            pool.put(connection, keep);
+            self.home.put(connection);
         }
     }
 }
@@ -230,7 +227,8 @@ impl Rest {
                 }
                 Ok(Taken::Data(input.split_to(here).freeze()))
             }
-            Self::Chunked { state, trailers } => {
+            Self::Chunked(chunked) => {
+                let (state, trailers) = &mut **chunked;
                 let in_trailers = state.in_trailers();
                 match state.next(input).map_err(|error| error.to_string())? {
                     Piece::Framing(length) => {

@@ -33,6 +33,19 @@ pub(crate) struct Connection {
     pub(crate) address: SocketAddr,
     /// When it became idle, by the thread's clock.
     pub(crate) idle_since: u64,
+    /// What the service of the running request says about it.
+    pub(crate) terms: Terms,
+}
+
+/// How a connection is used and kept.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Terms {
+    /// Between two reads of a response body.
+    pub(crate) read_timeout: Duration,
+    /// How long it may idle.
+    pub(crate) idle_timeout: Duration,
+    /// How many may idle.
+    pub(crate) max_idle: usize,
 }
 
 enum Io {
@@ -67,6 +80,7 @@ impl Connection {
             watch,
             address,
             idle_since: 0,
+            terms: Terms::default(),
         }))
     }
 

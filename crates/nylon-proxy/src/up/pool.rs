@@ -42,13 +42,13 @@ impl Pool {
     }
 
     /// Keeps a connection for the next request.
-    pub(crate) fn put(&self, mut connection: Box<Connection>, keep: Keep) {
+    pub(crate) fn put(&self, mut connection: Box<Connection>) {
         connection.watch.disarm();
         connection.idle_since = self.clock.now();
         let mut pool = self.idle.borrow_mut();
         let idle = pool.entry(connection.address).or_default();
-        idle.timeout = keep.timeout;
-        if idle.connections.len() < keep.connections {
+        idle.timeout = connection.terms.idle_timeout;
+        if idle.connections.len() < connection.terms.max_idle {
             idle.connections.push(connection);
         }
     }
@@ -68,11 +68,4 @@ impl Pool {
     pub(crate) fn len(&self) -> usize {
         self.idle.borrow().values().map(|idle| idle.connections.len()).sum()
     }
-}
-
-/// How long and how many idle connections of a service are kept.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Keep {
-    pub(crate) connections: usize,
-    pub(crate) timeout: Duration,
 }

@@ -19,13 +19,35 @@ pub(crate) struct Outbound<'a> {
     /// The request's id.
     pub(crate) id: &'a str,
     /// The socket's other end: a client or a trusted proxy.
-    pub(crate) peer: IpAddr,
+    pub(crate) peer: &'a Peer,
     /// Whether `peer` is a trusted proxy: what it forwards is kept and added to (rules §10).
     pub(crate) trusted: bool,
     pub(crate) tls: bool,
     /// A body filter will read the answer: no coding, no part of it (rules §9).
     pub(crate) identity: bool,
 }
+
+/// The address of a client's socket, as headers spell it. Made once per connection.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub(crate) address: IpAddr,
+    /// For `X-Forwarded-For`.
+    plain: Box<str>,
+    /// For `Forwarded`.
+    node: Box<str>,
+}
+
+impl Peer {
+    pub(crate) fn new(address: IpAddr) -> Self {
+        let address = address.to_canonical();
+        let plain = address.to_string();
+        let node = if address.is_ipv6() { format!("for=\"[{plain}]\"") } else { format!("for={plain}") };
+        Self { address, plain: plain.into(), node: node.into() }
+    }
+}
+
+/// Room for a usual head, bytes.
+const ROOM: usize = 1024;
 
 /// How the request body is delimited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +61,7 @@ impl Outbound<'_> {
     /// Writes the head.
     pub(crate) fn encode(&self, output: &mut Vec<u8>, framing: Framing, upstream: SocketAddr) {
         output.clear();
+        output.reserve(ROOM);
         push(output, &[self.method.as_str().as_bytes(), b" ", self.target.as_bytes(), b" HTTP/1.1\r\nhost: "]);
         match self.headers.get(http::header::HOST) {
             Some(host) => output.extend_from_slice(host.as_bytes()),
@@ -94,8 +117,8 @@ impl Outbound<'_> {
         for value in kept("x-forwarded-for") {
             push(output, &[value.as_bytes(), b", "]);
         }
-        write(output, format_args!("{}\r\n", self.peer));
         let scheme: &[u8] = if self.tls { b"https" } else { b"http" };
+        push(output, &[self.peer.plain.as_bytes(), b"\r\n"]);
         let proto = kept("x-forwarded-proto").next().map_or(scheme, |value| value.as_bytes());
         push(output, &[b"x-forwarded-proto: ", proto, b"\r\n"]);
         let host = self.headers.get(http::header::HOST).map(|value| value.as_bytes());
@@ -109,10 +132,7 @@ impl Outbound<'_> {
         for value in kept("forwarded") {
             push(output, &[value.as_bytes(), b", "]);
         }
-        match self.peer {
-            IpAddr::V4(address) => write(output, format_args!("for={address}")),
-            IpAddr::V6(address) => write(output, format_args!("for=\"[{address}]\"")),
-        }
+        output.extend_from_slice(self.peer.node.as_bytes());
         // The guard lets no quote or backslash through in a host.
         if let Some(host) = host {
             let quote: &[u8] = if host.iter().any(|byte| b":[]".contains(byte)) { b"\"" } else { b"" };

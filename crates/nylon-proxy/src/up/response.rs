@@ -1,14 +1,13 @@
 //! Response heads of upstreams.
 
-use std::mem::MaybeUninit;
+use std::{mem::MaybeUninit, ops::Range};
 
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
-use crate::{
-    framing::find_head_end,
-    headers::{connection_tokens, is_hop_by_hop},
-};
+use smallvec::SmallVec;
+
+use crate::headers::{connection_tokens, is_hop_by_hop};
 
 /// Longest response head, bytes, and most header lines.
 pub(crate) const MAX_HEAD: usize = 128 * 1024;
@@ -38,10 +37,9 @@ pub(crate) enum Framing {
 /// Takes a final response head from the input if it is complete. Interim ones are dropped.
 pub(crate) fn take_head(input: &mut BytesMut, method: &Method) -> Result<Option<Head>, &'static str> {
     loop {
-        let Some(end) = find_head_end(input, 0) else {
+        let Some(head) = parse(input, method)? else {
             return if input.len() > MAX_HEAD { Err("the response head is too long") } else { Ok(None) };
         };
-        let head = parse(input, end, method)?;
         if head.status.as_u16() == 101 {
             return Err("an unasked 101");
         }
@@ -51,41 +49,59 @@ pub(crate) fn take_head(input: &mut BytesMut, method: &Method) -> Result<Option<
     }
 }
 
-fn parse(input: &mut BytesMut, end: usize, method: &Method) -> Result<Head, &'static str> {
-    let bytes = input.split_to(end).freeze();
+/// Where a header line's name and value are.
+type Place = (Range<usize>, Range<usize>);
+
+fn parse(input: &mut BytesMut, method: &Method) -> Result<Option<Head>, &'static str> {
     let mut lines = [const { MaybeUninit::uninit() }; MAX_HEADERS];
     let mut parsed = httparse::Response::new(&mut []);
-    let status = httparse::ParserConfig::default()
-        .parse_response_with_uninit_headers(&mut parsed, &bytes, &mut lines)
+    let complete = httparse::ParserConfig::default()
+        .parse_response_with_uninit_headers(&mut parsed, input, &mut lines)
         .map_err(|_| "the response head is not valid")?;
-    if status != httparse::Status::Complete(end) {
-        return Err("the response head is not valid");
-    }
-    let code = parsed.code.unwrap_or_default();
-    let status = StatusCode::from_u16(code).map_err(|_| "bad status")?;
-    let mut headers = HeaderMap::with_capacity(parsed.headers.len());
-    let mut framed = Framed { keep_alive: parsed.version == Some(1), ..Framed::default() };
+    let httparse::Status::Complete(length) = complete else { return Ok(None) };
+    let status = StatusCode::from_u16(parsed.code.unwrap_or_default()).map_err(|_| "bad status")?;
+    let keep_alive = parsed.version == Some(1);
+    let begin = input.as_ptr().addr();
+    let place = |text: &[u8]| {
+        let start = text.as_ptr().addr() - begin;
+        start..start + text.len()
+    };
+    let places: SmallVec<[Place; 32]> =
+        parsed.headers.iter().map(|line| (place(line.name.as_bytes()), place(line.value))).collect();
+    let bytes = input.split_to(length).freeze();
+    head(&bytes, &places, keep_alive, method, status).map(Some)
+}
+
+fn head(
+    bytes: &Bytes,
+    places: &[Place],
+    keep_alive: bool,
+    method: &Method,
+    status: StatusCode,
+) -> Result<Head, &'static str> {
+    let mut headers = HeaderMap::with_capacity(places.len());
+    let mut framed = Framed { keep_alive, ..Framed::default() };
     let mut named = false;
-    for line in parsed.headers.iter() {
-        let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| "bad header name")?;
+    for (name, value) in places {
+        let name = HeaderName::from_bytes(&bytes[name.clone()]).map_err(|_| "bad header name")?;
+        let value = value.clone();
         match name.as_str() {
-            "content-length" => framed.length(line.value)?,
-            "transfer-encoding" => framed.coding(line.value)?,
-            text => {
-                if text == "connection" {
-                    named |= framed.connection(line.value);
-                }
-                if !is_hop_by_hop(text) {
-                    let value = HeaderValue::from_maybe_shared(bytes.slice_ref(line.value));
-                    headers.append(name, value.map_err(|_| "bad header value")?);
-                }
+            "content-length" => framed.length(&bytes[value])?,
+            "transfer-encoding" => framed.coding(&bytes[value])?,
+            "connection" => named |= framed.connection(&bytes[value]),
+            text if is_hop_by_hop(text) => {}
+            _ => {
+                let value = HeaderValue::from_maybe_shared(bytes.slice(value)).map_err(|_| "bad header value")?;
+                headers.append(name, value);
             }
         }
     }
     if named {
-        for line in parsed.headers.iter().filter(|line| line.name.eq_ignore_ascii_case("connection")) {
-            for token in connection_tokens(line.value) {
-                headers.remove(token);
+        for (name, value) in places {
+            if bytes[name.clone()].eq_ignore_ascii_case(b"connection") {
+                for token in connection_tokens(&bytes[value.clone()]) {
+                    headers.remove(token);
+                }
             }
         }
     }

@@ -16,8 +16,8 @@ use nylon_wire::ErrorCode;
 
 use super::{
     body::UpstreamBody,
-    connection::Connection,
-    pool::{Keep, Pool},
+    connection::{Connection, Terms},
+    pool::Pool,
     request::{Framing, Outbound},
     response::{Head, take_head},
     upload::{Outcome, Upload},
@@ -150,9 +150,12 @@ async fn exchange(
     // What was not written never will be: the upstream has decided without it.
     let whole = request.is_written();
     connection.output = request.output;
-    let keep = Keep { connections: service.max_idle_connections, timeout: service.idle_timeout };
-    let home = (Rc::clone(pool), keep);
-    let body = UpstreamBody::new(connection, &head, request.upload, service.read_timeout, home, whole);
+    connection.terms = Terms {
+        read_timeout: service.read_timeout,
+        idle_timeout: service.idle_timeout,
+        max_idle: service.max_idle_connections,
+    };
+    let body = UpstreamBody::new(connection, &head, request.upload, Rc::clone(pool), whole);
     Ok(Answer { head, body, retried: false, connected: false })
 }
 

@@ -4,7 +4,9 @@ const LIMITS: HeadLimits = HeadLimits { bytes: 1024, headers: 8 };
 
 fn check(head: &str) -> Result<Framing, Refusal> {
     assert_eq!(find_head_end(head.as_bytes(), 0), Some(head.len()), "{head:?}");
-    check_head(head.as_bytes(), LIMITS)
+    let (length, framing) = check_head(head.as_bytes(), LIMITS)?.unwrap();
+    assert_eq!(length, head.len());
+    Ok(framing)
 }
 
 #[test]
@@ -37,5 +39,6 @@ fn the_end_is_found_from_anywhere() {
     }
     for length in 0..end {
         assert_eq!(find_head_end(&head[..length], 0), None);
+        assert_eq!(check_head(&head[..length], LIMITS), Ok(None));
     }
 }

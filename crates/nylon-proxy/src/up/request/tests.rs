@@ -5,12 +5,13 @@ fn encode(headers: &[(&str, &str)], change: impl FnOnce(&mut Outbound<'_>)) -> S
     for (name, value) in headers {
         map.append(http::HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
     }
+    let peer = Peer::new([10, 0, 0, 1].into());
     let mut outbound = Outbound {
         method: &Method::GET,
         target: "/a?b",
         headers: &map,
         id: "id1",
-        peer: [10, 0, 0, 1].into(),
+        peer: &peer,
         trusted: false,
         tls: false,
         identity: false,
@@ -99,6 +100,8 @@ fn a_body_filter_gets_a_plain_whole_body() {
 
 #[test]
 fn ipv6_peers_are_quoted() {
-    let text = encode(&[("host", "a")], |outbound| outbound.peer = "::1".parse().unwrap());
-    assert!(text.contains("forwarded: for=\"[::1]\";host=a"), "{text}");
+    let peer = Peer::new("2001:db8::1".parse().unwrap());
+    assert_eq!((&*peer.plain, &*peer.node), ("2001:db8::1", "for=\"[2001:db8::1]\""));
+    let mapped = Peer::new("::ffff:10.0.0.1".parse().unwrap());
+    assert_eq!((&*mapped.plain, &*mapped.node), ("10.0.0.1", "for=10.0.0.1"));
 }
