@@ -9,7 +9,7 @@ from typing import Any, Union, cast
 
 from nylon.sdk.errors import DecodingError
 
-encode: Callable[[Any], str] = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+encode: Callable[[Any], str] = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 """A value as compact JSON text."""
 
 
