@@ -332,7 +332,13 @@ impl Core {
     /// Where the next frame of a session goes, its header, and what its first frame has to say besides. None where
     /// nothing may be said.
     fn next_header(&mut self, session: SessionId) -> Option<(Subject, Header, Option<First>)> {
-        let live = self.live.get_mut(&session).filter(|live| !live.silent)?;
+        self.live.get(&session).filter(|live| !live.silent)?;
+        self.asking_header(session)
+    }
+
+    /// The same for asking for bytes, which even a logging session may do if its gateway attends to it (SPEC 9.5).
+    fn asking_header(&mut self, session: SessionId) -> Option<(Subject, Header, Option<First>)> {
+        let live = self.live.get_mut(&session).filter(|live| !live.silent || live.attended)?;
         let header = Header { session, generation: live.generation, seq: live.next_out, phase_seq: live.phase_seq };
         live.next_out = live.next_out.wrapping_add(1);
         let options = &self.shared.options;

@@ -61,8 +61,10 @@ pub(super) struct Live {
     pub next_out: u32,
     pub phase_seq: u32,
     pub first_sent: bool,
-    /// Nothing is answered: its first phase is logging.
+    /// Nothing is answered: logging runs.
     pub silent: bool,
+    /// Although it is silent, what it needs to start may be asked for.
+    pub attended: bool,
     /// Counted as active.
     pub busy: bool,
     pub wait: Wait,

@@ -193,6 +193,25 @@ fn the_configuration_comes_with_the_first_request() {
     });
 }
 
+#[test]
+fn a_plugin_that_only_logs_is_configured_as_well() {
+    run(async {
+        let gateway = Gateway::with(|options| {
+            options.config = Some(Bytes::from_static(b"{}"));
+            options.revision = Some(Revision { hash: Bytes::from_static(b"h1"), loaded_ms: 7 });
+        })
+        .await;
+        let worker = worker(&gateway, PhaseMask(0b1000), |options| options.initialize = true).await;
+        serve(&worker, 1, pass);
+        for _ in 0..10 {
+            gateway.session().log(Ask::phase(Phase::Logging).call(&mut exchange()));
+        }
+        until("all of them to be logged", || worker.stats().counts.results == 10).await;
+        assert_eq!(worker.stats().counts.initialized, 1);
+        gateway.assert_clean().await;
+    });
+}
+
 /// The two crates have a type of their own for a phase.
 trait IntoWire {
     fn into_wire(self) -> nylon_wire::Phase;

@@ -41,7 +41,7 @@ impl Core {
         let Some(live) = self.live.get_mut(&session) else { return };
         let id = live.new_id();
         live.calls.push(Call { id, what, max, got: BytesMut::new(), then });
-        if let Some((reply, header, first)) = self.next_header(session) {
+        if let Some((reply, header, first)) = self.asking_header(session) {
             let (call_id, max_bytes, ext) = (id, max as u64, Default::default());
             self.emit(reply, |out| FetchFrame { header, call_id, what, max_bytes, first, ext }.encode(out));
         }
@@ -97,7 +97,7 @@ impl Core {
             bytes = bytes.saturating_add(more);
         }
         live.granted.grant(bytes);
-        if let Some((reply, header, _)) = self.next_header(session) {
+        if let Some((reply, header, _)) = self.asking_header(session) {
             self.emit(reply, |out| CreditFrame { header, id, bytes, ext: Default::default() }.encode(out));
         }
     }

@@ -70,6 +70,7 @@ impl Core {
             phase_seq: open.header.phase_seq,
             first_sent: false,
             silent,
+            attended: silent && open.credit > 0,
             busy: false,
             wait: Wait::No,
             open: None,
