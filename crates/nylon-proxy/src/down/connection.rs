@@ -20,7 +20,8 @@ use crate::{exchange, framing::HeadLimits, thread::Thread};
 /// Room beside the head in the codec's buffer, bytes. It is also the most that waits for a slow reader.
 const BUFFER: usize = 64 * 1024;
 
-/// Serves one client until it leaves, is told to, or idles for too long.
+/// Serves one client until it leaves, is told to, or idles for too long. A client that closes its sending side counts as
+/// gone, even if it could still read: the two look the same, and work for nobody is worse.
 pub(crate) async fn serve(thread: Rc<Thread>, tcp: TcpStream, peer: SocketAddr) {
     let limits = {
         let active = thread.active();

@@ -3,6 +3,7 @@
 use std::{
     future::poll_fn,
     io::{self, IoSlice},
+    net::SocketAddr,
     rc::Rc,
     task::{Context, Poll},
     time::Duration,
@@ -77,8 +78,12 @@ impl Failure {
     }
 }
 
+/// How many endpoints are tried for one request when they cannot be connected to.
+const MAX_ENDPOINTS: usize = 3;
+
 /// Sends the request to the service's next endpoint. A connection from the pool may turn out to be dead: if the
-/// request can be repeated and not a byte came back, it is sent once more on a fresh one (rules §11).
+/// request can be repeated and not a byte came back, it is sent once more on a fresh one (rules §11). An endpoint that
+/// cannot be connected to has seen nothing of the request, so another one may.
 pub(crate) async fn send(
     pool: &Rc<Pool>,
     service: &HttpService,
@@ -97,15 +102,27 @@ pub(crate) async fn send(
             result => result,
         };
     }
-    let connection = connect(pool, service, address).await?;
+    let connection = connect_any(pool, service, address).await?;
     Ok(Answer { connected: true, ..exchange(connection, pool, service, outbound, body).await? })
 }
 
-async fn connect(
-    pool: &Rc<Pool>,
-    service: &HttpService,
-    address: std::net::SocketAddr,
-) -> Result<Box<Connection>, Failure> {
+/// Connects to an endpoint, or if it refuses to one of the next.
+async fn connect_any(pool: &Pool, service: &HttpService, first: SocketAddr) -> Result<Box<Connection>, Failure> {
+    let mut address = first;
+    let mut attempts = service.endpoints.len().min(MAX_ENDPOINTS);
+    loop {
+        attempts -= 1;
+        match connect(pool, service, address).await {
+            Err(Failure::Connect(error)) if attempts > 0 => {
+                tracing::debug!(%address, "connecting: {error}; trying another endpoint");
+                address = service.next_endpoint().address;
+            }
+            result => return result,
+        }
+    }
+}
+
+async fn connect(pool: &Pool, service: &HttpService, address: SocketAddr) -> Result<Box<Connection>, Failure> {
     Connection::connect(address, service.connect_timeout, pool.clock()).await.map_err(Failure::Connect)
 }
 
