@@ -48,3 +48,52 @@ fn an_endless_head_is_refused_when_it_is_too_long() {
         assert!(matches!(pass(input.as_bytes(), step), (seen, Some(Stop::Head(_))) if seen.is_empty()));
     }
 }
+
+proptest::proptest! {
+    /// How the bytes arrive changes nothing: neither what the codec sees nor what is refused, except that a bad head that
+    /// comes in pieces is refused only at its end.
+    #[test]
+    fn pieces_change_nothing(
+        parts in proptest::collection::vec(proptest::sample::select(PARTS), 1..30),
+        steps in proptest::collection::vec(1usize..60, 1..4),
+    ) {
+        let input: Vec<u8> = parts.concat();
+        let whole = pass(&input, input.len());
+        for step in steps {
+            let (seen, stop) = pass(&input, step);
+            proptest::prop_assert_eq!(&seen, &whole.0);
+            proptest::prop_assert!(stop.is_none() || whole.1.is_some());
+            let mut ended = input.clone();
+            ended.extend_from_slice(b"\r\n\r\n\r\n");
+            let refused = pass(&ended, step).1.is_some();
+            proptest::prop_assert_eq!(refused, pass(&ended, ended.len()).1.is_some());
+        }
+    }
+}
+
+/// What requests, good and bad, are made of.
+const PARTS: &[&[u8]] = &[
+    b"GET / HTTP/1.1\r\n",
+    b"POST /a?b HTTP/1.1\r\n",
+    b"POST http://a/ HTTP/1.0\r\n",
+    b"Host: a\r\n",
+    b"Content-Length: 5\r\n",
+    b"Content-Length: 0\r\n",
+    b"Transfer-Encoding: chunked\r\n",
+    b"Connection: close\r\n",
+    b"\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+    b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n",
+    b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
+    b"hello",
+    b"5\r\nhello\r\n",
+    b"0\r\n\r\n",
+    b"0\r\nX: 1\r\n\r\n",
+    b"X: y\r\n",
+    b"X : y\r\n",
+    b" folded\r\n",
+    b"\n",
+    b"\r",
+    b"\0",
+    b"x",
+];
