@@ -21,6 +21,9 @@ use nylon_wire::ErrorCode;
 /// How much of a body that nobody wants is read so that the connection can carry another request, bytes.
 pub(crate) const DRAIN_LIMIT: u64 = 256 * 1024;
 
+/// Up to this length a body is looked for in what has come with the head, bytes.
+const SMALL: usize = 64 * 1024;
+
 /// The client's body. Clones share it.
 #[derive(Clone)]
 pub(crate) struct ClientBody(Rc<Shared>);
@@ -76,8 +79,9 @@ impl ClientBody {
         self.0.failure.get().is_some() || self.0.reading.borrow().ended
     }
 
-    /// All of it, if all of it is here.
-    pub(crate) fn whole(&self) -> Option<Bytes> {
+    /// All of it for the upstream, if all of it is here: that spares an upload of its own.
+    pub(crate) fn whole_by_now(&self) -> Option<Bytes> {
+        self.clone().ready(SMALL);
         let mut reading = self.0.reading.borrow_mut();
         (reading.ended && reading.trailers.is_none()).then(|| reading.join())
     }

@@ -106,7 +106,7 @@ impl Course {
     async fn upstream(&mut self, service: &nylon_routing::HttpService) -> Result<Source, Problem> {
         let outgoing = match &self.client_body {
             None => Outgoing::None,
-            Some(body) => body.whole().map_or_else(|| Outgoing::Stream(body.clone()), Outgoing::Full),
+            Some(body) => body.whole_by_now().map_or_else(|| Outgoing::Stream(body.clone()), Outgoing::Full),
         };
         let request = &self.exchange.request;
         let outbound = Outbound {
