@@ -61,7 +61,9 @@ proptest::proptest! {
         let whole = pass(&input, input.len());
         for step in steps {
             let (seen, stop) = pass(&input, step);
-            proptest::prop_assert_eq!(&seen, &whole.0);
+            // Of a bad chunk, the good bytes before the bad one may pass.
+            let in_body = matches!(whole.1, Some(Stop::Body(_)));
+            proptest::prop_assert!(seen == whole.0 || (in_body && seen.starts_with(&whole.0)));
             proptest::prop_assert!(stop.is_none() || whole.1.is_some());
             let mut ended = input.clone();
             ended.extend_from_slice(b"\r\n\r\n\r\n");
