@@ -16,8 +16,11 @@ from pathlib import Path
 
 import upstream
 
+from nylon.control.child import Child
+
 HERE = Path(__file__).resolve().parent
 PATIENCE_SECONDS = 60.0
+GRACE_SECONDS = 40.0
 LINES = """
 Nylon is running. Try, in another terminal:
 
@@ -46,23 +49,23 @@ def main() -> int:
         config = Path(directory) / "nylon.yaml"
         config.write_text(text)
         command = [sys.executable, "-m", "nylon", "run", "-c", str(config)]
-        # In a session of its own: a Ctrl-C reaches it once, through us, and not as a second signal.
-        with subprocess.Popen(command, cwd=HERE, stderr=subprocess.PIPE, text=True, start_new_session=True) as gateway:
-            for number in (signal.SIGTERM, signal.SIGHUP):
-                signal.signal(number, signal.default_int_handler)
-            try:
-                return serve(gateway)
-            except KeyboardInterrupt:
-                gateway.terminate()
-                return gateway.wait()
+        # Under a guard: it ends with us however we do, and a Ctrl-C reaches it once, through us.
+        gateway = Child(command, grace=GRACE_SECONDS, cwd=HERE, stderr=subprocess.PIPE)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.default_int_handler)
+        try:
+            return serve(gateway)
+        except KeyboardInterrupt:
+            return gateway.stop()
 
 
-def serve(gateway: "subprocess.Popen[str]") -> int:
+def serve(gateway: Child) -> int:
     addresses: dict[str, str] = {}
     listening = threading.Event()
 
     def follow() -> None:
-        for line in gateway.stderr or ():
+        for raw in gateway.stderr or ():
+            line = raw.decode(errors="replace")
             sys.stderr.write(line)
             if found := re.search(r"listening listener=(\w+) address=(\S+)", line):
                 addresses[found[1]] = found[2]

@@ -1,11 +1,14 @@
 """`make run` says three lines; they do what it says."""
 
 import json
+import os
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+from .support.patience import eventually
 from .support.process import Process, children
 
 QUICKSTART = Path(__file__).resolve().parents[2] / "examples" / "quickstart"
@@ -30,6 +33,24 @@ def test_the_three_lines_work() -> None:
         assert seen["x-auth-user"] == "alice"
         assert children(process.pid)
         assert process.terminate() == 0
+
+
+def test_a_killed_embedded_nats_is_replaced() -> None:
+    with Process([sys.executable, str(QUICKSTART / "run.py"), "--free-ports"]) as process:
+        process.wait_for("Ctrl-C ends it all", seconds=60)
+        answered = [line.strip() for line in process.lines if line.strip().startswith("curl ")][2]
+        assert curl(answered)[0] == 200
+        (server,) = [pid for pid in children(process.pid) if is_nats_server(pid)]
+        os.kill(server, signal.SIGKILL)
+        process.wait_for("embedded NATS ended, starting another", seconds=30)
+        eventually(lambda: curl(answered)[0] == 200, what="workers at the new server", seconds=40)
+
+
+def is_nats_server(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/exe").resolve().name == "nats-server"
+    except OSError:
+        return False
 
 
 def curl(line: str) -> tuple[int, str, str]:

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 _GUARD = Path(__file__).with_name("guard.py")
 
@@ -11,19 +12,26 @@ _GUARD = Path(__file__).with_name("guard.py")
 class Child:
     """A command under its guard. It ends when `stop` is called or this process is gone."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (what subprocess.Popen takes, too)
         self,
         command: Sequence[str],
         *,
         grace: float,
         directory: Path | None = None,
         environment: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        stderr: int | None = None,
     ) -> None:
-        """Start `command`; it has `grace` seconds to end when asked. `directory` is removed after it."""
+        """Start `command`; it has `grace` seconds to end when asked. `directory` is removed after it.
+
+        `stderr` is as for subprocess.Popen.
+        """
         self._guard = subprocess.Popen(
             [sys.executable, "-I", "-S", str(_GUARD), str(grace), str(directory or "-"), *command],
             stdin=subprocess.PIPE,
+            stderr=stderr,
             env=dict(environment) if environment is not None else None,
+            cwd=cwd,
             start_new_session=True,
         )
 
@@ -32,9 +40,18 @@ class Child:
         """Process id of the guard."""
         return self._guard.pid
 
+    @property
+    def stderr(self) -> IO[bytes] | None:
+        """What the command writes to its standard error, if a pipe was asked for."""
+        return self._guard.stderr
+
     def ended(self) -> int | None:
         """Return the exit code of the command, or None while it runs."""
         return self._guard.poll()
+
+    def wait(self) -> int:
+        """Wait until the command has ended by itself; return its exit code."""
+        return self._guard.wait()
 
     def ask_to_end(self) -> None:
         """Let go of the pipe: the command gets SIGTERM, and SIGKILL after its grace."""

@@ -98,9 +98,9 @@ class GatewayProcess:
             except queue.Empty:
                 for code in self._workers.lost():
                     log.error("workers ended", code=code)
-                for name, nats in self._embedded.items():
-                    if nats.ended():
-                        log.error("embedded NATS ended", messaging=name)
+                if self._lost_nats():
+                    loaded = self._reload(gateway, loaded)
+                    if any(entry.embedded and entry.name not in self._embedded for entry in loaded.config.messaging):
                         return ExitCode.RUNTIME
                 if self._changed():
                     loaded = self._reload(gateway, loaded)
@@ -147,6 +147,14 @@ class GatewayProcess:
             self._embedded.pop(name).stop()
         log.info("reloaded", revision=self._number, files=len(loaded.files))
         return loaded
+
+    def _lost_nats(self) -> bool:
+        """Forget embedded servers that have ended by themselves; a reload then starts others."""
+        lost = [name for name, nats in self._embedded.items() if nats.ended()]
+        for name in lost:
+            log.error("embedded NATS ended, starting another", messaging=name)
+            self._embedded.pop(name).stop()
+        return bool(lost)
 
     def _tell_listeners(self, gateway: "_core.Gateway") -> None:
         listeners = [(name, address) for name, addresses in gateway.addresses().items() for address in addresses]
