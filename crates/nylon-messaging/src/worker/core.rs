@@ -80,6 +80,10 @@ pub(super) struct Core {
     abandoned: Vec<Arc<Run>>,
     active: usize,
     taken_back: bool,
+    /// Sessions that every tick looks at; those that have become idle leave with the next one.
+    hot: Vec<SessionId>,
+    /// When all sessions were looked at.
+    surveyed: Instant,
     fresh: [Vec<Arc<Run>>; 2],
     out: VecDeque<Outgoing>,
     out_bytes: usize,
@@ -114,6 +118,8 @@ impl Core {
             abandoned: Vec::new(),
             active: 0,
             taken_back: false,
+            hot: Vec::new(),
+            surveyed: Instant::now(),
             fresh: [Vec::new(), Vec::new()],
             out: VecDeque::new(),
             out_bytes: 0,
@@ -146,7 +152,7 @@ impl Core {
 
     /// Whether the ticker has work besides beats.
     pub fn needs_ticks(&self) -> bool {
-        !self.live.is_empty() || !self.out.is_empty() || self.taken_back
+        !self.hot.is_empty() || !self.out.is_empty() || self.taken_back
     }
 
     pub fn shutdown_done(&self) -> bool {
@@ -314,6 +320,9 @@ impl Core {
     }
 
     fn set_busy_of(&mut self, live: &mut Live, busy: bool) {
+        if busy && !std::mem::replace(&mut live.hot, true) {
+            self.hot.push(live.session.id);
+        }
         if live.busy != busy {
             live.busy = busy;
             self.active = if busy { self.active + 1 } else { self.active.saturating_sub(1) };
@@ -381,7 +390,8 @@ impl Core {
         let watch = self.shared.threads.push(threads, now);
         let gauges = &self.shared.gauges;
         gauges.sessions.store(self.live.len(), Relaxed);
-        gauges.active.store(self.active + self.abandoned.len(), Relaxed);
+        gauges.active.store(self.load(), Relaxed);
+        gauges.config.store(self.init.state().number(), Relaxed);
         watch
     }
 

@@ -75,7 +75,10 @@ fn run(shared: &Arc<Shared>, started: &SyncSender<Result<(), WorkerError>>) {
 
 /// What the tasks of the thread share.
 struct Io {
+    shared: Arc<Shared>,
     core: RefCell<Core>,
+    /// Room for [`Io::take_events`].
+    events: Cell<Vec<Event>>,
     connection: Connection,
     service: Service,
     /// When the watchdog of the lanes wants to look.
@@ -99,7 +102,9 @@ async fn serve(shared: &Arc<Shared>, started: &SyncSender<Result<(), WorkerError
     let connection = Connection::start(&shared.options.connection, on_event).await?;
     let _ = shared.watch.set(connection.watch());
     let io = Rc::new(Io {
+        shared: shared.clone(),
         core,
+        events: Cell::default(),
         connection,
         service,
         watch_at: Cell::new(None),
@@ -168,6 +173,8 @@ impl Io {
             count += 1;
         }
         drop(core);
+        // A busy thread may not sleep for long, so it looks for results itself.
+        self.take_events(now);
         self.settle();
         count
     }
@@ -226,17 +233,20 @@ impl Io {
 
     /// What other threads say.
     async fn events(io: Rc<Self>, shared: Arc<Shared>) {
-        let mut events = Vec::new();
         loop {
             shared.outbox.ready().await;
-            let now = Instant::now();
-            shared.outbox.take(&mut events);
-            for event in events.drain(..) {
-                io.on_event(event, now);
-            }
+            io.take_events(Instant::now());
             io.settle();
-            io.changed.notify_waiters();
         }
+    }
+
+    fn take_events(&self, now: Instant) {
+        let mut events = self.events.take();
+        self.shared.outbox.take(&mut events);
+        for event in events.drain(..) {
+            self.on_event(event, now);
+        }
+        self.events.set(events);
     }
 
     fn on_event(&self, event: Event, now: Instant) {
@@ -248,7 +258,6 @@ impl Io {
             Event::Stop => {
                 self.stop.set(true);
                 self.leave.notify_one();
-                self.changed.notify_waiters();
             }
             Event::Connection(ConnectionEvent::Connected) => {
                 tracing::info!("connected to nats");
@@ -275,6 +284,7 @@ impl Io {
             self.busy.notify_one();
         }
         drop(core);
+        self.changed.notify_waiters();
         if let Some(at) = watch
             && self.watch_at.replace(Some(at)).is_none()
         {
@@ -299,7 +309,6 @@ impl Io {
                 }
             }
             io.settle();
-            io.changed.notify_waiters();
             if io.core.borrow().needs_ticks() {
                 sleep_until((now + TICK_EVERY).into()).await;
             } else {

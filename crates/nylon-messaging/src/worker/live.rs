@@ -67,6 +67,8 @@ pub(super) struct Live {
     pub attended: bool,
     /// Counted as active.
     pub busy: bool,
+    /// Looked at by every tick.
+    pub hot: bool,
     pub wait: Wait,
     /// The open, until its handler is queued.
     pub open: Option<Box<OpenFrame>>,

@@ -275,3 +275,36 @@ async fn an_open_that_does_not_fit_is_fetched() {
     }
     assert!(matches!(frame, Frame::Result(_)), "{frame:?}");
 }
+
+#[tokio::test]
+async fn the_limit_of_the_server_is_kept_and_read_again_after_a_reconnect() {
+    let config = std::env::temp_dir().join(format!("nylon-max-payload-{}.conf", std::process::id()));
+    std::fs::write(&config, "max_payload: 65536").unwrap();
+    let mut server = NatsServer::with(&["-c", config.to_str().unwrap()]);
+    let worker = Worker::start(options(&server, &[Phase::RequestFilter])).unwrap();
+    serve(&worker, |job| {
+        let body = Operation::SetResponseBody(ResponseBody::Inline(pattern(70_000)));
+        job.finish(vec![body], Action::End);
+    });
+    for (limit, largest) in [(65_536, 61_440), (20_000, 15_904)] {
+        std::fs::write(&config, format!("max_payload: {limit}")).unwrap();
+        server.restart();
+        let mut gateway = Gateway::connect(&server).await;
+        gateway.ready(&worker).await;
+        let opened = gateway.open(&Open { credit: 1 << 20, ..Open::default() }).await;
+        let (mut got, mut seen) = (0, 0);
+        loop {
+            match gateway.raw_frame(&opened).await {
+                Frame::Data(data) => {
+                    got += data.bytes.len();
+                    seen = seen.max(data.bytes.len());
+                }
+                Frame::Accept(_) => {}
+                Frame::Result(_) => break,
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!((got, seen), (70_000, largest));
+    }
+    std::fs::remove_file(&config).unwrap();
+}

@@ -235,3 +235,26 @@ async fn a_full_worker_says_so_at_once() {
         assert!(matches!(gateway.frame(opened).await, Frame::Result(_)));
     }
 }
+
+#[tokio::test]
+async fn idle_sessions_are_many_but_not_without_end() {
+    let server = NatsServer::start();
+    let mut gateway = Gateway::connect(&server).await;
+    let mut options = options(&server, &[Phase::RequestFilter, Phase::Logging]);
+    options.max_sessions = 2;
+    let worker = Worker::start(options).unwrap();
+    gateway.ready(&worker).await;
+    serve(&worker, pass);
+    let mut opened = vec![];
+    for _ in 0..32 {
+        opened.push(gateway.open(&Open::default()).await);
+        assert!(matches!(gateway.frame(&opened[opened.len() - 1]).await, Frame::Result(_)));
+    }
+    assert_eq!((worker.stats().sessions, worker.stats().active), (32, 0));
+    let more = gateway.open(&Open::default()).await;
+    assert!(matches!(gateway.frame(&more).await, Frame::Busy(busy) if busy.reason == BusyReason::Full));
+    for opened in &mut opened {
+        gateway.phase(&worker, opened, Phase::Logging, None).await;
+    }
+    until("all of them are gone", || worker.stats().sessions == 0).await;
+}

@@ -1,6 +1,6 @@
 //! Beats and the answers of the service protocol (ADR-32).
 
-use std::{sync::atomic::Ordering::Relaxed, time::Instant};
+use std::time::Instant;
 
 use nylon_wire::{BeatEntry, BeatFrame, Text};
 
@@ -13,7 +13,6 @@ impl Core {
         let options = &self.shared.options;
         let millis = |age: std::time::Duration| u64::try_from(age.as_millis()).unwrap_or(u64::MAX >> 12);
         let state = self.init.state();
-        self.shared.gauges.config.store(state.number(), Relaxed);
         let entries = options.entries.iter().map(|entry| BeatEntry {
             entry: Text::from(entry.name.as_str()),
             mask: entry.phases,

@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use nylon_wire::{FetchKind, Revision, SessionId, failure};
 
-use super::{Core, Wait};
+use super::{Core, Wait, finish::shortened};
 use crate::worker::{FetchError, JobKind, live::Then, outbox::Outcome, run::Run};
 
 /// Initialize has no deadline of its own: opens wait for it no longer than [`super::WAIT_LIMIT`].
@@ -80,16 +80,18 @@ impl Core {
             Outcome::Failed { code, text, log_id } => {
                 tracing::error!(code, error = text, log_id, "initializing the plugin");
                 self.count(|c| &c.initialize_failed);
-                self.init.refused(config, text, now);
+                self.init.refused(config, shortened(text), now);
             }
         }
         self.judge_waiting(now);
     }
 
-    /// Looks again at every open that waits for a configuration.
+    /// Looks again at every open that waits for a configuration, the oldest first.
     pub(super) fn judge_waiting(&mut self, now: Instant) {
-        let waiting = self.live.iter().filter(|(_, live)| live.wait == Wait::Init).map(|(session, _)| *session);
-        for session in waiting.collect::<Vec<_>>() {
+        let waiting = self.live.iter().filter(|(_, live)| live.wait == Wait::Init);
+        let mut waiting: Vec<_> = waiting.map(|(session, live)| (live.session.number, *session)).collect();
+        waiting.sort_unstable();
+        for (_, session) in waiting {
             self.judge(session, now);
         }
     }

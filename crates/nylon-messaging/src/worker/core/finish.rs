@@ -34,7 +34,7 @@ impl Core {
             counts.handling += handler;
             if let Outcome::Failed { text, .. } = &outcome {
                 counts.errors += 1;
-                counts.last_error.clone_from(text);
+                counts.last_error = shortened(text.clone());
             }
         }
         let current =
@@ -164,7 +164,7 @@ impl Core {
 }
 
 /// The full story is in the worker's log; a frame must stay small.
-fn shortened(mut text: String) -> String {
+pub(super) fn shortened(mut text: String) -> String {
     const MOST: usize = 1_024;
     if text.len() > MOST {
         let end = (0..=MOST).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);

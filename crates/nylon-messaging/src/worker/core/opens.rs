@@ -72,6 +72,7 @@ impl Core {
             silent,
             attended: silent && open.credit > 0,
             busy: false,
+            hot: false,
             wait: Wait::No,
             open: None,
             run: None,

@@ -13,6 +13,9 @@ use crate::worker::{
     run::{Run, Stage},
 };
 
+/// Idle sessions are looked at this often.
+const SURVEY_EVERY: Duration = Duration::from_millis(240);
+
 #[derive(Clone, Copy)]
 enum Due {
     Accept,
@@ -54,8 +57,7 @@ impl Core {
     pub fn tick(&mut self, connected: bool, now: Instant) {
         self.ages.look(now);
         self.retry_config(now);
-        let due: Vec<_> = self.live.iter().filter_map(|(session, live)| Some((*session, due(live, now)?))).collect();
-        for (session, due) in due {
+        for (session, due) in self.all_due(now) {
             match due {
                 Due::Accept => self.accept(session),
                 Due::GiveBack(reason) => self.give_back_if_waiting(session, reason),
@@ -75,6 +77,24 @@ impl Core {
             self.shared.threads.sweep();
             self.shared.looped.sweep();
         }
+    }
+
+    /// What is due: of the hot sessions at every tick, of all of them four times a second.
+    fn all_due(&mut self, now: Instant) -> Vec<(SessionId, Due)> {
+        let mut found = Vec::new();
+        let live = &mut self.live;
+        self.hot.retain(|session| {
+            let Some(live) = live.get_mut(session) else { return false };
+            found.extend(due(live, now).map(|due| (*session, due)));
+            live.hot = live.busy;
+            live.hot
+        });
+        if now.saturating_duration_since(self.surveyed) >= SURVEY_EVERY {
+            self.surveyed = now;
+            let idle = self.live.iter().filter(|(_, live)| !live.hot);
+            found.extend(idle.filter_map(|(session, live)| Some((*session, due(live, now)?))));
+        }
+        found
     }
 
     fn give_back_if_waiting(&mut self, session: SessionId, reason: BusyReason) {
