@@ -3,6 +3,7 @@
 Each rule is a function that yields `file:line: what is wrong`. CONTRIBUTING.md has them by number.
 """
 
+import ast
 import re
 import subprocess
 import sys
@@ -25,9 +26,10 @@ ENGINES = {
 UNSAFE = {"nylon-py", "nylon-ffi"}
 # Rule 3. Names of rooms that say nothing.
 EMPTY_NAMES = {"utils", "util", "common", "helpers", "helper", "manager", "misc"}
-# Rule 4. The places that are allowed to wait by sleeping: each test language has one `eventually`, and handlers under
-# test may be slow on purpose.
-SLEEP = re.compile(r"\b(?:time\.sleep|thread::sleep|tokio::time::sleep)\(")
+# Rule 4. In Rust a sleep is told by its text: it may stand in a loop that looks at a condition, or in a closure:
+# a peer that is slow on purpose.
+SLEEP = re.compile(r"\b(?:thread::sleep|time::sleep)\(")
+WAITS_FOR = re.compile(r"\bwhile\b|\bloop\b|\|[\w, ]*\| \{")
 
 
 def files(*patterns: str) -> list[Path]:
@@ -75,17 +77,32 @@ def empty_names() -> Iterator[str]:
 
 
 def sleeping_tests() -> Iterator[str]:
-    """Rule 4: tests wait for conditions. `sleep(` needs a reason on its line, or an `eventually` around it."""
+    """Rule 4: tests wait for conditions, not for time. A sleep that has a reason says it: `# sleep: why`."""
     for path in files("tests/*.py", "crates/*/tests/*.rs", "crates/*/tests.rs"):
-        lines = path.read_text(encoding="utf-8").splitlines()
-        for number, line in enumerate(lines, 1):
-            # sleep(600) is a process that waits to be killed
-            if not SLEEP.search(line) or "sleep(600)" in line or "sleep:" in line:
-                continue
-            above = "\n".join(lines[max(0, number - 14) : number])
-            if re.search(r"\bwhile\b|\bloop\b", above) or "def behave" in above:
-                continue
-            yield f"{path.relative_to(ROOT)}:{number}: a test that sleeps; wait for a condition, or add '# sleep: why'"
+        text = path.read_text(encoding="utf-8")
+        lines = text.splitlines()
+        for number in _python_sleeps(text) if path.suffix == ".py" else _rust_sleeps(lines):
+            if "sleep: " not in lines[number - 1]:
+                where = f"{path.relative_to(ROOT)}:{number}"
+                yield f"{where}: a test that sleeps; wait for a condition, or say '# sleep: why'"
+
+
+def _rust_sleeps(lines: list[str]) -> Iterator[int]:
+    for number, line in enumerate(lines, 1):
+        if SLEEP.search(line) and not WAITS_FOR.search("\n".join(lines[max(0, number - 14) : number])):
+            yield number
+
+
+def _python_sleeps(text: str) -> Iterator[int]:
+    """Lines of tests that sleep themselves. Loops wait for something; what a test defines may be slow on purpose."""
+    tests = [node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    todo: list[ast.AST] = [test for test in tests if test.name.startswith("test_")]
+    while todo:
+        for node in ast.iter_child_nodes(todo.pop()):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("time.sleep", "asyncio.sleep", "sleep"):
+                yield node.lineno
+            if not isinstance(node, ast.While | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
+                todo.append(node)
 
 
 RULES = (engines, unsafe, empty_names, sleeping_tests)
