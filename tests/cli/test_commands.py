@@ -34,8 +34,11 @@ def nylon(*arguments: object) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
-def test_version() -> None:
-    assert nylon("version").stdout.startswith(f"nylon {__version__} (Python ")
+@pytest.mark.parametrize("spelling", ["version", "--version", "-V"])
+def test_version(spelling: str) -> None:
+    result = nylon(spelling)
+    assert result.exit_code == 0
+    assert result.stdout.startswith(f"nylon {__version__} (Python ")
 
 
 def test_help_names_every_exit_code() -> None:

@@ -1,5 +1,7 @@
 """Puts the commands together and decides the exit code."""
 
+from typing import Annotated
+
 import typer
 
 from nylon.cli.check import check
@@ -23,6 +25,22 @@ app = typer.Typer(
 for command in (run, check, worker, dev, schema, version):
     app.command(epilog=_EXIT_CODES)(command)
 app.add_typer(nats, name="nats")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        version()
+        raise typer.Exit
+
+
+@app.callback()
+def callback(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", "-V", help="The same as `nylon version`.", callback=_print_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Take the options that stand before the command."""
 
 
 def main() -> None:

@@ -47,4 +47,5 @@ def _value(value: object) -> str:
 
 def _as_json(_logger: object, _method: str, event: MutableMapping[str, Any]) -> str:
     event["level"] = {"warning": "WARN"}.get(event["level"], event["level"].upper())
-    return json.dumps({"timestamp": event.pop("timestamp"), **event}, ensure_ascii=False, default=str)
+    head = {"timestamp": event.pop("timestamp"), "level": event.pop("level"), "message": event.pop("event")}
+    return json.dumps({**head, "target": "nylon", **event}, ensure_ascii=False, default=str)

@@ -59,8 +59,8 @@ class LineFormatter(logging.Formatter):
             fields: dict[str, Any] = {
                 "timestamp": when,
                 "level": level,
-                "event": event,
-                "logger": record.name,
+                "message": event,
+                "target": record.name,
                 **values,
             }
             if trace is not None:
