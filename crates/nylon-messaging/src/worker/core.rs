@@ -30,8 +30,6 @@ use crate::{ConnectionEvent, PublishError};
 
 /// A handler that has not answered after this is announced by ACCEPT.
 const ACCEPT_AFTER: Duration = Duration::from_millis(50);
-/// An open that has not reached user code by then goes back.
-const WAIT_LIMIT: Duration = Duration::from_millis(100);
 /// A session that hears nothing asks whether its gateway is there.
 const PROBE_AFTER: Duration = Duration::from_secs(1);
 /// A session between two phases that hears nothing for this long is dropped, although its gateway lives.

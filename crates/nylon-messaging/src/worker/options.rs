@@ -48,6 +48,9 @@ pub struct WorkerOptions {
     pub max_sessions: usize,
     /// Longest body that a handler gets or sets, in bytes. Default 10 MiB.
     pub max_body: usize,
+    /// How long an open may wait for user code or for a configuration before it is answered BUSY. Default 100 ms
+    /// (rules §2); gateways wait 250 ms for a first answer.
+    pub wait_limit: Duration,
     /// How long [`Worker::drain`](super::Worker::drain) lets running sessions finish. Default 25 s (below the 30 s of Kubernetes).
     pub drain_timeout: Duration,
     /// How long the Shutdown job may take. Default 3 s.
@@ -77,6 +80,7 @@ impl WorkerOptions {
             entries,
             max_sessions: 1_024,
             max_body: 10 << 20,
+            wait_limit: Duration::from_millis(100),
             drain_timeout: Duration::from_secs(25),
             shutdown_timeout: Duration::from_secs(3),
             initialize: false,

@@ -1,5 +1,7 @@
 //! Configurations: when the plugin gets which, and who waits.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use nylon_messaging::worker::{Job, JobKind, Lane, Worker, WorkerOptions};
 use nylon_wire::{AbortReason, Action, BusyReason, FetchKind, Frame, Phase, Revision, WorkerState, failure};
@@ -55,7 +57,7 @@ async fn served(gateway: &mut Gateway, worker: &Worker, open: &Open<'_>) {
 #[tokio::test]
 async fn the_first_open_brings_the_configuration_and_then_runs() {
     let server = NatsServer::start();
-    let (worker, mut gateway) = start(&server, |_| {}).await;
+    let (worker, mut gateway) = start(&server, |options| options.wait_limit = Duration::from_millis(100)).await;
     let mut first = gateway.open(&open(b"a", 5)).await;
     bring(&mut gateway, &worker, &mut first, r#"{"a":1}"#).await;
     let init = job(&worker).await;

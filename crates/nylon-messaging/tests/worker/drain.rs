@@ -20,7 +20,11 @@ async fn job(worker: &Worker) -> Job {
 #[tokio::test]
 async fn a_draining_worker_finishes_what_it_has_and_takes_nothing_new() {
     let server = NatsServer::start();
-    let (worker, mut gateway) = start(&server, &[Phase::RequestFilter, Phase::Logging]).await;
+    let mut gateway = Gateway::connect(&server).await;
+    let mut options = options(&server, &[Phase::RequestFilter, Phase::Logging]);
+    options.wait_limit = Duration::from_millis(100);
+    let worker = Worker::start(options).unwrap();
+    gateway.ready(&worker).await;
     let mut opened = gateway.open(&Open::default()).await;
     let running = job(&worker).await;
     worker.drain();

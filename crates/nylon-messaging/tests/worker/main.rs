@@ -11,6 +11,8 @@ mod server;
 mod time;
 mod wait;
 
+use std::time::Duration;
+
 use nylon_messaging::{
     ConnectionOptions,
     worker::{EntryOptions, Job, Lane, Next, Worker, WorkerOptions},
@@ -23,6 +25,8 @@ use server::NatsServer;
 pub fn options(server: &NatsServer, phases: &[Phase]) -> WorkerOptions {
     let mask = phases.iter().fold(PhaseMask::default(), |mask, phase| mask.with(*phase));
     let mut options = WorkerOptions::new("auth workers", vec![EntryOptions::new("auth", mask)]);
+    // A busy machine is not what these tests are about.
+    options.wait_limit = Duration::from_secs(10);
     options.connection = ConnectionOptions { servers: vec![server.url()], ..ConnectionOptions::default() };
     options
 }

@@ -2,7 +2,7 @@
 
 use std::sync::mpsc;
 
-use nylon_messaging::worker::{Lane, Worker};
+use nylon_messaging::worker::{Lane, Worker, WorkerOptions};
 use nylon_wire::{AbortReason, AcceptFrame, Action, BusyReason, CloseFrame, Frame, Operation, Phase, failure};
 
 use crate::{
@@ -202,9 +202,15 @@ async fn an_open_cannot_make_the_worker_speak_elsewhere() {
 #[tokio::test]
 async fn an_open_that_nobody_takes_comes_back_and_never_runs() {
     let server = NatsServer::start();
-    let (worker, mut gateway) = start(&server, &[Phase::RequestFilter]).await;
+    let mut gateway = Gateway::connect(&server).await;
+    let mut options = options(&server, &[Phase::RequestFilter]);
+    options.wait_limit = WorkerOptions::new("", vec![]).wait_limit;
+    let worker = Worker::start(options).unwrap();
+    gateway.ready(&worker).await;
+    let sent = std::time::Instant::now();
     let opened = gateway.open(&Open::default()).await;
     let Frame::Busy(busy) = gateway.frame(&opened).await else { panic!("not busy") };
+    assert!(sent.elapsed() >= std::time::Duration::from_millis(95), "too early: {:?}", sent.elapsed());
     assert_eq!((busy.reason, busy.worker.as_str()), (BusyReason::Full, worker.id()));
     assert!(worker.try_next(Lane::Threads).is_none());
     until("the queue is swept", || worker.stats().queued == 0).await;

@@ -11,7 +11,8 @@ use nylon_wire::{FetchKind, Revision, SessionId, failure};
 use super::{Core, Wait, finish::shortened};
 use crate::worker::{FetchError, JobKind, live::Then, outbox::Outcome, run::Run};
 
-/// Initialize has no deadline of its own: opens wait for it no longer than [`super::WAIT_LIMIT`].
+/// Initialize has no deadline of its own: opens wait for it no longer than
+/// [`WorkerOptions::wait_limit`](crate::worker::WorkerOptions::wait_limit).
 const NO_DEADLINE: Duration = Duration::from_secs(365 * 24 * 3_600);
 
 impl Core {

@@ -7,7 +7,7 @@ use std::{
 
 use nylon_wire::{AbortFrame, AbortReason, BusyReason, ProbeFrame, SessionId};
 
-use super::{ACCEPT_AFTER, Core, IDLE_LIMIT, Life, Live, PROBE_AFTER, WAIT_LIMIT, Wait};
+use super::{ACCEPT_AFTER, Core, IDLE_LIMIT, Life, Live, PROBE_AFTER, Wait};
 use crate::worker::{
     JobKind,
     run::{Run, Stage},
@@ -25,14 +25,14 @@ enum Due {
     Idle,
 }
 
-fn due(live: &Live, now: Instant) -> Option<Due> {
+fn due(live: &Live, wait_limit: Duration, now: Instant) -> Option<Due> {
     let stage = live.run.as_ref().map(|run| run.stage());
     if live.busy && now >= live.deadline {
         return Some(Due::Timeout);
     }
     // Nothing has been said yet: the open may still go elsewhere.
     let unanswered = !live.first_sent && !live.silent;
-    if unanswered && now.duration_since(live.received) >= WAIT_LIMIT {
+    if unanswered && now.duration_since(live.received) >= wait_limit {
         if live.wait == Wait::Init {
             return Some(Due::GiveBack(BusyReason::Initializing));
         }
@@ -82,17 +82,18 @@ impl Core {
     /// What is due: of the hot sessions at every tick, of all of them four times a second.
     fn all_due(&mut self, now: Instant) -> Vec<(SessionId, Due)> {
         let mut found = Vec::new();
+        let wait_limit = self.shared.options.wait_limit;
         let live = &mut self.live;
         self.hot.retain(|session| {
             let Some(live) = live.get_mut(session) else { return false };
-            found.extend(due(live, now).map(|due| (*session, due)));
+            found.extend(due(live, wait_limit, now).map(|due| (*session, due)));
             live.hot = live.busy;
             live.hot
         });
         if now.saturating_duration_since(self.surveyed) >= SURVEY_EVERY {
             self.surveyed = now;
             let idle = self.live.iter().filter(|(_, live)| !live.hot);
-            found.extend(idle.filter_map(|(session, live)| Some((*session, due(live, now)?))));
+            found.extend(idle.filter_map(|(session, live)| Some((*session, due(live, wait_limit, now)?))));
         }
         found
     }
