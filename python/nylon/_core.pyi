@@ -301,8 +301,6 @@ class PhaseContext:
     def next(self) -> None:
         """Go on. The same as returning; what is written after it is ignored."""
 
-    def _complete(self, result: object) -> None: ...
-    def _fail(self, error: BaseException) -> None: ...
 
 @final
 class RequestFilterContext(PhaseContext):

@@ -6,7 +6,7 @@ import functools
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any
 
 import pytest
@@ -446,3 +446,83 @@ def test_nothing_is_kept_of_a_session_that_is_over() -> None:
             del session
         gc.collect()
         until(lambda: not any(reference() for reference in alive))
+
+
+class TestTasksToAsyncio:
+    """A handler's task looks and behaves like any other."""
+
+    def test_it_has_a_name_and_a_stack(self) -> None:
+        seen: list[str] = []
+
+        class Handler(PhaseHandler):
+            async def request_filter(self, ctx: RequestFilterContext) -> None:
+                await asyncio.sleep(0)
+                task = asyncio.current_task()
+                assert task is not None
+                seen.append(repr(task))
+                assert asyncio.iscoroutine(task.get_coro())
+
+        plugin = Plugin()
+        plugin.handler("h")(Handler)
+        with Client(plugin) as client:
+            client.session("h").request_filter()
+        assert "Handler.request_filter" in seen[0]
+
+    def test_any_awaitable_will_do(self) -> None:
+        class Later:
+            def __await__(self) -> Generator[Any, Any, None]:
+                yield from asyncio.sleep(0).__await__()
+
+        class Handler(PhaseHandler):
+            def request_filter(self, ctx: RequestFilterContext) -> Any:
+                return Later()
+
+            def response_filter(self, ctx: ResponseFilterContext) -> Any:
+                async def bad() -> bool:
+                    return False
+
+                return bad()
+
+        plugin = Plugin()
+        plugin.handler("h")(Handler)
+        with Client(plugin) as client:
+            session = client.session("h")
+            assert session.request_filter().action == "next"
+            with pytest.raises(PhaseFailed, match="returned a value of type bool"):
+                session.response_filter()
+
+    def test_a_cancellation_that_is_swallowed(self) -> None:
+        class Handler(PhaseHandler):
+            async def request_filter(self, ctx: RequestFilterContext) -> None:
+                task = asyncio.current_task()
+                assert task is not None
+                asyncio.get_running_loop().call_soon(task.cancel)
+                try:
+                    await asyncio.Event().wait()
+                except asyncio.CancelledError:
+                    task.uncancel()
+                await asyncio.sleep(0)
+                ctx.response.set_header("x", "after")
+
+        plugin = Plugin()
+        plugin.handler("h")(Handler)
+        with Client(plugin) as client:
+            assert client.session("h").request_filter().headers == {"x": "after"}
+
+    def test_the_id_is_known_to_what_a_handler_starts_and_to_nobody_else(self) -> None:
+        seen: list[bool] = []
+
+        class Handler(PhaseHandler):
+            async def request_filter(self, ctx: RequestFilterContext) -> None:
+                async def child() -> None:
+                    seen.append(request_id() == ctx.request_id)
+
+                seen.append((await asyncio.gather(child(), asyncio.to_thread(request_id)))[1] == ctx.request_id)
+
+        plugin = Plugin()
+        plugin.handler("h")(Handler)
+        with Client(plugin) as client:
+            for _ in range(2):
+                client.session("h").request_filter()
+        assert seen == [True] * 4
+        assert request_id() is None

@@ -8,9 +8,9 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyAny, PyDict, PyString};
 
 use crate::call::Call;
+use crate::python;
 use crate::request::Request;
 use crate::response::Response;
-use crate::{outcome, python};
 
 /// What the contexts of all phases have.
 #[pyclass(frozen, subclass, module = "nylon._core")]
@@ -91,14 +91,6 @@ impl PhaseContext {
 
     fn next(&self, py: Python<'_>) -> PyResult<()> {
         self.next_or_end(py, Action::Next)
-    }
-
-    fn _complete(&self, result: &Bound<'_, PyAny>) -> PyResult<()> {
-        outcome::complete(&self.call, result)
-    }
-
-    fn _fail(&self, error: Bound<'_, PyAny>) -> PyResult<()> {
-        outcome::fail(error.py(), &self.call, PyErr::from_value(error))
     }
 
     fn __repr__(&self) -> String {

@@ -15,10 +15,11 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::call::{Call, lock};
+use crate::driver::Driver;
 use crate::fetch::Fetched;
 use crate::job::Job;
+use crate::outcome;
 use crate::runtime::Runtime;
-use crate::{outcome, python};
 
 /// Handlers started in one turn of the loop: what else waits there gets its turn too.
 const BATCH: usize = 128;
@@ -114,7 +115,7 @@ impl Lane {
         context: Bound<'_, PyAny>,
     ) -> PyResult<()> {
         let py = coroutine.py();
-        let driven = python::DRIVE.get(py)?.call1((coroutine, context))?;
+        let driven = Driver::new(Arc::clone(call), coroutine, context.unbind())?;
         let task = self.create_task.bind(py).call1((driven,))?;
         lock(&self.tasks).insert(call.id, task.unbind());
         let (lane, id) = (Arc::downgrade(self), call.id);

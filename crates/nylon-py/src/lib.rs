@@ -5,6 +5,7 @@
 
 mod call;
 mod context;
+mod driver;
 mod event_loop;
 mod fetch;
 mod form;

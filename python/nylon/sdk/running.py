@@ -9,24 +9,14 @@ from typing import Any
 
 from nylon._core import Dispatcher, EventLoopLane, PhaseContext, Worker, current_request_id
 
-_current: ContextVar[PhaseContext | None] = ContextVar("nylon_context", default=None)
+current: ContextVar[PhaseContext | None] = ContextVar("nylon_context", default=None)
+"""The phase that an `async def` handler runs; set in its task, so that what it starts knows too."""
 
 
 def request_id() -> str | None:
     """Id of the request whose handler runs here, if one does."""
-    context = _current.get()
+    context = current.get()
     return context.request_id if context is not None else current_request_id()
-
-
-async def drive(awaitable: Awaitable[object], context: PhaseContext) -> None:
-    """Body of a handler's task: whatever happens in it stays in it, SystemExit included."""
-    _current.set(context)
-    try:
-        result = await awaitable
-    except BaseException as error:  # noqa: BLE001 - a handler must not end the loop
-        context._fail(error)  # pyright: ignore[reportPrivateUsage]
-    else:
-        context._complete(result)  # pyright: ignore[reportPrivateUsage]
 
 
 def read_in_thread(loop: asyncio.AbstractEventLoop, read: Callable[[], bytes]) -> Awaitable[bytes]:
