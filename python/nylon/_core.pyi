@@ -301,7 +301,6 @@ class PhaseContext:
     def next(self) -> None:
         """Go on. The same as returning; what is written after it is ignored."""
 
-
 @final
 class RequestFilterContext(PhaseContext):
     """Before the service is asked."""

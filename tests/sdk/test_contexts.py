@@ -2,7 +2,7 @@
 
 import datetime
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
@@ -92,6 +92,12 @@ class TestRequest:
             with pytest.raises(KeyError):
                 headers["absent"]
             assert "1" not in repr(headers)
+            assert isinstance(headers, Mapping)
+            match headers:
+                case {"x-one": value}:
+                    assert value == "1"
+                case _:
+                    pytest.fail("a mapping pattern does not match")
 
         given = [("X-One", "1"), ("Accept", "a"), ("cookie", "x=1"), ("accept", "b"), ("Cookie", "y=2"), ("Empty", "")]
         run(look, headers=given)

@@ -120,3 +120,37 @@ def test_lines_of_handlers_carry_the_id(bench: Bench, tmp_path: Path) -> None:
             process.send_signal(signal.SIGTERM)
             _, errors = process.communicate(timeout=20)
             assert re.search(r"WARN mine: from a handler id=[0-9a-f]{32}$", errors, re.MULTILINE), errors
+
+
+FORGETFUL = """
+import asyncio
+from nylon import PhaseHandler, Plugin, RequestFilterContext
+
+plugins = [Plugin(group=f"forgotten{number}") for number in range(2)]
+for plugin in plugins:
+    @plugin.handler("entry")
+    class Entry(PhaseHandler):
+        async def request_filter(self, ctx: RequestFilterContext) -> None: ...
+    plugin.__enter__()
+
+
+async def main() -> None:
+    another = Plugin(group="another")
+    another.handler("entry")(Entry)
+    await another.start()
+
+
+asyncio.run(main())
+print("end of the program", flush=True)
+"""
+
+
+def test_a_program_that_forgets_to_close_ends_all_the_same(bench: Bench, tmp_path: Path) -> None:
+    file = tmp_path / "forgetful.py"
+    file.write_text(FORGETFUL)
+    environment = {**os.environ, "NATS_SERVERS": "nats://127.0.0.1:1"}
+    done = subprocess.run(
+        [sys.executable, str(file)], env=environment, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "end of the program\n"), done.stderr
+    assert "Traceback" not in done.stderr

@@ -153,13 +153,17 @@ impl Call {
 
     /// Takes the job to end the phase; nothing when it has ended before.
     pub(crate) fn take(&self) -> Option<(Job, Vec<Operation>, Action)> {
-        let mut state = self.state();
-        let job = state.job.take()?;
-        state.cancelled = job.cancelled();
+        let taken = {
+            let mut state = self.state();
+            let job = state.job.take()?;
+            state.cancelled = job.cancelled();
+            (job, std::mem::take(&mut state.operations), state.action.unwrap_or(Action::Next))
+        };
+        // Without the lock: letting go of a task may run Python code.
         if let Some(lane) = self.lane.get() {
             lane.forget(self.id);
         }
-        Some((job, std::mem::take(&mut state.operations), state.action.unwrap_or(Action::Next)))
+        Some(taken)
     }
 
     /// Whether client, deadline or gateway have ended the phase before the handler did.

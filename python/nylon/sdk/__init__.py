@@ -1,5 +1,7 @@
 """The SDK: write a plugin in Python, run it as a worker on NATS or inside the gateway."""
 
+from collections.abc import Mapping
+
 from nylon._core import (
     Headers,
     LoggingContext,
@@ -27,6 +29,9 @@ from nylon.sdk.errors import (
 from nylon.sdk.handlers import PhaseHandler
 from nylon.sdk.plugin import NatsPlugin, Plugin
 from nylon.sdk.running import request_id
+
+for _mapping in (Headers, ResponseHeaders, QueryParams):
+    Mapping.register(_mapping)
 
 __all__ = [
     "BodyTooLargeError",

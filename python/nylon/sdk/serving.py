@@ -2,6 +2,7 @@
 
 import asyncio
 import atexit
+import functools
 import inspect
 import logging
 import os
@@ -51,6 +52,8 @@ class Serving:
         self._loop_thread: LoopThread | None = None
         self._loop_lock = threading.Lock()
         self._draining = False
+        # Its own object, so that ending one worker leaves the others in place.
+        self._at_exit = functools.partial(_end, weakref.ref(self))
 
     @property
     def worker(self) -> Worker:
@@ -79,7 +82,7 @@ class Serving:
         if self._draining:
             worker.drain()
         self._threads = WorkThreads(worker, self.settings.max_threads)
-        atexit.register(_end, weakref.ref(self))
+        atexit.register(self._at_exit)
         say(
             logging.INFO,
             "worker started",
@@ -164,7 +167,7 @@ class Serving:
             loop_thread, self._loop_thread = self._loop_thread, None
         if loop_thread is not None:
             clean = loop_thread.stop(_JOIN) and clean
-        atexit.unregister(_end)
+        atexit.unregister(self._at_exit)
         if clean:
             say(logging.INFO, "worker ended", worker=self.worker.id)
         return clean
