@@ -40,7 +40,7 @@ fuzz: ## fuzz the codec for longer than CI does (FUZZ_SECONDS, default 600)
 	@FUZZ_SECONDS=$${FUZZ_SECONDS:-600} .ci/run fuzz
 
 wheel: ## build the wheel into dist/
-	@.ci/run setup wheel
+	@NYLON_RELEASE=1 .ci/run setup wheel
 
 clean: ## remove everything that can be made again
 	rm -rf target .venv dist build benchmarks/.work .pytest_cache .ruff_cache python/nylon/_core*.so
