@@ -1,6 +1,8 @@
 """The SDK: write a plugin in Python, run it as a worker on NATS or inside the gateway."""
 
+from abc import ABCMeta
 from collections.abc import Mapping
+from typing import cast
 
 from nylon._core import (
     Headers,
@@ -30,8 +32,9 @@ from nylon.sdk.handlers import PhaseHandler
 from nylon.sdk.plugin import NatsPlugin, Plugin
 from nylon.sdk.running import request_id
 
-for _mapping in (Headers, ResponseHeaders, QueryParams):
-    Mapping.register(_mapping)
+# Classes written in Rust cannot derive from it.
+for _class in (Headers, ResponseHeaders, QueryParams):
+    cast("ABCMeta", Mapping).register(_class)
 
 __all__ = [
     "BodyTooLargeError",
