@@ -23,7 +23,7 @@ use super::{
     init::Init,
     live::{Live, Wait},
     outbox::Event,
-    run::{Run, Stage},
+    run::{Run, Stage, lock},
     shared::Shared,
 };
 use crate::{ConnectionEvent, PublishError};
@@ -36,6 +36,10 @@ const PROBE_AFTER: Duration = Duration::from_secs(1);
 const IDLE_LIMIT: Duration = Duration::from_secs(3_600);
 /// Idle sessions are held for this many times the limit of active ones.
 const IDLE_FACTOR: usize = 16;
+/// Payloads up to this are copied, in bytes.
+const OWNED_LIMIT: usize = 16 << 10;
+/// Request bodies of sessions between two phases, all together, in bytes.
+const KEPT_LIMIT: usize = 64 << 20;
 /// Bytes of frames that may wait for the connection.
 const UNSENT_LIMIT: usize = 32 << 20;
 
@@ -44,6 +48,11 @@ struct Outgoing {
     subject: Subject,
     reply: Option<Subject>,
     payload: Bytes,
+}
+
+/// A small payload as memory of its own: a session that lives for long must not keep the connection's whole read buffer.
+fn owned(payload: Bytes) -> Bytes {
+    if payload.len() <= OWNED_LIMIT { Bytes::copy_from_slice(&payload) } else { payload }
 }
 
 /// Where a worker is in its life.
@@ -95,6 +104,8 @@ pub(super) struct Core {
     max_payload: usize,
     /// Bytes that gateways may have on their way to us beyond the initial credits.
     granted: u64,
+    /// Request bodies of idle sessions.
+    kept_bytes: usize,
     buffer: BytesMut,
     shutdown_done: bool,
 }
@@ -130,6 +141,7 @@ impl Core {
             reply_prefix: format!("{prefix}.v1.h."),
             max_payload: 1 << 20,
             granted: 0,
+            kept_bytes: 0,
             buffer: BytesMut::new(),
             shutdown_done: false,
             shared: shared.clone(),
@@ -164,12 +176,13 @@ impl Core {
             self.on_no_responders(message.headers.as_ref());
             return;
         }
-        match Frame::decode(&message.payload) {
+        let payload = owned(message.payload);
+        match Frame::decode(&payload) {
             Ok(frame) => self.on_frame(frame, message.reply.as_ref(), now),
             Err(error) => {
                 tracing::warn!(%error, "reading a gateway's frame");
                 self.count(|c| &c.protocol);
-                if let Ok((_, header)) = peek(&message.payload) {
+                if let Ok((_, header)) = peek(&payload) {
                     self.refuse(&header, message.reply.as_ref(), AbortReason::Protocol);
                 }
             }
@@ -421,8 +434,27 @@ impl Core {
         }
     }
 
+    /// Keeps a session's request body for its later phases, as long as all of them together stay small: what is not kept
+    /// can be asked for again.
+    fn keep_body(&mut self, live: &mut Live) {
+        let mut body = lock(&live.session.request_body);
+        let length = body.as_ref().map_or(0, Bytes::len);
+        if length == live.kept {
+            return;
+        }
+        if self.kept_bytes + length > KEPT_LIMIT {
+            *body = None;
+        } else {
+            live.kept = length;
+            self.kept_bytes += length;
+        }
+    }
+
     /// Largest piece of a body in one frame.
     fn chunk(&self) -> usize {
         Limits::chunk(self.max_payload)
     }
 }
+
+#[cfg(test)]
+mod tests;

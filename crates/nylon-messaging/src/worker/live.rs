@@ -81,6 +81,8 @@ pub(super) struct Live {
     pub window: u32,
     /// Taken and not granted back yet, bytes.
     pub owed: u32,
+    /// Bytes of its request body that are kept between phases.
+    pub kept: usize,
     /// When the running phase came.
     pub received: Instant,
     pub deadline: Instant,

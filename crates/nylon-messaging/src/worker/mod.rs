@@ -2,6 +2,22 @@
 //!
 //! [`Worker::start`] starts one I/O thread that does NATS, frames, deadlines, beats and discovery. User code runs on
 //! threads of the SDK: they take a [`Job`] from a [`Lane`], run the handler and answer with [`Job::finish`].
+//!
+//! ```no_run
+//! use nylon_messaging::worker::{EntryOptions, JobKind, Lane, Next, Worker, WorkerOptions};
+//! use nylon_wire::{Action, Operation, Phase, PhaseMask};
+//!
+//! let auth = EntryOptions::new("auth", PhaseMask::default().with(Phase::RequestFilter));
+//! let worker = Worker::start(WorkerOptions::new("auth_workers", vec![auth]))?;
+//! while let Next::Job(job) = worker.next(Lane::Threads, None) {
+//!     let known = job.snapshot().is_some_and(|request| request.header("authorization") == Some(b"Bearer secret"));
+//!     match job.kind() {
+//!         JobKind::Phase(_) if !known => job.finish(vec![Operation::SetResponseStatus(401)], Action::End),
+//!         _ => job.finish(vec![], Action::Next),
+//!     }
+//! }
+//! # Ok::<(), nylon_messaging::worker::WorkerError>(())
+//! ```
 
 mod age;
 mod core;

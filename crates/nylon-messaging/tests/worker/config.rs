@@ -95,6 +95,10 @@ async fn only_a_newer_revision_initializes_again_and_a_refused_one_keeps_the_old
     let beat = gateway.beat(|beat| beat.state == WorkerState::FailedKeepingOld).await;
     assert_eq!(beat.revision, revision(b"a", 5));
     assert_eq!(worker.state().config, WorkerState::FailedKeepingOld);
+    let stats = gateway.client.request("$SRV.STATS", "".into()).await.unwrap();
+    let stats: serde_json::Value = serde_json::from_slice(&stats.payload).unwrap();
+    let data = &stats["endpoints"][0]["data"];
+    assert_eq!((&data["config"], &data["config_error"]), (&"failed_keeping_old".into(), &"no such table".into()));
     // Served while it is tried again in the background.
     let again = found("it is tried again", || worker.try_next(Lane::Threads)).await;
     assert_eq!(again.kind(), &initialize("2", revision(b"b", 6)));

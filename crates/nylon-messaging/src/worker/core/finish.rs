@@ -130,6 +130,7 @@ impl Core {
         let entry = self.shared.options.entries.get(live.session.entry);
         let more = entry.is_some_and(|entry| entry.phases.any_after(phase));
         if more {
+            self.keep_body(&mut live);
             self.live.insert(session, live);
         } else {
             self.close_calls(live, AbortReason::Stale);

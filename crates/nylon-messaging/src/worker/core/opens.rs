@@ -80,6 +80,7 @@ impl Core {
             granted: Credit::new(self.shared.options.credit),
             window: self.shared.options.credit,
             owed: 0,
+            kept: 0,
             received: now,
             deadline: now + remaining.saturating_sub(age),
             heard: now,
