@@ -17,6 +17,7 @@ mod exchange;
 mod framing;
 mod gateway;
 mod headers;
+mod log_limit;
 mod metrics;
 mod nats;
 mod plugins;

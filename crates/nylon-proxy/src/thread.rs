@@ -21,6 +21,7 @@ use crate::{
     active::{Active, KnownMetrics},
     clock::Clock,
     down,
+    log_limit::LogLimit,
     metrics::ThreadMetrics,
     nats,
     plugins::PreparedPlugins,
@@ -56,6 +57,7 @@ pub(crate) struct Thread {
     pub(crate) pool: Rc<Pool>,
     pub(crate) ids: RequestIds,
     pub(crate) metrics: Arc<ThreadMetrics>,
+    log_limit: LogLimit,
     active: RefCell<Rc<Active>>,
     draining: Cell<bool>,
     ending: Cell<bool>,
@@ -65,6 +67,11 @@ impl Thread {
     /// The snapshot for exchanges that begin now.
     pub(crate) fn active(&self) -> Rc<Active> {
         Rc::clone(&self.active.borrow())
+    }
+
+    /// Whether the next failure of a request is logged.
+    pub(crate) fn logs_failure(&self) -> bool {
+        self.log_limit.allows(self.clock.now())
     }
 
     pub(crate) fn is_draining(&self) -> bool {
@@ -95,6 +102,7 @@ pub(crate) async fn run(
         pool: Rc::new(Pool::new(clock.clone())),
         ids: RequestIds::new(),
         metrics: outside.metrics.clone(),
+        log_limit: LogLimit::default(),
         active: RefCell::new(active),
         draining: Cell::new(false),
         ending: Cell::new(false),

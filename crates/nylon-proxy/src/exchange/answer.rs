@@ -191,6 +191,7 @@ impl Course {
         let request = &self.exchange.request;
         let (id, route, code) = (&*request.id, &*request.route, answer.code.code());
         match &problem {
+            _ if !self.thread.logs_failure() => {}
             Problem::Plugin(error) => {
                 tracing::warn!(id, route, code, status = answer.status, entry = &*error.entry, "{error}");
             }

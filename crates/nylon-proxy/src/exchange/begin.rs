@@ -67,7 +67,9 @@ fn refuse(
 ) -> Response<AnswerBody> {
     let id = thread.ids.next();
     let code = answer.code;
-    tracing::info!(id = &*id, code = code.code(), peer = %connection.peer.address, "refusing a request: {reason}");
+    if thread.logs_failure() {
+        tracing::info!(id = &*id, code = code.code(), peer = %connection.peer.address, "refusing a request: {reason}");
+    }
     thread.metrics.error(code);
     thread.metrics.finished(answer.status);
     thread.metrics.in_flight.subtract(1);
