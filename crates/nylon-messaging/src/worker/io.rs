@@ -302,7 +302,8 @@ impl Io {
                 let connected = io.connection.is_connected();
                 core.tick(connected, now);
                 if now >= beat_at {
-                    beat_at = now + BEAT_EVERY;
+                    // The first beat goes out with the connection: nobody misses a worker that was never heard of.
+                    beat_at = now + if connected { BEAT_EVERY } else { TICK_EVERY };
                     if connected {
                         core.beat(now);
                     }
