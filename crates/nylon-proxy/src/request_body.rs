@@ -195,7 +195,10 @@ fn describe(error: &hyper::Error) -> (ErrorCode, String) {
         if let Some(error) = error.downcast_ref::<io::Error>() {
             return match error.kind() {
                 io::ErrorKind::TimedOut => (ErrorCode::RequestTimeout, "the client stalled".to_owned()),
-                io::ErrorKind::UnexpectedEof => (ErrorCode::ClientGone, "the client left".to_owned()),
+                io::ErrorKind::UnexpectedEof
+                | io::ErrorKind::ConnectionReset
+                | io::ErrorKind::ConnectionAborted
+                | io::ErrorKind::BrokenPipe => (ErrorCode::ClientGone, "the client left".to_owned()),
                 _ => (ErrorCode::BadRequest, error.to_string()),
             };
         }

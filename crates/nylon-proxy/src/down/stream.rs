@@ -98,7 +98,8 @@ impl ClientStream {
         }
         match position {
             Position::Between if !self.state.is_exchanging() && !watch.is_armed() => watch.arm(self.state.limits.idle),
-            Position::Body => watch.arm(self.state.limits.read),
+            // Once per pause: whoever else wakes this task must not put the limit off.
+            Position::Body if !watch.is_armed() => watch.arm(self.state.limits.read),
             _ => {}
         }
         watch.wake(cx);
