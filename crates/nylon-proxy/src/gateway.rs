@@ -71,7 +71,7 @@ impl Shared {
     pub(crate) fn not_ready(&self) -> Option<&'static str> {
         if self.draining.load(Relaxed) {
             Some("draining\n")
-        } else if !lock(&self.plugins).ready() {
+        } else if !lock(&self.plugins).ready(self.target.threads.len()) {
             Some("plugins are not ready\n")
         } else {
             None

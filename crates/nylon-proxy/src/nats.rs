@@ -128,10 +128,12 @@ impl PreparedPlugins for Prepared {
             .collect()
     }
 
-    fn ready(&self) -> bool {
+    fn ready(&self, threads: usize) -> bool {
         self.messaging.iter().all(|known| {
             let links = known.messaging.links();
-            !links.is_empty() && links.iter().all(|(_, link)| link.connection_state() == ConnectionState::Connected)
+            // A thread that is still on its way has no link yet.
+            links.len() >= threads
+                && links.iter().all(|(_, link)| link.connection_state() == ConnectionState::Connected)
         })
     }
 

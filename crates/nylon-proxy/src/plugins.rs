@@ -20,8 +20,8 @@ pub trait PreparedPlugins: Send + Sync + 'static {
     /// runtime; waits for nothing.
     fn entries(&self, thread: u32) -> Vec<Entry>;
 
-    /// Whether requests that need plugins can be served.
-    fn ready(&self) -> bool {
+    /// Whether requests that need plugins can be served by each of the gateway's `threads`.
+    fn ready(&self, _threads: usize) -> bool {
         true
     }
 
