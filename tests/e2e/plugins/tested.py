@@ -145,6 +145,22 @@ class Digest(PhaseHandler):
         ctx.request.set_header("X-Digest", hashlib.sha256(ctx.request.body()).hexdigest())
 
 
+@plugin.handler("reader")
+class Reader(PhaseHandler):
+    """Reads the request body, and notes what keeps it from that and what came of the request."""
+
+    def request_filter(self, ctx: RequestFilterContext) -> None:
+        note(reads=ctx.request.header("x-id"))
+        try:
+            ctx.request.body()
+        except Exception as error:
+            note(unread=type(error).__name__, id=ctx.request.header("x-id"))
+            raise
+
+    def logging(self, ctx: LoggingContext) -> None:
+        note(trail=["logging"], id=ctx.request.header("x-id"), status=ctx.response.status, error=ctx.response.error)
+
+
 @plugin.handler("digest_async")
 class DigestAsync(PhaseHandler):
     """The same, as a coroutine."""

@@ -146,6 +146,7 @@ class Worker(Process):
         *,
         group: str = "tested",
         processes: int = 1,
+        max_threads: int = 32,
         env: Mapping[str, str] | None = None,
         wait: bool = True,
     ) -> None:
@@ -160,6 +161,8 @@ class Worker(Process):
             group,
             "--processes",
             str(processes),
+            "--max-threads",
+            str(max_threads),
         ]
         super().__init__(arguments, env=env)
         if wait:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -84,12 +85,16 @@ class Process:
         return self._child.wait(seconds)
 
     def kill(self) -> None:
-        """SIGKILL for the whole group, stopped members included."""
+        """SIGKILL for the whole group, stopped members included, and for children that have a group of their own."""
+        apart = children(self.pid)
         for number in (signal.SIGKILL, signal.SIGCONT):
             try:
                 os.killpg(self._child.pid, number)
             except ProcessLookupError:
                 break
+        for pid in apart:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         self._child.wait(10)
         self._reader.join(5)
         if self._child.stdout is not None:
@@ -113,7 +118,11 @@ def children(pid: int) -> list[int]:
     """Process ids of all descendants."""
     found: list[int] = []
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in task.read_text().split():
+        try:
+            listed = task.read_text().split()
+        except OSError:
+            continue  # the thread has ended
+        for child in listed:
             found += [int(child), *children(int(child))]
     return found
 

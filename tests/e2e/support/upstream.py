@@ -1,6 +1,7 @@
 """An upstream that records every request and answers as the path asks.
 
 `/status/404` that status · `/bytes/N` N bytes · `/chunked/N` N bytes, chunked · `/slow/MS` after so long ·
+`/late/MS` the head at once, `late` after so long ·
 `/cut/N` announces 2 N bytes, sends N and resets · `/sse` one event as `text/event-stream` ·
 anything else: JSON of what it saw.
 """
@@ -77,12 +78,19 @@ class _Handler(BaseHTTPRequestHandler):
         if self.headers.get("transfer-encoding", "").lower() == "chunked":
             parts: list[bytes] = []
             while size := int(self.rfile.readline().split(b";")[0], 16):
-                parts.append(self.rfile.read(size))
+                parts.append(self._whole(size))
                 self.rfile.readline()
             while self.rfile.readline().strip():
                 pass
             return b"".join(parts)
-        return self.rfile.read(int(self.headers.get("content-length") or 0))
+        return self._whole(int(self.headers.get("content-length") or 0))
+
+    def _whole(self, count: int) -> bytes:
+        """So many bytes; a part of a request is none."""
+        got = self.rfile.read(count)
+        if len(got) < count:
+            raise ConnectionAbortedError("the request broke off")
+        return got
 
     def _answer(self) -> None:
         body = self._body()
@@ -99,6 +107,8 @@ class _Handler(BaseHTTPRequestHandler):
             case "slow":
                 threading.Event().wait(int(argument) / 1000)
                 self._send(200, b"slow")
+            case "late":
+                self._late(int(argument))
             case "cut":
                 self._cut(int(argument))
             case "sse":
@@ -134,6 +144,15 @@ class _Handler(BaseHTTPRequestHandler):
             part = body[start : start + 4096]
             self.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
         self.wfile.write(b"0\r\n\r\n")
+
+    def _late(self, milliseconds: int) -> None:
+        self.send_response(200)
+        self.send_header("X-Upstream", "yes")
+        self.send_header("Content-Length", "4")
+        self.end_headers()
+        self.wfile.flush()
+        threading.Event().wait(milliseconds / 1000)
+        self.wfile.write(b"late")
 
     def _cut(self, count: int) -> None:
         self.send_response(200)
