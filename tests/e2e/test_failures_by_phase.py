@@ -21,7 +21,7 @@ from .support.http import Answer, Client, get
 from .support.nats import NatsServer
 from .support.patience import eventually
 from .support.process import children
-from .support.raw import ABORT, END, NEXT, OPEN, PHASE, RESULT, Frame, RawWorker
+from .support.raw import ABORT, ACCEPT, END, NEXT, OPEN, PHASE, RESULT, Frame, RawWorker
 from .support.upstream import Upstream
 
 BALANCE = ("auto", "queue", "least_loaded")
@@ -327,6 +327,24 @@ def test_an_answer_of_an_earlier_phase_is_not_taken_for_a_later_one(house: House
     with raw_worker(house, answer):
         answered = house.get("short.raw.auto.default", "/bytes/1000")
         refused(house.gateway, answered, "response_body_filter", "PLUGIN_TIMEOUT")
+
+
+def test_a_worker_that_falls_silent_before_its_first_beat_is_lost(house: House) -> None:
+    """It took the session and says nothing more; no beat of it was ever heard that could be missed."""
+
+    def accept(worker: RawWorker, frame: Frame, reply: str) -> None:
+        if frame[0] == OPEN:
+            worker.send(frame, worker.first, {}, kind=ACCEPT)
+
+    with RawWorker(house.nats.url, accept, group="raw", worker="mute", mask=15):
+        answer = eventually(lambda: accepted(house.get("raw.queue.fail", "/x")), what="the worker")
+    assert (answer.status, answer.json["error"]) == (503, "PLUGIN_LOST"), answer.body
+    assert answer.seconds < 1.3
+    at_rest(house.gateway, answer)
+
+
+def accepted(answer: Answer) -> Answer | None:
+    return None if answer.json["error"] == "PLUGIN_UNAVAILABLE" else answer
 
 
 def test_failures_of_logging_leave_the_connection_alone(house: House) -> None:

@@ -140,6 +140,16 @@ fn silence_ends_after_750_ms_and_the_first_beat_brings_it_back() {
 }
 
 #[test]
+fn a_worker_that_was_never_heard_to_beat_is_lost_as_soon() {
+    let (group, _) = group(0);
+    let worker = group.worker("mute", NOW).expect("a name");
+    assert!(!worker.lost(NOW + 749, 0) && worker.lost(NOW + 750, 0));
+    worker.answered(NOW + 500);
+    assert!(!worker.lost(NOW + 1_249, 0) && worker.lost(NOW + 1_250, 0));
+    assert!(!worker.lost(NOW + 1_250, NOW + 2_000));
+}
+
+#[test]
 fn silence_proves_nothing_while_we_did_not_run() {
     let (group, bit) = group(1);
     group.grant_grace(NOW + 2_000);
