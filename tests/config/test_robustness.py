@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nylon.config import ConfigError, Server, compile, load
@@ -73,7 +73,8 @@ def test_the_whole_is_accepted(file: Path) -> None:
     assert outcome(file, json.dumps(WHOLE)) is not None
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+# derandomized: what CI finds can be found again
+@settings(max_examples=150, deadline=None, derandomize=True)
 @given(st.lists(st.tuples(st.sampled_from(PLACES), VALUES), min_size=1, max_size=3))
 def test_any_value_anywhere(file: Path, changes: list[tuple[tuple[Any, ...], Any]]) -> None:
     changed = copy.deepcopy(WHOLE)
@@ -90,7 +91,7 @@ def test_any_value_anywhere(file: Path, changes: list[tuple[tuple[Any, ...], Any
         assert json.loads(snapshot)["process"]["listen"] is not None
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(st.text(alphabet=st.characters(codec="utf-8"), max_size=200))
 def test_any_text(file: Path, text: str) -> None:
     outcome(file, text)

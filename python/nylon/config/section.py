@@ -1,7 +1,8 @@
 """What every section of the configuration has in common, and what can be asked about one."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, ClassVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict
@@ -37,11 +38,14 @@ class Key:
     """Whether the value is a list or a mapping of such sections."""
 
 
-def keys(section: type[Section]) -> Iterator[Key]:
-    """Yield the keys of a section in the order of their declaration."""
+@cache
+def keys(section: type[Section]) -> tuple[Key, ...]:
+    """Return the keys of a section in the order of their declaration."""
+    found: list[Key] = []
     for name, info in section.model_fields.items():
         inner, many = _section_of(info.annotation)
-        yield Key(info.alias or name, info, inner, many)
+        found.append(Key(info.alias or name, info, inner, many))
+    return tuple(found)
 
 
 def _section_of(annotation: Any) -> tuple[type[Section] | None, Any]:
