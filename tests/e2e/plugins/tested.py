@@ -26,7 +26,8 @@ plugin = Plugin()
 
 def note(**values: Any) -> None:
     """A line in the worker's output that tests look for."""
-    print("NOTE " + json.dumps(values), flush=True)
+    # with its end in one piece: another thread may write, too
+    print("NOTE " + json.dumps(values) + "\n", end="", flush=True)
 
 
 @plugin.handler("auth")
