@@ -9,7 +9,7 @@ use bytes::Bytes;
 use nylon_wire::{AbortReason, Action, FetchKind, Operation, Phase, ResponsePart, Revision, Snapshot, failure};
 
 use super::{
-    OnCancel, Session,
+    OnCancel, Session, lane,
     outbox::{Event, Outcome},
     run::{Run, lock},
     shared::Shared,
@@ -262,7 +262,13 @@ impl Job {
         self.answered = true;
         self.run.done();
         let handler = self.run.queued.elapsed().saturating_sub(self.run.wait());
-        self.shared.outbox.push(Event::Finished { run: self.run.clone(), outcome, handler });
+        let finished = Event::Finished { run: self.run.clone(), outcome, handler };
+        // Only a quick handler's result may wait for those of its batch, and only where the thread comes back for more.
+        if handler < lane::SLOW && lane::comes_back() {
+            self.shared.outbox.push_in_batch(finished);
+        } else {
+            self.shared.outbox.push(finished);
+        }
     }
 }
 

@@ -76,6 +76,11 @@ thread_local! {
     static TAKEN_AT: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
+/// Whether this thread is between two calls of [`Queue::take`], so that another one follows.
+pub(super) fn comes_back() -> bool {
+    TAKEN_AT.get().is_some()
+}
+
 impl<T: Queued> Queue<T> {
     pub fn new() -> Self {
         let inner = Inner { queue: VecDeque::new(), leader: Leader::None, followers: Vec::new(), closed: false };
@@ -138,8 +143,9 @@ impl<T: Queued> Queue<T> {
         watch
     }
 
-    /// Takes a job, waiting for one until `until` (for ever if none).
-    pub fn take(&self, until: Option<Instant>) -> Taken<T> {
+    /// Takes a job, waiting for one until `until` (for ever if none). `idle` is called once before it waits or gives up.
+    pub fn take(&self, until: Option<Instant>, idle: impl FnOnce()) -> Taken<T> {
+        let mut idle = Some(idle);
         let me = TOKEN.with(|token| *token);
         let mut now = Instant::now();
         let mut slow = TAKEN_AT.take().is_some_and(|taken| now.duration_since(taken) >= SLOW);
@@ -155,6 +161,13 @@ impl<T: Queued> Queue<T> {
                 drop(inner);
                 TAKEN_AT.set(Some(now));
                 return Taken::Job(job);
+            }
+            if let Some(idle) = idle.take() {
+                drop(inner);
+                idle();
+                now = Instant::now();
+                inner = self.lock();
+                continue;
             }
             slow = false;
             if inner.closed {

@@ -46,6 +46,9 @@ pub(super) enum Event {
     Stop,
 }
 
+/// So many results are worth waking the I/O thread for although more handlers are about to run.
+const BATCH: usize = 32;
+
 /// The queue of events.
 ///
 /// A push costs a lock and a load while the I/O thread is at work. [`Outbox::before_park`] runs in the thread right before
@@ -56,18 +59,50 @@ pub(super) struct Outbox {
     /// Nobody takes events any more.
     closed: AtomicBool,
     parked: AtomicBool,
+    /// Something was added and nobody woken for it.
+    waiting: AtomicBool,
     notify: Notify,
 }
 
 impl Outbox {
+    /// Adds an event and wakes the I/O thread.
     pub fn push(&self, event: Event) {
+        if self.add(event).is_some() {
+            self.wake();
+        }
+    }
+
+    /// Adds an event of a thread that calls [`Outbox::flush`] before it waits for work: waking the I/O thread for each
+    /// result of a batch would cost more than the handlers. Should the next handler be slow, the watchdog's look after
+    /// 2 ms takes along what waits here.
+    pub fn push_in_batch(&self, event: Event) {
+        match self.add(event) {
+            Some(BATCH) => self.wake(),
+            Some(_) => self.waiting.store(true, SeqCst),
+            None => {}
+        }
+    }
+
+    /// Wakes the I/O thread if something was added without.
+    pub fn flush(&self) {
+        if self.waiting.load(SeqCst) && self.waiting.swap(false, SeqCst) {
+            self.wake();
+        }
+    }
+
+    /// How many events wait now, unless nobody takes them any more.
+    fn add(&self, event: Event) -> Option<usize> {
         let mut events = lock(&self.events);
         if self.closed.load(Relaxed) {
             drop(events);
-            return refuse(event);
+            refuse(event);
+            return None;
         }
         events.push(event);
-        drop(events);
+        Some(events.len())
+    }
+
+    fn wake(&self) {
         if self.parked.load(SeqCst) && self.parked.swap(false, SeqCst) {
             self.notify.notify_one();
         }

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nylon_messaging::worker::{Job, Lane, Worker};
+use nylon_messaging::worker::{Job, Lane, Next, Worker};
 use nylon_wire::{AbortReason, Action, Frame, Phase};
 
 use crate::{
@@ -175,4 +175,30 @@ async fn a_worker_may_start_before_its_server() {
     assert!(worker.state().ready());
     let opened = gateway.open(&Open::default()).await;
     assert!(matches!(gateway.frame(&opened).await, Frame::Result(_)));
+}
+
+/// Results of quick handlers leave together, but none waits for a handler that is slow.
+#[tokio::test]
+async fn a_quick_result_does_not_wait_for_the_slow_handler_after_it() {
+    let server = NatsServer::start();
+    let (worker, mut gateway) = start(&server, &[Phase::RequestFilter]).await;
+    let quick = gateway.open(&Open::default()).await;
+    let slow = gateway.open(&Open::default()).await;
+    until("both wait", || worker.stats().queued == 2).await;
+    let (release, released) = mpsc::channel::<()>();
+    let serving = worker.clone();
+    let thread = std::thread::spawn(move || {
+        for wait in [false, true] {
+            let Next::Job(job) = serving.next(Lane::Threads, None) else { panic!("no job") };
+            if wait {
+                released.recv().unwrap();
+            }
+            pass(job);
+        }
+    });
+    assert!(matches!(gateway.frame(&quick).await, Frame::Result(_)));
+    assert_eq!(worker.stats().active, 1, "the slow one still runs");
+    release.send(()).unwrap();
+    assert!(matches!(gateway.frame(&slow).await, Frame::Result(_)));
+    thread.join().unwrap();
 }

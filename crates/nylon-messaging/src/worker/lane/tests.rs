@@ -51,7 +51,7 @@ impl Hand {
         let queue = queue.clone();
         std::thread::spawn(move || {
             loop {
-                let Taken::Job(job) = queue.take(None) else { return tell.send(None).unwrap_or_default() };
+                let Taken::Job(job) = queue.take(None, || ()) else { return tell.send(None).unwrap_or_default() };
                 if tell.send(Some(job.0)).is_err() || wait.recv().is_err() {
                     return;
                 }
@@ -68,11 +68,11 @@ impl Hand {
 #[test]
 fn an_empty_lane_times_out_and_a_closed_one_says_so() {
     let queue = Queue::<Item>::new();
-    assert!(matches!(queue.take(Some(Instant::now())), Taken::TimedOut));
+    assert!(matches!(queue.take(Some(Instant::now()), || ()), Taken::TimedOut));
     push(&queue, &[1]);
     queue.close();
-    assert!(matches!(queue.take(None), Taken::Job(_)));
-    assert!(matches!(queue.take(None), Taken::Closed));
+    assert!(matches!(queue.take(None, || ()), Taken::Job(_)));
+    assert!(matches!(queue.take(None, || ()), Taken::Closed));
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn many_threads_take_each_job_once() {
         .map(|_| {
             let (queue, tell) = (queue.clone(), tell.clone());
             std::thread::spawn(move || {
-                while let Taken::Job(job) = queue.take(None) {
+                while let Taken::Job(job) = queue.take(None, || ()) {
                     tell.send(job.0).expect("the test listens");
                 }
             })
