@@ -15,6 +15,8 @@ use crate::{
 async fn after(answer: impl AsyncFnOnce(&mut Fake, &OpenFrame)) -> (PluginError, Option<AbortReason>) {
     let gateway = Gateway::start().await;
     let mut worker = gateway.beating_worker("w1").await;
+    // So that every open comes directly, also one that explores: the answers are about this worker and no other.
+    worker.leave_queue().await;
     let asked = spawn_filter(&gateway, Ask { retry: 0, ..Ask::within(3_000) });
     let open = worker.open().await;
     answer(&mut worker, &open).await;
