@@ -183,6 +183,11 @@ impl Group {
         self.workers().iter().any(|worker| worker.fit(entry_bit, now, grace, longest).is_ok())
     }
 
+    /// Whether one more open of the entry may go to the worker.
+    pub(super) fn may_take(&self, worker: &KnownWorker, entry_bit: u64, now: u64) -> bool {
+        worker.fit(entry_bit, now, self.grace(), self.longest_ms.load(Relaxed)).is_ok()
+    }
+
     /// Chooses where an open goes.
     pub(super) fn pick(&self, choice: &Choice<'_>, random: &mut Random) -> Target {
         if choice.balance == Balance::Queue {

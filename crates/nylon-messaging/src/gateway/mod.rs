@@ -17,6 +17,7 @@ mod random;
 mod session;
 mod slots;
 mod stats;
+mod streak;
 mod table;
 mod talk;
 
