@@ -1,9 +1,11 @@
-//! The I/O thread: subscriptions, the ticker, the watchdog, and the way out.
+//! The worker's I/O: subscriptions, the ticker, the watchdog, and the way out. Runs in whichever thread drives it.
 
 use std::{
-    cell::{Cell, RefCell},
-    rc::Rc,
-    sync::{Arc, mpsc::SyncSender},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering::SeqCst},
+        mpsc::SyncSender,
+    },
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -12,9 +14,9 @@ use async_nats::{Message, Subscriber};
 use futures_util::{FutureExt, StreamExt};
 use nylon_wire::subject;
 use tokio::{
-    runtime::{Builder, LocalOptions},
+    runtime::Builder,
+    spawn,
     sync::Notify,
-    task::spawn_local,
     time::{sleep_until, timeout, timeout_at},
 };
 
@@ -22,6 +24,7 @@ use super::{
     WorkerError,
     core::Core,
     outbox::Event,
+    run::lock,
     service::{Question, Service},
     shared::Shared,
 };
@@ -46,116 +49,134 @@ pub(super) fn start(shared: Arc<Shared>) -> Result<JoinHandle<()>, WorkerError> 
     }
 }
 
-/// Whatever ends the thread, nobody waits for it any more.
-struct End<'a>(&'a Shared);
+/// Whatever ends the I/O, nobody waits for it any more.
+struct End(Arc<Shared>);
 
-impl Drop for End<'_> {
+impl Drop for End {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!("running a worker: its I/O panicked");
+        }
         self.0.end();
     }
 }
 
 fn run(shared: &Arc<Shared>, started: &SyncSender<Result<(), WorkerError>>) {
-    let _end = End(shared);
     let (before, after) = (shared.clone(), shared.clone());
     let runtime = Builder::new_current_thread()
         .enable_all()
         .on_thread_park(move || before.outbox.before_park())
         .on_thread_unpark(move || after.outbox.after_park())
-        .build_local(LocalOptions::default());
-    let result = match runtime {
+        .build();
+    let end = End(shared.clone());
+    let prepared = match runtime {
         Err(cause) => Err(WorkerError::Thread(cause)),
-        Ok(runtime) => runtime.block_on(serve(shared, started)),
+        Ok(runtime) => runtime.block_on(Io::prepare(shared)).map(|io| (runtime, io)),
     };
-    if let Err(error) = result {
-        // The starter waits for this; afterwards there is no error any more.
-        let _ = started.send(Err(error));
+    match prepared {
+        Err(error) => {
+            // The starter waits for this.
+            let _ = started.send(Err(error));
+        }
+        Ok((runtime, io)) => {
+            let _ = started.send(Ok(()));
+            runtime.spawn(async move {
+                let _end = end;
+                io.serve().await;
+            });
+            shared.drive.stand_by(runtime);
+        }
     }
 }
 
-/// What the tasks of the thread share.
+/// What the tasks share. Only the thread that drives touches it, so no lock is ever waited for.
 struct Io {
     shared: Arc<Shared>,
-    core: RefCell<Core>,
+    core: Mutex<Core>,
     /// Room for [`Io::take_events`].
-    events: Cell<Vec<Event>>,
+    events: Mutex<Vec<Event>>,
     connection: Connection,
     service: Service,
     /// When the watchdog of the lanes wants to look.
-    watch_at: Cell<Option<Instant>>,
+    watch_at: Mutex<Option<Instant>>,
     watch: Notify,
     /// The ticker has more to do than beats.
     busy: Notify,
     /// Something has ended.
     changed: Notify,
-    drain: Cell<bool>,
-    stop: Cell<bool>,
+    drain: AtomicBool,
+    stop: AtomicBool,
     /// `drain` or `stop` was set.
     leave: Notify,
 }
 
-async fn serve(shared: &Arc<Shared>, started: &SyncSender<Result<(), WorkerError>>) -> Result<(), WorkerError> {
-    let core = RefCell::new(Core::new(shared.clone())?);
-    let service = Service::new(shared)?;
-    let events = shared.clone();
-    let on_event = move |event| events.outbox.push(Event::Connection(event));
-    let connection = Connection::start(&shared.options.connection, on_event).await?;
-    let _ = shared.watch.set(connection.watch());
-    let io = Rc::new(Io {
-        shared: shared.clone(),
-        core,
-        events: Cell::default(),
-        connection,
-        service,
-        watch_at: Cell::new(None),
-        watch: Notify::new(),
-        busy: Notify::new(),
-        changed: Notify::new(),
-        drain: Cell::new(false),
-        stop: Cell::new(false),
-        leave: Notify::new(),
-    });
-    let _ = started.send(Ok(()));
-    spawn_local(Io::events(io.clone(), shared.clone()));
-    spawn_local(Io::watchdog(io.clone(), shared.clone()));
-    let opens = Io::subscribe(&io, shared).await;
-    // Beats come last: who hears one may rely on the subscriptions.
-    spawn_local(Io::ticker(io.clone()));
-    io.settle();
-    io.until_leaving().await;
-    if !io.stop.get() {
-        Io::drain(&io, shared, opens).await;
-    }
-    io.core.borrow_mut().abort_all();
-    io.settle();
-    // Without a connection there is nobody to tell.
-    let _ = io.connection.flush(FLUSH_LIMIT).await;
-    io.connection.close(FLUSH_LIMIT).await;
-    Ok(())
-}
-
 impl Io {
+    async fn prepare(shared: &Arc<Shared>) -> Result<Arc<Self>, WorkerError> {
+        let core = Mutex::new(Core::new(shared.clone())?);
+        let service = Service::new(shared)?;
+        let events = shared.clone();
+        let on_event = move |event| events.outbox.push(Event::Connection(event));
+        let connection = Connection::start(&shared.options.connection, on_event).await?;
+        let _ = shared.watch.set(connection.watch());
+        Ok(Arc::new(Self {
+            shared: shared.clone(),
+            core,
+            events: Mutex::default(),
+            connection,
+            service,
+            watch_at: Mutex::default(),
+            watch: Notify::new(),
+            busy: Notify::new(),
+            changed: Notify::new(),
+            drain: AtomicBool::new(false),
+            stop: AtomicBool::new(false),
+            leave: Notify::new(),
+        }))
+    }
+
+    async fn serve(self: Arc<Self>) {
+        spawn(Self::take_all_events(self.clone()));
+        spawn(Self::watchdog(self.clone()));
+        let opens = self.subscribe().await;
+        // Beats come last: who hears one may rely on the subscriptions.
+        spawn(Self::ticker(self.clone()));
+        self.settle();
+        self.until_leaving().await;
+        if !self.stop.load(SeqCst) {
+            self.drain(opens).await;
+        }
+        self.core().abort_all();
+        self.settle();
+        // Without a connection there is nobody to tell.
+        let _ = self.connection.flush(FLUSH_LIMIT).await;
+        self.connection.close(FLUSH_LIMIT).await;
+    }
+
+    fn core(&self) -> MutexGuard<'_, Core> {
+        lock(&self.core)
+    }
+
     /// Subscribes to everything. The subscriptions wait in the client while there is no connection. Returns the tasks of
     /// the open subjects, which end when they are drained.
-    async fn subscribe(io: &Rc<Self>, shared: &Arc<Shared>) -> Vec<(tokio::task::JoinHandle<()>, Rc<Notify>)> {
-        let options = &shared.options;
-        let direct = io.core.borrow().subject().to_string();
+    async fn subscribe(self: &Arc<Self>) -> Vec<(tokio::task::JoinHandle<()>, Arc<Notify>)> {
+        let options = &self.shared.options;
+        let direct = self.core().subject().to_string();
         // Only a closed client refuses, and nobody but this thread closes it.
-        if let Ok(subscriber) = io.connection.subscribe(direct).await {
-            spawn_local(Self::listen(io.clone(), subscriber));
+        if let Ok(subscriber) = self.connection.subscribe(direct).await {
+            spawn(Self::listen(self.clone(), subscriber));
         }
-        for (subject, question) in io.service.subjects(shared) {
-            if let Ok(subscriber) = io.connection.subscribe(subject).await {
-                spawn_local(Self::answer(io.clone(), subscriber, question));
+        for (subject, question) in self.service.subjects(&self.shared) {
+            if let Ok(subscriber) = self.connection.subscribe(subject).await {
+                spawn(Self::answer(self.clone(), subscriber, question));
             }
         }
         let mut opens = Vec::with_capacity(options.entries.len());
         for entry in &options.entries {
             let subject = subject::open(&options.prefix, &options.group, &entry.name);
             let (Ok(subject), Ok(group)) = (subject, subject::escape(&options.group)) else { continue };
-            if let Ok(subscriber) = io.connection.queue_subscribe(subject, group).await {
-                let leave = Rc::new(Notify::new());
-                let task = spawn_local(Self::listen_for_opens(io.clone(), subscriber, leave.clone()));
+            if let Ok(subscriber) = self.connection.queue_subscribe(subject, group).await {
+                let leave = Arc::new(Notify::new());
+                let task = spawn(Self::listen_for_opens(self.clone(), subscriber, leave.clone()));
                 opens.push((task, leave));
             }
         }
@@ -166,7 +187,7 @@ impl Io {
     fn batch(&self, first: Message, subscriber: &mut Subscriber) -> u64 {
         let now = Instant::now();
         let mut count = 1;
-        let mut core = self.core.borrow_mut();
+        let mut core = self.core();
         core.on_message(first, now);
         while let Some(Some(message)) = subscriber.next().now_or_never() {
             core.on_message(message, now);
@@ -179,7 +200,7 @@ impl Io {
         count
     }
 
-    async fn listen(io: Rc<Self>, mut subscriber: Subscriber) {
+    async fn listen(io: Arc<Self>, mut subscriber: Subscriber) {
         while let Some(message) = subscriber.next().await {
             io.batch(message, &mut subscriber);
         }
@@ -190,7 +211,7 @@ impl Io {
     /// The client forgets a subscription together with its UNSUB, and drops what the server had sent before it read that.
     /// An UNSUB *after n messages* is exact on both sides. So: after a number that a busy subject reaches at once; if it is
     /// not reached, after one more; if not even that comes, at once.
-    async fn listen_for_opens(io: Rc<Self>, mut subscriber: Subscriber, leave: Rc<Notify>) {
+    async fn listen_for_opens(io: Arc<Self>, mut subscriber: Subscriber, leave: Arc<Notify>) {
         let mut count = 0;
         loop {
             tokio::select! {
@@ -222,46 +243,52 @@ impl Io {
         }
     }
 
-    async fn answer(io: Rc<Self>, mut subscriber: Subscriber, question: Question) {
+    async fn answer(io: Arc<Self>, mut subscriber: Subscriber, question: Question) {
         while let Some(message) = subscriber.next().await {
             let Some(reply) = message.reply else { continue };
-            let answer = io.service.answer(question, &io.core.borrow());
-            io.core.borrow_mut().answer(reply, answer);
+            let mut core = io.core();
+            let answer = io.service.answer(question, &core);
+            core.answer(reply, answer);
+            drop(core);
             io.settle();
         }
     }
 
     /// What other threads say.
-    async fn events(io: Rc<Self>, shared: Arc<Shared>) {
+    async fn take_all_events(io: Arc<Self>) {
         loop {
-            shared.outbox.ready().await;
+            io.shared.outbox.ready().await;
             io.take_events(Instant::now());
             io.settle();
         }
     }
 
     fn take_events(&self, now: Instant) {
-        let mut events = self.events.take();
+        let mut events = std::mem::take(&mut *lock(&self.events));
         self.shared.outbox.take(&mut events);
+        let mut core = self.core();
         for event in events.drain(..) {
-            self.on_event(event, now);
+            self.note(&event, &mut core);
+            core.on_event(event, now);
         }
-        self.events.set(events);
+        drop(core);
+        *lock(&self.events) = events;
     }
 
-    fn on_event(&self, event: Event, now: Instant) {
-        match &event {
+    /// What an event means besides the core.
+    fn note(&self, event: &Event, core: &mut Core) {
+        match event {
             Event::Drain => {
-                self.drain.set(true);
+                self.drain.store(true, SeqCst);
                 self.leave.notify_one();
             }
             Event::Stop => {
-                self.stop.set(true);
+                self.stop.store(true, SeqCst);
                 self.leave.notify_one();
             }
             Event::Connection(ConnectionEvent::Connected) => {
                 tracing::info!("connected to nats");
-                self.core.borrow_mut().set_max_payload(self.connection.max_payload());
+                core.set_max_payload(self.connection.max_payload());
             }
             Event::Connection(ConnectionEvent::Disconnected) => tracing::warn!("lost the connection to nats"),
             Event::Connection(ConnectionEvent::SlowConsumer) => {
@@ -270,12 +297,11 @@ impl Io {
             Event::Connection(ConnectionEvent::Error(error)) => tracing::warn!(error, "nats"),
             _ => {}
         }
-        self.core.borrow_mut().on_event(event, now);
     }
 
     /// Carries on what the core has decided: jobs to the lanes, frames to the connection.
     fn settle(&self) {
-        let mut core = self.core.borrow_mut();
+        let mut core = self.core();
         let watch = core.hand_over(Instant::now());
         core.send_out(|subject, reply, payload| {
             self.connection.publish(subject.clone(), reply.cloned(), payload.clone())
@@ -286,19 +312,19 @@ impl Io {
         drop(core);
         self.changed.notify_waiters();
         if let Some(at) = watch
-            && self.watch_at.replace(Some(at)).is_none()
+            && lock(&self.watch_at).replace(at).is_none()
         {
             self.watch.notify_one();
         }
     }
 
     /// Deadlines every 10 ms while there is a session, beats every 250 ms always.
-    async fn ticker(io: Rc<Self>) {
+    async fn ticker(io: Arc<Self>) {
         let mut beat_at = Instant::now();
         loop {
             let now = Instant::now();
             {
-                let mut core = io.core.borrow_mut();
+                let mut core = io.core();
                 let connected = io.connection.is_connected();
                 core.tick(connected, now);
                 if now >= beat_at {
@@ -310,7 +336,8 @@ impl Io {
                 }
             }
             io.settle();
-            if io.core.borrow().needs_ticks() {
+            let needed = io.core().needs_ticks();
+            if needed {
                 sleep_until((now + TICK_EVERY).into()).await;
             } else {
                 tokio::select! {
@@ -322,30 +349,31 @@ impl Io {
     }
 
     /// Wakes followers when the leader is slow (rules §12).
-    async fn watchdog(io: Rc<Self>, shared: Arc<Shared>) {
+    async fn watchdog(io: Arc<Self>) {
         loop {
-            match io.watch_at.get() {
+            let at = *lock(&io.watch_at);
+            match at {
                 None => io.watch.notified().await,
                 Some(at) => {
                     sleep_until(at.into()).await;
-                    io.watch_at.set(shared.threads.watch(Instant::now()));
+                    *lock(&io.watch_at) = io.shared.threads.watch(Instant::now());
                 }
             }
         }
     }
 
     async fn until_leaving(&self) {
-        while !self.drain.get() && !self.stop.get() {
+        while !self.drain.load(SeqCst) && !self.stop.load(SeqCst) {
             self.leave.notified().await;
         }
     }
 
     /// Waits until `done`, no longer than `until`, or until everything has to stop.
-    async fn wait_for(&self, until: Instant, done: impl Fn(&Core) -> bool) {
+    async fn wait_for(&self, until: Instant, done: impl Fn(&Core) -> bool + Send) {
         let wait = async {
             loop {
                 let changed = self.changed.notified();
-                if self.stop.get() || done(&self.core.borrow()) {
+                if self.stop.load(SeqCst) || done(&self.core()) {
                     return;
                 }
                 changed.await;
@@ -356,14 +384,14 @@ impl Io {
     }
 
     /// Leaves as rules §8 and sdk-api §2.8 say: no new sessions, finish the old ones, abort the rest, Shutdown.
-    async fn drain(io: &Rc<Self>, shared: &Arc<Shared>, opens: Vec<(tokio::task::JoinHandle<()>, Rc<Notify>)>) {
-        let until = Instant::now() + shared.options.drain_timeout;
+    async fn drain(&self, opens: Vec<(tokio::task::JoinHandle<()>, Arc<Notify>)>) {
+        let until = Instant::now() + self.shared.options.drain_timeout;
         {
-            let mut core = io.core.borrow_mut();
+            let mut core = self.core();
             core.leave();
             core.beat(Instant::now());
         }
-        io.settle();
+        self.settle();
         for (_, leave) in &opens {
             leave.notify_one();
         }
@@ -372,17 +400,17 @@ impl Io {
                 tracing::warn!("draining: an open subscription did not end in time");
             }
         }
-        io.core.borrow_mut().shut_the_door();
-        io.wait_for(until, Core::is_idle).await;
-        io.core.borrow_mut().abort_all();
-        io.settle();
+        self.core().shut_the_door();
+        self.wait_for(until, Core::is_idle).await;
+        self.core().abort_all();
+        self.settle();
         // Handlers that were just cancelled may still return.
-        io.wait_for(Instant::now() + Duration::from_secs(1), Core::is_idle).await;
+        self.wait_for(Instant::now() + Duration::from_secs(1), Core::is_idle).await;
         let now = Instant::now();
-        io.core.borrow_mut().shut_down(now);
-        io.settle();
-        io.wait_for(now + shared.options.shutdown_timeout, Core::shutdown_done).await;
-        if !io.core.borrow().shutdown_done() {
+        self.core().shut_down(now);
+        self.settle();
+        self.wait_for(now + self.shared.options.shutdown_timeout, Core::shutdown_done).await;
+        if !self.core().shutdown_done() {
             tracing::warn!("draining: the shutdown handler did not end in time");
         }
     }

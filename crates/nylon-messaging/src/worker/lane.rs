@@ -8,12 +8,14 @@ use std::{
     cell::Cell,
     collections::VecDeque,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     thread::Thread,
     time::{Duration, Instant},
 };
+
+use super::drive::Drive;
 
 /// A handler that runs longer than this does not hold up the others.
 pub(super) const SLOW: Duration = Duration::from_millis(2);
@@ -61,9 +63,17 @@ struct Inner<T> {
 
 type Callback = Box<dyn Fn() + Send>;
 
+/// Whom to wake.
+enum Wake {
+    Leader(Thread),
+    Follower(Thread),
+}
+
 /// One lane.
 pub(super) struct Queue<T> {
     inner: Mutex<Inner<T>>,
+    /// What the leader does while it waits, instead of sleeping.
+    drive: Option<Arc<Drive>>,
     on_ready: Mutex<Option<Callback>>,
 }
 
@@ -84,7 +94,20 @@ pub(super) fn comes_back() -> bool {
 impl<T: Queued> Queue<T> {
     pub fn new() -> Self {
         let inner = Inner { queue: VecDeque::new(), leader: Leader::None, followers: Vec::new(), closed: false };
-        Self { inner: Mutex::new(inner), on_ready: Mutex::new(None) }
+        Self { inner: Mutex::new(inner), drive: None, on_ready: Mutex::new(None) }
+    }
+
+    /// A lane whose leader runs the worker's I/O while it waits.
+    pub fn driving(drive: Arc<Drive>) -> Self {
+        Self { drive: Some(drive), ..Self::new() }
+    }
+
+    fn wake(&self, whom: Option<Wake>) {
+        match (whom, &self.drive) {
+            (Some(Wake::Leader(_)), Some(drive)) => drive.call(),
+            (Some(Wake::Leader(thread) | Wake::Follower(thread)), _) => thread.unpark(),
+            (None, _) => {}
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner<T>> {
@@ -120,9 +143,7 @@ impl<T: Queued> Queue<T> {
         inner.queue.extend(batch.drain(..));
         let (wake, watch) = inner.rouse(now);
         drop(inner);
-        if let Some(thread) = wake {
-            thread.unpark();
-        }
+        self.wake(wake);
         if was_empty {
             self.call_ready();
         }
@@ -137,9 +158,7 @@ impl<T: Queued> Queue<T> {
         }
         let (wake, watch) = inner.rouse(now);
         drop(inner);
-        if let Some(thread) = wake {
-            thread.unpark();
-        }
+        self.wake(wake);
         watch
     }
 
@@ -184,9 +203,10 @@ impl<T: Queued> Queue<T> {
                 inner.followers.push((me, std::thread::current()));
             }
             drop(inner);
-            match until {
-                Some(until) => std::thread::park_timeout(until - now),
-                None => std::thread::park(),
+            match (until, &self.drive) {
+                (_, Some(drive)) if leads => drive.drive(until),
+                (Some(until), _) => std::thread::park_timeout(until - now),
+                (None, _) => std::thread::park(),
             }
             now = Instant::now();
             inner = self.lock();
@@ -219,11 +239,13 @@ impl<T: Queued> Queue<T> {
     pub fn close(&self) {
         let mut inner = self.lock();
         inner.closed = true;
-        let mut threads: Vec<_> = inner.followers.drain(..).map(|(_, thread)| thread).collect();
-        if let Leader::Parked(_, thread) = std::mem::replace(&mut inner.leader, Leader::None) {
-            threads.push(thread);
-        }
+        let threads: Vec<_> = inner.followers.drain(..).map(|(_, thread)| thread).collect();
+        let leader = match std::mem::replace(&mut inner.leader, Leader::None) {
+            Leader::Parked(_, thread) => Some(Wake::Leader(thread)),
+            _ => None,
+        };
         drop(inner);
+        self.wake(leader);
         threads.iter().for_each(Thread::unpark);
         self.call_ready();
     }
@@ -248,11 +270,11 @@ impl<T: Queued> Inner<T> {
     }
 
     /// Whom to wake for what is queued, and when to look again.
-    fn rouse(&mut self, now: Instant) -> (Option<Thread>, Option<Instant>) {
+    fn rouse(&mut self, now: Instant) -> (Option<Wake>, Option<Instant>) {
         match std::mem::replace(&mut self.leader, Leader::None) {
             Leader::Parked(token, thread) => {
                 self.leader = Leader::Waking(token);
-                (Some(thread), Some(now + SLOW))
+                (Some(Wake::Leader(thread)), Some(now + SLOW))
             }
             Leader::Waking(token) => {
                 self.leader = Leader::Waking(token);
@@ -265,7 +287,7 @@ impl<T: Queued> Inner<T> {
             stuck => match self.followers.pop() {
                 Some((token, thread)) => {
                     self.leader = Leader::Waking(token);
-                    (Some(thread), Some(now + SLOW))
+                    (Some(Wake::Follower(thread)), Some(now + SLOW))
                 }
                 // Nobody is free: whoever comes back first takes over, unless it parks behind a leader that gets stuck.
                 None => {

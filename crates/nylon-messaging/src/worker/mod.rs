@@ -21,6 +21,7 @@
 
 mod age;
 mod core;
+mod drive;
 mod handle;
 mod init;
 mod io;

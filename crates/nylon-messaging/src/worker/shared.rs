@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     Lane, WorkerOptions,
+    drive::Drive,
     lane::Queue,
     outbox::Outbox,
     run::{Run, lock},
@@ -19,6 +20,7 @@ pub(super) struct Shared {
     /// Random, new at each start.
     pub id: String,
     pub outbox: Outbox,
+    pub drive: Arc<Drive>,
     pub threads: Queue<Arc<Run>>,
     pub looped: Queue<Arc<Run>>,
     pub counters: Counters,
@@ -30,11 +32,13 @@ pub(super) struct Shared {
 
 impl Shared {
     pub fn new(options: WorkerOptions, id: String) -> Self {
+        let drive = Arc::new(Drive::new());
         Self {
             options,
             id,
             outbox: Outbox::default(),
-            threads: Queue::new(),
+            drive: drive.clone(),
+            threads: Queue::driving(drive),
             looped: Queue::new(),
             counters: Counters::default(),
             gauges: Gauges::default(),
@@ -56,6 +60,7 @@ impl Shared {
         self.outbox.close();
         self.threads.close();
         self.looped.close();
+        self.drive.end();
         *lock(&self.ended) = true;
         self.on_end.notify_all();
     }

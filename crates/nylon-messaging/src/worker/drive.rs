@@ -1,0 +1,149 @@
+//! Who runs the worker's I/O (decision 0009).
+//!
+//! The thread that waits for jobs does, so that a request meets one thread only: it reads, runs the handlers of what came,
+//! writes all results, and waits again. The *standby*, a thread of our own, takes over while every serving thread has been in
+//! user code for longer than [`SLOW`], or where none serves, and lets go as soon as one comes back.
+
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{
+            AtomicBool, AtomicU64,
+            Ordering::{Relaxed, SeqCst},
+        },
+    },
+    thread::Thread,
+    time::{Duration, Instant},
+};
+
+use arc_swap::ArcSwapOption;
+use tokio::{runtime::Runtime, sync::Notify, time::timeout_at};
+
+use super::lane::SLOW;
+
+/// In [`Drive::left`] while a serving thread drives.
+const DRIVEN: u64 = u64::MAX;
+
+/// The worker's runtime and whose turn it is to run it.
+pub(super) struct Drive {
+    runtime: ArcSwapOption<Runtime>,
+    origin: Instant,
+    /// When the last serving thread went away, in microseconds since `origin`.
+    left: AtomicU64,
+    /// Grows with each turn of a serving thread.
+    turns: AtomicU64,
+    /// Calls the serving thread that drives.
+    call: Notify,
+    /// The standby may let go.
+    relief: Notify,
+    standing_in: AtomicBool,
+    /// The standby sleeps until somebody goes away.
+    dozing: AtomicBool,
+    standby: OnceLock<Thread>,
+    ended: AtomicBool,
+}
+
+impl Drive {
+    pub fn new() -> Self {
+        Self {
+            runtime: ArcSwapOption::empty(),
+            origin: Instant::now(),
+            left: AtomicU64::new(0),
+            turns: AtomicU64::new(0),
+            call: Notify::new(),
+            relief: Notify::new(),
+            standing_in: AtomicBool::new(false),
+            dozing: AtomicBool::new(false),
+            standby: OnceLock::new(),
+            ended: AtomicBool::new(false),
+        }
+    }
+
+    fn now_us(&self) -> u64 {
+        u64::try_from(self.origin.elapsed().as_micros()).unwrap_or(DRIVEN - 1)
+    }
+
+    /// Runs the I/O in this thread until [`Drive::call`], or `until`. Returns at once when the worker has ended.
+    pub fn drive(&self, until: Option<Instant>) {
+        let Some(runtime) = self.runtime.load_full() else { return };
+        self.left.store(DRIVEN, SeqCst);
+        if self.standing_in.load(SeqCst) {
+            self.relief.notify_one();
+        }
+        let called = self.call.notified();
+        runtime.block_on(async {
+            match until {
+                None => called.await,
+                // Whether it was called or the time is over, the caller looks.
+                Some(until) => timeout_at(until.into(), called).await.unwrap_or_default(),
+            }
+        });
+        self.turns.fetch_add(1, Relaxed);
+        self.left.store(self.now_us(), SeqCst);
+        if self.dozing.load(SeqCst) && self.dozing.swap(false, SeqCst) {
+            self.wake_standby();
+        }
+    }
+
+    /// Makes the thread that drives, or the next one that comes, return from [`Drive::drive`].
+    pub fn call(&self) {
+        self.call.notify_one();
+    }
+
+    /// Nobody drives any more.
+    pub fn end(&self) {
+        self.ended.store(true, SeqCst);
+        self.call.notify_one();
+        self.relief.notify_one();
+        self.wake_standby();
+    }
+
+    fn wake_standby(&self) {
+        if let Some(standby) = self.standby.get() {
+            standby.unpark();
+        }
+    }
+
+    /// The standby's work, until the end. The runtime ends with it.
+    pub fn stand_by(&self, runtime: Runtime) {
+        // Called once, by the thread that was started for it.
+        let _ = self.standby.set(std::thread::current());
+        self.runtime.store(Some(Arc::new(runtime)));
+        let mut seen = 0;
+        while !self.ended.load(SeqCst) {
+            match self.left.load(SeqCst) {
+                DRIVEN => {
+                    let turns = self.turns.load(Relaxed);
+                    if turns == std::mem::replace(&mut seen, turns) {
+                        self.doze();
+                    } else {
+                        std::thread::park_timeout(SLOW);
+                    }
+                }
+                left => match SLOW.checked_sub(Duration::from_micros(self.now_us().saturating_sub(left))) {
+                    Some(more) if !more.is_zero() => std::thread::park_timeout(more),
+                    _ => self.stand_in(),
+                },
+            }
+        }
+        self.runtime.store(None);
+    }
+
+    fn doze(&self) {
+        self.dozing.store(true, SeqCst);
+        if self.left.load(SeqCst) == DRIVEN && !self.ended.load(SeqCst) {
+            std::thread::park();
+        }
+        self.dozing.store(false, SeqCst);
+    }
+
+    fn stand_in(&self) {
+        let Some(runtime) = self.runtime.load_full() else { return };
+        self.standing_in.store(true, SeqCst);
+        // Who came back before that line relieves nobody.
+        if self.left.load(SeqCst) != DRIVEN && !self.ended.load(SeqCst) {
+            runtime.block_on(self.relief.notified());
+        }
+        self.standing_in.store(false, SeqCst);
+    }
+}
