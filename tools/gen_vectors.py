@@ -252,6 +252,8 @@ REQUEST_OPS: list[Value] = [
     {"number": 402, "name": "x-role", "value": text("admin")},
 ]
 
+CLOSES = [frame("CLOSE", seq=2, phase_seq=1), frame("CLOSE", session="ff" * 16, generation=70_000, seq=1)]
+
 VALID: dict[str, dict[str, Value]] = {
     "OPEN": {
         "a request filter": OPEN | {"payload": text('{"role":"admin"}'), "revision": REVISION},
@@ -379,6 +381,11 @@ VALID: dict[str, dict[str, Value]] = {
         "no entries yet": BEAT | {"entries": [], "state": "Initializing"},
         "a failed first initialize": BEAT | {"state": "FailedFirst"},
         "a failed later one": BEAT | {"state": "FailedKeepingOld", "revision": REVISION, "group": "a.b c"},
+    },
+    "BATCH": {
+        "two frames": {"frames": [pack(plain("CLOSE", close)).hex() for close in CLOSES]},
+        "one frame": {"frames": [pack(plain("CLOSE", CLOSES[0])).hex()]},
+        "what is in it is judged later": {"frames": ["c1", ""]},
     },
 }
 
@@ -662,6 +669,12 @@ INVALID_MORE: dict[str, list[tuple[str, str, Any]]] = {
         ("version 2", "version", edit("BEAT", BEAT, "v", 2)),
         ("an entry without mode", "missing", edit("BEAT", BEAT, "entries", [["auth", 1]])),
     ],
+    "BATCH": [
+        ("no frame", "missing", edit("BATCH", {"frames": []}, "frames", [])),
+        ("a frame that is not wrapped", "type", edit("BATCH", {"frames": []}, "frames", [plain("CLOSE", CLOSES[0])])),
+        ("a frame as text", "type", edit("BATCH", {"frames": []}, "frames", ["frame"])),
+        ("frames that are nil", "type", edit("BATCH", {"frames": []}, "frames", None)),
+    ],
 }
 
 
@@ -670,7 +683,7 @@ def general() -> list[Value]:
     cases = {
         "nothing": ("truncated", b""),
         "nil": ("type", b"\xc0"),
-        "an unknown type": ("unknown_frame", pack([21, SESSION, 0, 0, 0])),
+        "an unknown type": ("unknown_frame", pack([22, SESSION, 0, 0, 0])),
         "type 0": ("unknown_frame", pack([0, SESSION, 0, 0, 0])),
         "a type that is text": ("type", pack(["open", SESSION, 0, 0, 0])),
         "the byte that MessagePack never uses": ("type", b"\x91\xc1"),

@@ -47,11 +47,13 @@ pub enum FrameType {
     Probe = 19,
     /// BEAT, worker to gateways: load and state. No session frame.
     Beat = 20,
+    /// BATCH, both: several session frames in one message. No session frame.
+    Batch = 21,
 }
 
 impl FrameType {
     /// Every value, in order of its number.
-    pub const ALL: [FrameType; 20] = [FrameType::Open, FrameType::Accept, FrameType::Phase, FrameType::Fetch, FrameType::Data, FrameType::Credit, FrameType::Result, FrameType::Stream, FrameType::StreamEnd, FrameType::Upgrade, FrameType::WsOpen, FrameType::WsClosed, FrameType::WsError, FrameType::WsOp, FrameType::Abort, FrameType::Busy, FrameType::Error, FrameType::Close, FrameType::Probe, FrameType::Beat];
+    pub const ALL: [FrameType; 21] = [FrameType::Open, FrameType::Accept, FrameType::Phase, FrameType::Fetch, FrameType::Data, FrameType::Credit, FrameType::Result, FrameType::Stream, FrameType::StreamEnd, FrameType::Upgrade, FrameType::WsOpen, FrameType::WsClosed, FrameType::WsError, FrameType::WsOp, FrameType::Abort, FrameType::Busy, FrameType::Error, FrameType::Close, FrameType::Probe, FrameType::Beat, FrameType::Batch];
 
     /// The number on the wire.
     pub const fn number(self) -> u8 {
@@ -81,6 +83,7 @@ impl FrameType {
             18 => FrameType::Close,
             19 => FrameType::Probe,
             20 => FrameType::Beat,
+            21 => FrameType::Batch,
             _ => return None,
         })
     }

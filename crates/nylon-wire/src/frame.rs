@@ -1,5 +1,6 @@
 //! All frames: one enum to decode into, one struct with `encode` per type.
 
+mod batch;
 mod beat;
 mod control;
 mod data;
@@ -8,6 +9,7 @@ mod phase;
 mod result;
 mod websocket;
 
+pub use batch::{BatchFrame, SessionFrames, encode_batch, session_frames};
 pub use beat::{BeatEntry, BeatFrame};
 pub use control::{AbortFrame, AcceptFrame, BusyFrame, CloseFrame, ErrorFrame, ProbeFrame};
 pub use data::{CreditFrame, DataFrame, FetchFrame};
@@ -46,6 +48,7 @@ pub enum Frame {
     Close(CloseFrame),
     Probe(ProbeFrame),
     Beat(BeatFrame),
+    Batch(BatchFrame),
 }
 
 impl Frame {
@@ -86,6 +89,7 @@ impl Frame {
             FrameType::Close => Frame::Close(CloseFrame::read(f)?),
             FrameType::Probe => Frame::Probe(ProbeFrame::read(f)?),
             FrameType::Beat => Frame::Beat(BeatFrame::read(f)?),
+            FrameType::Batch => Frame::Batch(BatchFrame::read(f)?),
         };
         fields.finish()?;
         Ok(frame)
@@ -114,6 +118,7 @@ impl Frame {
             Frame::Close(frame) => frame.encode(out),
             Frame::Probe(frame) => frame.encode(out),
             Frame::Beat(frame) => frame.encode(out),
+            Frame::Batch(frame) => frame.encode(out),
         }
     }
 
@@ -140,10 +145,11 @@ impl Frame {
             Frame::Close(_) => FrameType::Close,
             Frame::Probe(_) => FrameType::Probe,
             Frame::Beat(_) => FrameType::Beat,
+            Frame::Batch(_) => FrameType::Batch,
         }
     }
 
-    /// The session header; a BEAT has none.
+    /// The session header; BEAT and BATCH have none.
     pub fn header(&self) -> Option<&Header> {
         Some(match self {
             Frame::Open(frame) => &frame.header,
@@ -165,7 +171,7 @@ impl Frame {
             Frame::Error(frame) => &frame.header,
             Frame::Close(frame) => &frame.header,
             Frame::Probe(frame) => &frame.header,
-            Frame::Beat(_) => return None,
+            Frame::Beat(_) | Frame::Batch(_) => return None,
         })
     }
 }

@@ -25,7 +25,7 @@ impl std::fmt::Debug for SessionId {
 pub struct Header {
     /// The session.
     pub session: SessionId,
-    /// Generation of the gateway's slot; counts its reuse.
+    /// Leads the gateway to its slot and says which use of it this is; opaque to workers (SPEC 3.2).
     pub generation: u32,
     /// Number of this frame in its direction, from 0. A gap aborts the session.
     pub seq: u32,
@@ -62,8 +62,8 @@ fn session_id(bytes: &[u8]) -> Result<SessionId, DecodeError> {
 }
 
 /// Reads type and header only, so that a receiver finds the session before it decodes the rest, and still knows whom
-/// to fail when the rest is not understood. Errors: as [`crate::Frame::decode`]; a BEAT has no header
-/// (`UnknownFrame(20)`).
+/// to fail when the rest is not understood. Errors: as [`crate::Frame::decode`]; BEAT and BATCH have
+/// no header (`UnknownFrame`).
 pub fn peek(payload: &[u8]) -> Result<(FrameType, Header), DecodeError> {
     let mut reader = Reader::new(payload);
     let len = reader.array()?;
@@ -72,7 +72,7 @@ pub fn peek(payload: &[u8]) -> Result<(FrameType, Header), DecodeError> {
     }
     let number = reader.uint()?;
     let kind = FrameType::from_number(number)
-        .filter(|kind| *kind != FrameType::Beat)
+        .filter(|kind| !matches!(kind, FrameType::Beat | FrameType::Batch))
         .ok_or(DecodeError::UnknownFrame(number))?;
     let session = session_id(reader.bin()?)?;
     let mut next = |what| {

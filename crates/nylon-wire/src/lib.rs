@@ -31,10 +31,10 @@ pub use error::DecodeError;
 pub use errors::{ErrorCode, Fault};
 pub use ext::Ext;
 pub use frame::{
-    AbortFrame, AcceptFrame, BeatEntry, BeatFrame, BusyFrame, CloseFrame, CreditFrame, DataFrame, ErrorFrame,
-    FetchFrame, First, Frame, OpenFields, OpenFrame, PhaseFields, PhaseFrame, ProbeFrame, ResultFrame, Revision,
-    StreamEndFrame, StreamFrame, Timing, UpgradeFrame, WsClosedFrame, WsErrorFrame, WsOpFrame, WsOpenFrame,
-    WsOperation, encode_open, encode_phase,
+    AbortFrame, AcceptFrame, BatchFrame, BeatEntry, BeatFrame, BusyFrame, CloseFrame, CreditFrame, DataFrame,
+    ErrorFrame, FetchFrame, First, Frame, OpenFields, OpenFrame, PhaseFields, PhaseFrame, ProbeFrame, ResultFrame,
+    Revision, SessionFrames, StreamEndFrame, StreamFrame, Timing, UpgradeFrame, WsClosedFrame, WsErrorFrame, WsOpFrame,
+    WsOpenFrame, WsOperation, encode_batch, encode_open, encode_phase, session_frames,
 };
 pub use header::{Header, SessionId, peek};
 pub use limits::Limits;

@@ -14,6 +14,10 @@ impl Limits {
     pub const MESSAGE_MIN_COST: u32 = 256;
     /// All grants of one connection together, in bytes.
     pub const MAX_CONNECTION_CREDIT: u64 = 16 * 1024 * 1024;
+    /// Longest BATCH, in bytes; a longer frame travels alone.
+    pub const MAX_BATCH: usize = 64 * 1024;
+    /// What a BATCH adds to each frame, at most, and to all of them, in bytes.
+    pub const BATCH_OVERHEAD: usize = 5;
     /// Deepest nesting of arrays and maps that a receiver accepts, the frame itself being 1.
     pub const MAX_DEPTH: usize = 32;
     /// Times and lengths stay below this (2^53), so that every language can hold them.

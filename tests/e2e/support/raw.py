@@ -21,7 +21,7 @@ Frame = list[Any]
 T = TypeVar("T")
 
 OPEN, ACCEPT, PHASE, FETCH, DATA, CREDIT, RESULT = range(1, 8)
-ABORT, BUSY, ERROR, CLOSE, PROBE, BEAT = range(15, 21)
+ABORT, BUSY, ERROR, CLOSE, PROBE, BEAT, BATCH = range(15, 22)
 NEXT, END = 1, 2
 
 
@@ -118,11 +118,12 @@ class RawWorker:
             await asyncio.sleep(0.25)
 
     async def _arrived(self, message: Msg) -> None:
-        frame: Frame = ormsgpack.unpackb(message.data)
-        if frame[0] == OPEN:
-            self.replies[frame[1]] = frame[6]
-        self.frames.append(frame)
-        self.answer(self, frame, frame[6] if frame[0] == OPEN else self.replies.get(frame[1], ""))
+        whole: Frame = ormsgpack.unpackb(message.data)
+        for frame in map(ormsgpack.unpackb, whole[1]) if whole[0] == BATCH else [whole]:
+            if frame[0] == OPEN:
+                self.replies[frame[1]] = frame[6]
+            self.frames.append(frame)
+            self.answer(self, frame, frame[6] if frame[0] == OPEN else self.replies.get(frame[1], ""))
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -10,13 +10,16 @@ use std::{
 use async_nats::{Message, StatusCode, Subject, Subscriber};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
-use nylon_wire::{AbortFrame, AbortReason, Ext, First, Frame, FrameType, Header, Limits, peek, subject};
+use nylon_wire::{
+    AbortFrame, AbortReason, Ext, First, Frame, FrameType, Header, Limits, encode_batch, peek, session_frames, subject,
+};
 use tokio::{sync::Notify, task::JoinHandle};
 
 use super::{
     messaging::{Messaging, MessagingError},
+    post::{Post, Posts},
     random::Random,
-    slots::{Signal, Slots},
+    slots::{Signal, Slots, slot_of},
     stats::LinkStats,
 };
 use crate::{Clock, Connection, ConnectionEvent, PublishError};
@@ -49,6 +52,8 @@ pub struct Link {
     /// Credit that workers hold and have not used, in bytes (rules §8).
     granted: Cell<u64>,
     pending: Rc<Notify>,
+    posts: RefCell<Posts>,
+    posted: Rc<Notify>,
     closing: Cell<bool>,
     tasks: RefCell<Vec<JoinHandle<()>>>,
 }
@@ -89,7 +94,7 @@ impl Link {
             0..BEAT_LISTENERS => Some(connection.subscribe(beats).await.map_err(|_| MessagingError::Closed)?),
             _ => None,
         };
-        let pending = Rc::new(Notify::new());
+        let (pending, posted) = (Rc::new(Notify::new()), Rc::new(Notify::new()));
         let link = Rc::new(Self {
             messaging: messaging.clone(),
             thread,
@@ -101,12 +106,15 @@ impl Link {
             arena: RefCell::new(BytesMut::with_capacity(ARENA)),
             granted: Cell::new(0),
             pending: pending.clone(),
+            posts: RefCell::default(),
+            posted: posted.clone(),
             closing: Cell::new(false),
             tasks: RefCell::default(),
         });
         let mut tasks = vec![
             tokio::task::spawn_local(answers(Rc::downgrade(&link), replies)),
             tokio::task::spawn_local(ticks(Rc::downgrade(&link), pending)),
+            tokio::task::spawn_local(postman(Rc::downgrade(&link), posted)),
             tokio::task::spawn_local(alarms(Rc::downgrade(&link), alarm)),
         ];
         if let Some(beats) = beats {
@@ -141,6 +149,7 @@ impl Link {
         for slot in used {
             self.abort(slot, AbortReason::GatewayShutdown, None);
         }
+        self.send_posts();
         self.slots.borrow_mut().signal_waiting(Signal::Shutdown);
         // What cannot be flushed in time is lost with the connection; the workers notice by their probes.
         let _ = self.connection.flush(limit / 2).await;
@@ -172,6 +181,58 @@ impl Link {
         self.connection.publish(to, reply, payload).inspect_err(|_| self.stats.unsent.add())
     }
 
+    /// Hands over a frame for a worker's direct subject: it leaves, with others that are ready now, at the end of this turn
+    /// of the thread. With `reply` its session waits for an answer; should the frame not leave after all, that session is
+    /// told.
+    pub(super) fn post(
+        &self,
+        worker: &Subject,
+        reply: Option<Subject>,
+        generation: u32,
+        frame: Bytes,
+    ) -> Result<(), PublishError> {
+        let most = self.max_payload();
+        let refused = match () {
+            () if !self.is_connected() => Some(PublishError::Disconnected),
+            () if frame.len() > most => Some(PublishError::TooLong(most)),
+            () => None,
+        };
+        if let Some(error) = refused {
+            self.stats.unsent.add();
+            return Err(error);
+        }
+        let mut posts = self.posts.borrow_mut();
+        if posts.is_empty() {
+            self.posted.notify_one();
+        }
+        let full = posts.add(worker, reply.map(|reply| (reply, generation)), frame, most);
+        drop(posts);
+        if let Some(full) = full {
+            self.send_post(full);
+        }
+        Ok(())
+    }
+
+    fn send_posts(&self) {
+        let posts = self.posts.borrow_mut().take();
+        posts.into_iter().for_each(|post| self.send_post(post));
+    }
+
+    fn send_post(&self, post: Post) {
+        let payload = match &post.frames[..] {
+            [frame] => frame.clone(),
+            frames => self.encode(|out| encode_batch(out, frames.iter().map(|frame| &frame[..]))),
+        };
+        let sent = self.publish(post.worker, post.reply, payload);
+        let mut slots = self.slots.borrow_mut();
+        match sent {
+            Ok(()) => slots.travel_together(&post.waiting),
+            Err(_) => {
+                post.waiting.iter().for_each(|generation| slots.signal_session(*generation, Signal::Disconnected));
+            }
+        }
+    }
+
     /// Sends a frame of the session in the slot to its worker, with the next sequence number.
     pub(super) fn send(&self, slot: u32, frame: impl FnOnce(Header) -> Frame) -> Result<(), PublishError> {
         let found = self.slots.borrow_mut().get_mut(slot).and_then(|slot| {
@@ -180,7 +241,7 @@ impl Link {
         });
         let Some((worker, header)) = found else { return Err(PublishError::Disconnected) };
         let frame = frame(header);
-        self.publish(worker, None, self.encode(|out| frame.encode(out)))
+        self.post(&worker, None, header.generation, self.encode(|out| frame.encode(out)))
     }
 
     /// Tells the worker of the session in the slot, if one is known, that the session is over.
@@ -237,21 +298,22 @@ impl Link {
         };
         if message.status == Some(StatusCode::NO_RESPONDERS) {
             self.stats.no_responders.add();
-            self.slots.borrow_mut().signal(slot, Signal::NoResponders);
+            self.slots.borrow_mut().no_responders(slot);
             return;
         }
-        match peek(&message.payload) {
-            Ok((kind, header)) => {
-                let payload = message.payload;
-                if !self.slots.borrow_mut().deliver(slot, &header, payload.clone()) {
-                    self.stale(slot, kind, header, &payload);
+        for frame in session_frames(message.payload) {
+            match frame.and_then(|frame| peek(&frame).map(|(kind, header)| (frame, kind, header))) {
+                Ok((frame, kind, header)) => {
+                    if !self.slots.borrow_mut().deliver(&header, frame.clone()) {
+                        self.stale(slot_of(header.generation), kind, header, &frame);
+                    }
                 }
-            }
-            Err(error) => {
-                // Nobody can say whose it is; who waits here must not go on as if nothing were wrong.
-                self.stats.protocol_errors.add();
-                let waits = self.slots.borrow_mut().signal(slot, Signal::Rubbish);
-                tracing::warn!(%error, slot, waits, "a message to a reply subject is no frame");
+                Err(error) => {
+                    // Nobody can say whose it is; who waits here must not go on as if nothing were wrong.
+                    self.stats.protocol_errors.add();
+                    let waits = self.slots.borrow_mut().signal(slot, Signal::Rubbish);
+                    tracing::warn!(%error, slot, waits, "a message to a reply subject is no frame");
+                }
             }
         }
     }
@@ -323,6 +385,17 @@ async fn answers(link: Weak<Link>, mut replies: Subscriber) {
     while let Some(message) = replies.next().await {
         match link.upgrade() {
             Some(link) => link.dispatch(message),
+            None => return,
+        }
+    }
+}
+
+async fn postman(link: Weak<Link>, posted: Rc<Notify>) {
+    loop {
+        // Woken by the first post of a turn, it runs after everything that was ready then.
+        posted.notified().await;
+        match link.upgrade() {
+            Some(link) => link.send_posts(),
             None => return,
         }
     }

@@ -13,6 +13,7 @@ mod link;
 mod messaging;
 mod options;
 mod plugin;
+mod post;
 mod random;
 mod session;
 mod slots;

@@ -163,18 +163,18 @@ impl NatsSession {
             talk.whole_open = Some(frame);
             frame = encode::short_open(link, call, &opening);
         }
-        let to = match target {
+        talk.lease.set_waiting(true);
+        let sent = match target {
             Target::Worker(worker) => {
                 talk.lease.set_worker(&worker);
                 talk.in_flight = Some(InFlight::new(&worker));
-                let to = worker.subject().clone();
-                talk.worker = Some(worker);
-                to
+                let worker = talk.worker.insert(worker);
+                link.post(worker.subject(), Some(reply), header.generation, frame)
             }
-            Target::Queue => entry.open.clone(),
+            // Each by itself: a batch would land on one worker.
+            Target::Queue => link.publish(entry.open.clone(), Some(reply), frame),
         };
-        talk.lease.set_waiting(true);
-        link.publish(to, Some(reply), frame).map_err(unavailable)?;
+        sent.map_err(unavailable)?;
         talk.lease.set_restless(true);
         link.stats.opens.add();
         entry.shared.group.opened(Clock::remaining_ms(call.deadline));
@@ -324,11 +324,11 @@ impl NatsSession {
             body: None,
         };
         let frame = encode::open(link, call, &opening);
-        let to = match &target {
-            Target::Worker(worker) => worker.subject().clone(),
-            Target::Queue => entry.open.clone(),
+        let sent = match &target {
+            Target::Worker(worker) => link.post(worker.subject(), None, opening.header.generation, frame),
+            Target::Queue => link.publish(entry.open.clone(), None, frame),
         };
-        link.publish(to, None, frame).map_err(unavailable)?;
+        sent.map_err(unavailable)?;
         link.stats.opens.add();
         Ok(())
     }
@@ -356,7 +356,7 @@ impl NatsSession {
                 let Some(worker) = &talk.worker else { return Ok(()) };
                 let link = &self.entry.link;
                 let frame = encode::phase(link, call, header, link.max_payload());
-                link.publish(worker.subject().clone(), None, frame).map_err(unavailable)
+                link.post(worker.subject(), None, header.generation, frame).map_err(unavailable)
             }
             None => self.open_logging(call),
         }
@@ -458,7 +458,7 @@ impl Running<'_> {
         talk.sent = Instant::now();
         talk.lease.set_waiting(true);
         talk.lease.set_restless(true);
-        link.publish(worker.subject().clone(), Some(reply), frame).map_err(unavailable)?;
+        link.post(worker.subject(), Some(reply), header.generation, frame).map_err(unavailable)?;
         let wait = Wait::new(call.deadline, None);
         match self.session.answer(talk, Some(call.exchange), wait).await {
             Ok(result) => Ok(result),

@@ -14,12 +14,19 @@ use super::known::KnownWorker;
 
 /// A slot that NATS may still answer to rests for so long before it is used again. Milliseconds.
 pub(super) const REST_MS: u64 = 1_000;
+/// A generation is the slot's number in its lower half and the number of the use in its upper one (SPEC 3.2).
+const SLOT_BITS: u32 = 16;
 /// More sessions than this are not held at once.
-const MAX_SLOTS: usize = 1 << 16;
+const MAX_SLOTS: usize = 1 << SLOT_BITS;
 /// What a worker may have waiting in a slot; credit keeps honest ones far below.
 const MAX_WAITING_FRAMES: usize = 4_200;
 const MAX_WAITING_BYTES: usize = 8 << 20;
 const NEVER: u64 = u64::MAX;
+
+/// The slot that a generation leads to.
+pub(super) fn slot_of(generation: u32) -> u32 {
+    generation & ((1 << SLOT_BITS) - 1)
+}
 
 /// What can happen to a slot besides a frame. Several at once are told one after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +70,8 @@ pub(super) struct Slot {
     inbox: VecDeque<Bytes>,
     inbox_bytes: usize,
     waker: Option<Waker>,
+    /// Generations of the slots whose frames went out under this slot's reply subject: its "no responders" is theirs.
+    companions: Vec<u32>,
 }
 
 /// The slots of one link.
@@ -89,7 +98,8 @@ impl Slots {
             None => self.grow()?,
         };
         let slot = self.slots.get_mut(index as usize)?;
-        let generation = slot.header.generation.wrapping_add(1);
+        let generation = (slot.header.generation & !(u32::MAX >> SLOT_BITS)).wrapping_add(1 << SLOT_BITS) | index;
+        slot.companions.clear();
         slot.header = Header { session, generation, seq: 0, phase_seq: 0 };
         slot.in_use = true;
         if *slot.group != *group {
@@ -115,6 +125,7 @@ impl Slots {
             inbox: VecDeque::new(),
             inbox_bytes: 0,
             waker: None,
+            companions: Vec::new(),
         });
         self.due.push(NEVER);
         Some(index)
@@ -152,8 +163,8 @@ impl Slots {
     }
 
     /// Puts a frame into the slot it names. False if the slot is no longer of that session.
-    pub(super) fn deliver(&mut self, index: u32, header: &Header, payload: Bytes) -> bool {
-        let Some(slot) = self.get_mut(index) else { return false };
+    pub(super) fn deliver(&mut self, header: &Header, payload: Bytes) -> bool {
+        let Some(slot) = self.get_mut(slot_of(header.generation)) else { return false };
         if slot.header.generation != header.generation || slot.header.session != header.session {
             return false;
         }
@@ -171,6 +182,32 @@ impl Slots {
     /// Tells a slot that is in use.
     pub(super) fn signal(&mut self, index: u32, signal: Signal) -> bool {
         self.get_mut(index).map(|slot| slot.signal(signal)).is_some()
+    }
+
+    /// Tells the session of that generation, if it is still there.
+    pub(super) fn signal_session(&mut self, generation: u32, signal: Signal) {
+        if let Some(slot) = self.get_mut(slot_of(generation)).filter(|slot| slot.header.generation == generation) {
+            slot.signal(signal);
+        }
+    }
+
+    /// Notes that the frames of these sessions travel together, under the reply subject of the first one.
+    pub(super) fn travel_together(&mut self, waiting: &[u32]) {
+        if let Some((first, others)) = waiting.split_first()
+            && let Some(slot) = self.slots.get_mut(slot_of(*first) as usize)
+        {
+            slot.companions.clear();
+            slot.companions.extend_from_slice(others);
+        }
+    }
+
+    /// Nobody listens where the frames of this slot, and of those that travelled with it, went.
+    pub(super) fn no_responders(&mut self, index: u32) {
+        let companions = self.slots.get_mut(index as usize).map(|slot| std::mem::take(&mut slot.companions));
+        self.signal(index, Signal::NoResponders);
+        for generation in companions.into_iter().flatten() {
+            self.signal_session(generation, Signal::NoResponders);
+        }
     }
 
     /// Tells every session that waits for an answer.

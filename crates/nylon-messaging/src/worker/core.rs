@@ -8,14 +8,16 @@ mod opens;
 mod timers;
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
 use async_nats::{HeaderMap, Message, StatusCode, Subject};
 use bytes::{Bytes, BytesMut};
-use nylon_wire::{AbortFrame, AbortReason, First, Frame, FrameType, Header, Limits, SessionId, Text, peek, subject};
+use nylon_wire::{
+    AbortFrame, AbortReason, First, Frame, FrameType, Header, Limits, SessionId, Text, peek, session_frames, subject,
+};
 
 use super::{
     Lane, WorkerError,
@@ -23,6 +25,7 @@ use super::{
     init::Init,
     live::{Live, Wait},
     outbox::Event,
+    outgoing::Outgoing,
     run::{Run, Stage, lock},
     shared::Shared,
 };
@@ -36,21 +39,14 @@ const PROBE_AFTER: Duration = Duration::from_secs(1);
 const IDLE_LIMIT: Duration = Duration::from_secs(3_600);
 /// Idle sessions are held for this many times the limit of active ones.
 const IDLE_FACTOR: usize = 16;
-/// Payloads up to this are copied, in bytes.
+/// The server's limit before it has told, in bytes.
+const MAX_PAYLOAD: usize = 1 << 20;
+/// Frames up to this are copied, in bytes.
 const OWNED_LIMIT: usize = 16 << 10;
 /// Request bodies of sessions between two phases, all together, in bytes.
 const KEPT_LIMIT: usize = 64 << 20;
-/// Bytes of frames that may wait for the connection.
-const UNSENT_LIMIT: usize = 32 << 20;
 
-/// A frame to be published.
-struct Outgoing {
-    subject: Subject,
-    reply: Option<Subject>,
-    payload: Bytes,
-}
-
-/// A small payload as memory of its own: a session that lives for long must not keep the connection's whole read buffer.
+/// A small frame as memory of its own: a session that lives for long must not keep the connection's whole read buffer.
 fn owned(payload: Bytes) -> Bytes {
     if payload.len() <= OWNED_LIMIT { Bytes::copy_from_slice(&payload) } else { payload }
 }
@@ -92,8 +88,7 @@ pub(super) struct Core {
     /// When all sessions were looked at.
     surveyed: Instant,
     fresh: [Vec<Arc<Run>>; 2],
-    out: VecDeque<Outgoing>,
-    out_bytes: usize,
+    out: Outgoing,
     ages: Ages,
     numbers: u64,
     beat_seq: u32,
@@ -106,7 +101,6 @@ pub(super) struct Core {
     granted: u64,
     /// Request bodies of idle sessions.
     kept_bytes: usize,
-    buffer: BytesMut,
     shutdown_done: bool,
 }
 
@@ -130,8 +124,7 @@ impl Core {
             hot: Vec::new(),
             surveyed: Instant::now(),
             fresh: [Vec::new(), Vec::new()],
-            out: VecDeque::new(),
-            out_bytes: 0,
+            out: Outgoing::new(MAX_PAYLOAD),
             ages: Ages::default(),
             numbers: 0,
             beat_seq: 0,
@@ -139,10 +132,9 @@ impl Core {
             subject: name("the worker's subject", subject::worker(prefix, group, id))?,
             beat_subject: name("the beat's subject", subject::beat(prefix, group, id))?,
             reply_prefix: format!("{prefix}.v1.h."),
-            max_payload: 1 << 20,
+            max_payload: MAX_PAYLOAD,
             granted: 0,
             kept_bytes: 0,
-            buffer: BytesMut::new(),
             shutdown_done: false,
             shared: shared.clone(),
         };
@@ -176,14 +168,25 @@ impl Core {
             self.on_no_responders(message.headers.as_ref());
             return;
         }
-        let payload = owned(message.payload);
-        match Frame::decode(&payload) {
-            Ok(frame) => self.on_frame(frame, message.reply.as_ref(), now),
+        for frame in session_frames(message.payload) {
+            match frame {
+                Ok(frame) => self.on_bytes(&owned(frame), message.reply.as_ref(), now),
+                Err(error) => {
+                    tracing::warn!(%error, "reading a gateway's batch");
+                    self.count(|c| &c.protocol);
+                }
+            }
+        }
+    }
+
+    fn on_bytes(&mut self, bytes: &Bytes, reply: Option<&Subject>, now: Instant) {
+        match Frame::decode(bytes) {
+            Ok(frame) => self.on_frame(frame, reply, now),
             Err(error) => {
                 tracing::warn!(%error, "reading a gateway's frame");
                 self.count(|c| &c.protocol);
-                if let Ok((_, header)) = peek(&payload) {
-                    self.refuse(&header, message.reply.as_ref(), AbortReason::Protocol);
+                if let Ok((_, header)) = peek(bytes) {
+                    self.refuse(&header, reply, AbortReason::Protocol);
                 }
             }
         }
@@ -276,6 +279,7 @@ impl Core {
     /// The server's limit, read again after each connect.
     pub fn set_max_payload(&mut self, bytes: usize) {
         self.max_payload = bytes;
+        self.out.set_max_payload(bytes);
     }
 
     /// A probe found nobody: every session of that gateway thread is over.
@@ -373,25 +377,14 @@ impl Core {
         Some((live.reply.clone(), header, first))
     }
 
-    /// Encodes a frame and queues it for the connection.
+    /// Queues a frame of a session for its gateway.
     fn emit(&mut self, subject: Subject, encode: impl FnOnce(&mut BytesMut)) {
-        self.emit_with_reply(subject, None, encode);
+        self.out.frame(subject, encode);
     }
 
-    fn emit_with_reply(&mut self, subject: Subject, reply: Option<Subject>, encode: impl FnOnce(&mut BytesMut)) {
-        if self.buffer.capacity() < 1_024 {
-            self.buffer.reserve(64 << 10);
-        }
-        encode(&mut self.buffer);
-        let payload = self.buffer.split().freeze();
-        self.out_bytes += payload.len();
-        self.out.push_back(Outgoing { subject, reply, payload });
-    }
-
-    /// An answer that is no frame.
-    pub fn answer(&mut self, subject: Subject, payload: Bytes) {
-        self.out_bytes += payload.len();
-        self.out.push_back(Outgoing { subject, reply: None, payload });
+    /// Queues an answer that is no frame.
+    pub fn answer(&mut self, subject: Subject, payload: &[u8]) {
+        self.out.alone(subject, None, |out| out.extend_from_slice(payload));
     }
 
     /// Hands what is ready to the lanes; returns when the watchdog of [`Lane::Threads`] wants to look.
@@ -407,23 +400,12 @@ impl Core {
     }
 
     /// Publishes what it can; what it cannot stays for later, within limits.
-    pub fn send_out(
-        &mut self,
-        mut publish: impl FnMut(&Subject, Option<&Subject>, &Bytes) -> Result<(), PublishError>,
-    ) {
-        while let Some(frame) = self.out.front() {
-            match publish(&frame.subject, frame.reply.as_ref(), &frame.payload) {
-                Ok(()) => {}
-                Err(error @ PublishError::TooLong(_)) => {
-                    tracing::error!(%error, bytes = frame.payload.len(), "sending a frame");
-                    self.count(|c| &c.unsent);
-                }
-                Err(_) if self.out_bytes <= UNSENT_LIMIT => return,
-                Err(_) => self.count(|c| &c.unsent),
-            }
-            self.out_bytes = self.out_bytes.saturating_sub(frame.payload.len());
-            self.out.pop_front();
-        }
+    pub fn send_out(&mut self, publish: impl FnMut(&Subject, Option<&Subject>, &Bytes) -> Result<(), PublishError>) {
+        let counters = &self.shared.counters;
+        self.out.send(publish, |error, bytes| {
+            tracing::error!(%error, bytes, "sending a message");
+            counters.unsent.fetch_add(1, Relaxed);
+        });
     }
 
     fn lane_of(&mut self, lane: Lane) -> &mut Vec<Arc<Run>> {

@@ -248,7 +248,7 @@ impl Io {
             let Some(reply) = message.reply else { continue };
             let mut core = io.core();
             let answer = io.service.answer(question, &core);
-            core.answer(reply, answer);
+            core.answer(reply, &answer);
             drop(core);
             io.settle();
         }

@@ -30,6 +30,7 @@ mod lane;
 mod live;
 mod options;
 mod outbox;
+mod outgoing;
 mod run;
 mod service;
 mod shared;

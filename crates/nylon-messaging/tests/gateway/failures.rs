@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use nylon_messaging::gateway::Balance;
 use nylon_plugin::{Phase, PluginError, PluginErrorKind};
-use nylon_wire::{AbortReason, Action, Frame, Header, OpenFrame, Operation, SessionId, failure};
+use nylon_wire::{AbortReason, Action, Ext, Frame, Header, OpenFrame, Operation, SessionId, failure};
 
 use crate::{
     fake::{Fake, roundtrip},
@@ -155,17 +156,17 @@ fn answers_for_others_are_stale_and_change_nothing() {
         let mut worker = gateway.beating_worker("w1").await;
         let asked = spawn_filter(&gateway, Ask::default());
         let open = worker.open().await;
-        let old = Header { generation: open.header.generation.wrapping_sub(1), ..open.header };
+        let old = Header { generation: open.header.generation.wrapping_sub(1 << 16), ..open.header };
+        let unused = Header { generation: open.header.generation + 4_000, ..open.header };
         let other = Header { session: SessionId([7; 16]), ..open.header };
-        for header in [old, other] {
+        for header in [old, unused, other] {
             let ops = vec![Operation::SetResponseStatus(666)];
             worker.result_with(&open, header, ops, Action::End, worker.first()).await;
             assert_eq!(worker.aborted().await, AbortReason::Stale);
         }
+        // The subject only says which thread: a frame in a batch may come under any slot's.
         let elsewhere = open.reply.rsplit_once('.').unwrap().0.to_owned();
-        let lost = OpenFrame { reply: format!("{elsewhere}.4000").as_str().into(), ..open.clone() };
-        worker.next_please(&lost).await;
-        assert_eq!(worker.aborted().await, AbortReason::Stale);
+        let open = OpenFrame { reply: format!("{elsewhere}.4000").as_str().into(), ..open };
         worker.next_please(&open).await;
         let outcome = asked.await.unwrap().0.unwrap();
         assert!(outcome.operations.is_empty());
@@ -421,5 +422,70 @@ fn a_gateway_that_starts_before_nats_waits_for_it() {
         let open = worker.open().await;
         worker.next_please(&open).await;
         asked.await.unwrap().unwrap();
+    });
+}
+
+#[test]
+fn in_a_batch_each_frame_is_judged_by_itself() {
+    run(async {
+        let gateway = Gateway::with(|options| options.balance = Balance::LeastLoaded).await;
+        let mut worker = gateway.beating_worker("w1").await;
+        let asked: Vec<_> = (0..4).map(|_| spawn_filter(&gateway, Ask::default())).collect();
+        let mut opens = vec![];
+        for _ in &asked {
+            opens.push(worker.open().await);
+        }
+        let result = |header: Header, status: u16| {
+            let mut out = BytesMut::new();
+            let ops = vec![Operation::SetResponseStatus(status)];
+            let (action, first, timing) = (Action::End, worker.first(), None);
+            nylon_wire::ResultFrame { header, ops, action, first, timing, ext: Ext::empty() }.encode(&mut out);
+            out.freeze()
+        };
+        let stranger = Header { session: SessionId([7; 16]), ..opens[0].header };
+        // A frame that is cut, after its header.
+        let damaged = result(opens[1].header, 201).slice(..30);
+        let frames = [
+            result(opens[3].header, 203),
+            damaged,
+            result(stranger, 666),
+            result(opens[0].header, 200),
+            result(opens[2].header, 202),
+        ];
+        let mut out = BytesMut::new();
+        nylon_wire::encode_batch(&mut out, frames.iter().map(|frame| &frame[..]));
+        worker.send_raw(&opens[3].reply, out.freeze()).await;
+        let mut reasons = vec![worker.aborted().await, worker.aborted().await];
+        reasons.sort_by_key(|reason| reason.number());
+        assert_eq!(reasons, [AbortReason::Stale, AbortReason::Protocol]);
+        for (index, asked) in asked.into_iter().enumerate() {
+            let outcome = asked.await.unwrap().0;
+            match index {
+                1 => assert_eq!(outcome.unwrap_err().kind, PluginErrorKind::Protocol),
+                _ => {
+                    let status = 200 + u16::try_from(index).unwrap();
+                    assert_eq!(outcome.unwrap().operations, [Operation::SetResponseStatus(status)]);
+                }
+            }
+        }
+        gateway.assert_clean().await;
+    });
+}
+
+#[test]
+fn nobody_behind_a_worker_fails_or_moves_all_that_was_sent_together() {
+    run(async {
+        let gateway = Gateway::with(|options| options.balance = Balance::LeastLoaded).await;
+        let mut gone = Fake::start(&gateway.server.url(), GROUP, "gone", None).await;
+        gone.beat().await;
+        gateway.heard("gone").await;
+        gone.vanish().await;
+        let asked: Vec<_> = (0..6).map(|_| spawn_filter(&gateway, Ask::default())).collect();
+        for asked in asked {
+            assert_eq!(asked.await.unwrap().0.unwrap_err().kind, PluginErrorKind::Unavailable);
+        }
+        // One for all on the worker's subject, then one each through the queue group.
+        assert_eq!(gateway.link.stats().no_responders.get(), 1 + 6);
+        gateway.assert_clean().await;
     });
 }

@@ -1,6 +1,6 @@
 //! A worker that speaks raw NATS and does exactly what a test says.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use async_nats::{Client, Subscriber};
 use bytes::{Bytes, BytesMut};
@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use nylon_wire::{
     AbortReason, AcceptFrame, Action, BeatEntry, BeatFrame, BodyMode, BusyFrame, BusyReason, CreditFrame, DataFrame,
     DataKind, ErrorFrame, Ext, FetchFrame, FetchKind, First, Frame, Header, OpenFrame, Operation, PhaseMask,
-    ResultFrame, Timing, WorkerState, subject,
+    ResultFrame, Timing, WorkerState, session_frames, subject,
 };
 
 const PREFIX: &str = "nylon";
@@ -20,6 +20,8 @@ pub struct Fake {
     pub mask: PhaseMask,
     direct: Subscriber,
     open: Option<Subscriber>,
+    /// The rest of a batch.
+    early: VecDeque<Bytes>,
 }
 
 /// How a frame came.
@@ -61,7 +63,7 @@ impl Fake {
             state: WorkerState::Ready,
             ext: Ext::empty(),
         };
-        Self { client, id: id.to_owned(), beat, mask: PhaseMask(1), direct, open }
+        Self { client, id: id.to_owned(), beat, mask: PhaseMask(1), direct, open, early: VecDeque::new() }
     }
 
     /// Announces itself.
@@ -98,9 +100,22 @@ impl Fake {
         }
     }
 
+    /// Stops to listen; what is sent to it afterwards finds nobody.
+    pub async fn vanish(mut self) {
+        self.leave_queue().await;
+        self.direct.unsubscribe().await.unwrap();
+        roundtrip(&self.client).await;
+    }
+
     /// The next frame that comes here, however it comes. PROBEs are passed over.
     pub async fn next(&mut self) -> (Frame, By) {
         loop {
+            while let Some(frame) = self.early.pop_front() {
+                match Frame::decode(&frame).unwrap() {
+                    Frame::Probe(_) => {}
+                    frame => return (frame, By::Direct),
+                }
+            }
             let (message, by) = tokio::select! {
                 message = self.direct.next() => (message, By::Direct),
                 message = async {
@@ -110,10 +125,13 @@ impl Fake {
                     }
                 } => (message, By::Queue),
             };
-            match Frame::decode(&message.unwrap().payload).unwrap() {
-                Frame::Probe(_) => {}
-                frame => return (frame, by),
+            let frames: Vec<_> = session_frames(message.unwrap().payload).map(Result::unwrap).collect();
+            if by == By::Direct {
+                self.early.extend(frames);
+                continue;
             }
+            assert_eq!(frames.len(), 1, "a batch came through the queue group");
+            return (Frame::decode(&frames[0]).unwrap(), by);
         }
     }
 

@@ -213,7 +213,7 @@ pub fn frame() -> impl Strategy<Value = Frame> {
         (header(), ext()).prop_map(|(header, ext)| Frame::Close(CloseFrame { header, ext })),
         (header(), ext()).prop_map(|(header, ext)| Frame::Probe(ProbeFrame { header, ext })),
     ];
-    prop_oneof![3 => open(), 2 => phase(), 10 => session, 7 => draft(), 1 => beat()]
+    prop_oneof![3 => open(), 2 => phase(), 10 => session, 7 => draft(), 1 => beat(), 1 => batch()]
 }
 
 fn draft() -> impl Strategy<Value = Frame> {
@@ -247,6 +247,10 @@ fn draft() -> impl Strategy<Value = Frame> {
             Frame::WsOp(WsOpFrame { header, call_id, operation, ext })
         }),
     ]
+}
+
+fn batch() -> impl Strategy<Value = Frame> {
+    (vec(short(), 1..20), ext()).prop_map(|(frames, ext)| Frame::Batch(BatchFrame { frames, ext }))
 }
 
 fn beat() -> impl Strategy<Value = Frame> {

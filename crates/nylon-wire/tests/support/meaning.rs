@@ -64,6 +64,9 @@ pub fn of(frame: &Frame) -> Value {
             "oldest_waiting_ms": f.oldest_waiting_ms, "entries": f.entries.iter().map(entry).collect::<Vec<_>>(),
             "revision": revision(f.revision.as_ref()), "state": name(f.state), "ext": ext(&f.ext),
         }),
+        Frame::Batch(f) => {
+            json!({"frames": f.frames.iter().map(|frame| hex(frame)).collect::<Vec<_>>(), "ext": ext(&f.ext)})
+        }
     };
     let mut all = frame.header().map(header).unwrap_or_default();
     all.extend(content.as_object().unwrap().clone());

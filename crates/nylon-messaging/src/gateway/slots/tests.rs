@@ -31,14 +31,15 @@ fn only_the_session_of_this_generation_is_served() {
     let index = slots.take(session(1), "g").unwrap();
     let old = slots.get(index).unwrap().header;
     slots.release(index, None);
-    assert!(!slots.deliver(index, &old, Bytes::from_static(b"late")), "a free slot took a frame");
+    assert!(!slots.deliver(&old, Bytes::from_static(b"late")), "a free slot took a frame");
     slots.take(session(1), "g").unwrap();
     let new = slots.get(index).unwrap().header;
-    assert!(!slots.deliver(index, &old, Bytes::from_static(b"late")), "an old generation was served");
+    assert!(!slots.deliver(&old, Bytes::from_static(b"late")), "an old generation was served");
     let stranger = Header { session: session(2), ..new };
-    assert!(!slots.deliver(index, &stranger, Bytes::from_static(b"x")), "another session was served");
-    assert!(!slots.deliver(77, &new, Bytes::from_static(b"x")));
-    assert!(slots.deliver(index, &new, Bytes::from_static(b"mine")));
+    assert!(!slots.deliver(&stranger, Bytes::from_static(b"x")), "another session was served");
+    let nowhere = Header { generation: new.generation + 77, ..new };
+    assert!(!slots.deliver(&nowhere, Bytes::from_static(b"x")));
+    assert!(slots.deliver(&new, Bytes::from_static(b"mine")));
     assert!(matches!(next(&mut slots, index), Poll::Ready(Event::Frame(frame)) if frame == "mine"));
     assert!(next(&mut slots, index).is_pending());
 }
@@ -72,7 +73,7 @@ fn a_deadline_does_not_overtake_an_answer() {
     let index = slots.take(session(1), "g").unwrap();
     let header = slots.get(index).unwrap().header;
     assert!(next(&mut slots, index).is_pending());
-    slots.deliver(index, &header, Bytes::from_static(b"answer"));
+    slots.deliver(&header, Bytes::from_static(b"answer"));
     slots.tick(100);
     assert!(matches!(next(&mut slots, index), Poll::Ready(Event::Frame(_))));
     assert!(matches!(next(&mut slots, index), Poll::Ready(Event::Signal(Signal::Due))));
@@ -95,8 +96,41 @@ fn a_flood_does_not_fill_memory() {
     let header = slots.get(index).unwrap().header;
     let piece = Bytes::from(vec![0; 1 << 20]);
     for _ in 0..9 {
-        assert!(slots.deliver(index, &header, piece.clone()));
+        assert!(slots.deliver(&header, piece.clone()));
     }
     assert!(matches!(next(&mut slots, index), Poll::Ready(Event::Signal(Signal::Rubbish))));
     assert!(next(&mut slots, index).is_pending());
+}
+
+#[test]
+fn a_generation_leads_to_its_slot_and_is_not_repeated_soon() {
+    let mut slots = slots();
+    let others: Vec<_> = (0..3).map(|n| slots.take(session(n), "g").unwrap()).collect();
+    let mut seen = std::collections::HashSet::new();
+    for _ in 0..1 << 16 {
+        let index = slots.take(session(1), "g").unwrap();
+        let generation = slots.get(index).unwrap().header.generation;
+        assert_eq!((slot_of(generation), index), (3, 3));
+        assert!(seen.insert(generation));
+        slots.release(index, None);
+    }
+    slots.release(others[0], None);
+}
+
+#[test]
+fn no_responders_reaches_those_who_travelled_together_and_nobody_else() {
+    let mut slots = slots();
+    let taken: Vec<_> = (0..4).map(|n| slots.take(session(n), "g").unwrap()).collect();
+    let generations: Vec<_> = taken.iter().map(|index| slots.get(*index).unwrap().header.generation).collect();
+    slots.travel_together(&generations[..3]);
+    // The second one's slot has a new session by then; the first one is gone and rests.
+    slots.release(taken[1], None);
+    assert_eq!(slots.take(session(9), "g"), Some(taken[1]));
+    slots.release(taken[0], Some(50));
+    slots.no_responders(taken[0]);
+    let told =
+        |slots: &mut Slots, index| matches!(next(slots, index), Poll::Ready(Event::Signal(Signal::NoResponders)));
+    assert_eq!(taken[1..].iter().map(|index| told(&mut slots, *index)).collect::<Vec<_>>(), [false, true, false]);
+    slots.no_responders(taken[0]);
+    assert!(!told(&mut slots, taken[2]), "told twice");
 }

@@ -34,6 +34,6 @@ impl Core {
         };
         self.beat_seq = self.beat_seq.wrapping_add(1);
         self.count(|c| &c.beats);
-        self.emit(self.beat_subject.clone(), |out| beat.encode(out));
+        self.out.alone(self.beat_subject.clone(), None, |out| beat.encode(out));
     }
 }

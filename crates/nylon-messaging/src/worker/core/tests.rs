@@ -9,6 +9,7 @@ use nylon_wire::{
 };
 
 use super::*;
+use crate::worker::outgoing::UNSENT_LIMIT;
 use crate::{
     Clock,
     worker::{Body, EntryOptions, Job, JobKind, WorkerOptions},
@@ -281,11 +282,12 @@ fn what_cannot_be_sent_is_kept_within_bounds() {
     let mut world = World::new(5);
     let piece = Bytes::from(vec![0; 1 << 20]);
     for _ in 0..40 {
-        world.core.answer("nylon.v1.h.g.0.1".into(), piece.clone());
+        world.core.answer("nylon.v1.h.g.0.1".into(), &piece);
     }
     world.core.send_out(|_, _, _| Err(PublishError::Disconnected));
-    assert!(world.core.out_bytes <= UNSENT_LIMIT && world.core.out.len() == 32, "{}", world.core.out.len());
+    let (bytes, messages) = world.core.out.waiting();
+    assert!(bytes <= UNSENT_LIMIT && messages == 32, "{bytes} bytes in {messages} messages");
     assert_eq!(world.core.shared.counters.read().unsent, 8);
     world.core.send_out(|_, _, _| Ok(()));
-    assert_eq!((world.core.out_bytes, world.core.out.len()), (0, 0));
+    assert_eq!(world.core.out.waiting(), (0, 0));
 }

@@ -115,7 +115,7 @@ impl Core {
             nylon_wire::Header { session, generation: live.generation, seq: live.next_out, phase_seq: live.phase_seq };
         let (to, back) = (live.reply.clone(), self.subject.clone());
         self.count(|c| &c.probes);
-        self.emit_with_reply(to, Some(back), |out| ProbeFrame { header, ext: Default::default() }.encode(out));
+        self.out.alone(to, Some(back), |out| ProbeFrame { header, ext: Default::default() }.encode(out));
     }
 
     /// Ages of the oldest running handler and of the oldest open that waits, for beats.
