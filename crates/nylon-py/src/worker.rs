@@ -154,19 +154,18 @@ impl Worker {
         let mut may_grow = true;
         loop {
             // With something queued the lock stays ours: a trivial handler costs no hand-over.
-            let job = match self.worker.next(Lane::Threads, Some(Duration::ZERO)) {
-                Next::TimedOut => {
+            let job = match self.worker.next_now(Lane::Threads) {
+                Some(job) => job,
+                None => {
                     self.idle.fetch_add(1, Ordering::AcqRel);
                     let next = py.detach(|| self.worker.next(Lane::Threads, None));
                     self.idle.fetch_sub(1, Ordering::AcqRel);
-                    next
+                    match next {
+                        Next::Job(job) => job,
+                        Next::TimedOut => continue,
+                        Next::Closed => return Ok(()),
+                    }
                 }
-                found => found,
-            };
-            let job = match job {
-                Next::Job(job) => job,
-                Next::TimedOut => continue,
-                Next::Closed => return Ok(()),
             };
             if may_grow && self.idle.load(Ordering::Acquire) == 0 {
                 may_grow = grow.call0()?.is_truthy()?;

@@ -28,7 +28,7 @@ use bytes::{Bytes, BytesMut};
 #[allow(missing_docs)] // each variant is its struct
 #[allow(clippy::large_enum_variant)] // a frame is matched where it is decoded and not kept
 pub enum Frame {
-    Open(OpenFrame),
+    Open(Box<OpenFrame>),
     Accept(AcceptFrame),
     Phase(PhaseFrame),
     Fetch(FetchFrame),
@@ -69,7 +69,7 @@ impl Frame {
         let kind = FrameType::from_number(number).ok_or(DecodeError::UnknownFrame(number))?;
         let f = &mut fields;
         let frame = match kind {
-            FrameType::Open => Frame::Open(OpenFrame::read(f)?),
+            FrameType::Open => Frame::Open(Box::new(OpenFrame::read(f)?)),
             FrameType::Accept => Frame::Accept(AcceptFrame::read(f)?),
             FrameType::Phase => Frame::Phase(PhaseFrame::read(f)?),
             FrameType::Fetch => Frame::Fetch(FetchFrame::read(f)?),

@@ -12,13 +12,13 @@ mod lease;
 mod link;
 mod messaging;
 mod options;
+mod pack;
 mod plugin;
 mod post;
 mod random;
 mod session;
 mod slots;
 mod stats;
-mod streak;
 mod table;
 mod talk;
 

@@ -12,12 +12,11 @@ use nylon_plugin::{Exchange, PhaseMask, Plugin, PluginError, PluginErrorKind, Se
 use nylon_wire::subject;
 
 use super::{
-    known::KnownWorker,
     link::Link,
     messaging::{MessagingError, PluginCounters, PluginShared},
+    pack::Quickness,
     session::NatsSession,
     stats::PluginTimes,
-    streak::Streaks,
 };
 use crate::Clock;
 
@@ -25,8 +24,6 @@ use crate::Clock;
 const LEARNED: u8 = 3;
 /// One open of so many goes without the body, to see whether it is still wanted.
 const RECHECK: u32 = 64;
-/// With so many in flight, in all threads, a worker's streak ends.
-const STREAK_IN_FLIGHT: u32 = 16;
 
 /// One entry of a plugin on NATS. Belongs to one gateway thread; cheap to clone.
 #[derive(Clone)]
@@ -45,7 +42,7 @@ pub(super) struct Entry {
     pub attending: Cell<bool>,
     fetches: Cell<u8>,
     sent_along: Cell<u32>,
-    pub streaks: Streaks<Arc<KnownWorker>>,
+    pub quickness: Quickness,
 }
 
 impl NatsPlugin {
@@ -65,7 +62,7 @@ impl NatsPlugin {
             attending: Cell::new(false),
             fetches: Cell::new(0),
             sent_along: Cell::new(0),
-            streaks: Streaks::new(),
+            quickness: Quickness::new(),
         })))
     }
 }
@@ -100,13 +97,6 @@ impl Entry {
     /// Learns from a session that had a body and was opened without it.
     pub(super) fn learn(&self, fetched: bool) {
         self.fetches.set(if fetched { self.fetches.get().saturating_add(1).min(LEARNED) } else { 0 });
-    }
-
-    /// The worker that the last open went to, if this one may follow it there.
-    pub(super) fn followed(&self, now: u64) -> Option<Arc<KnownWorker>> {
-        self.streaks.go_on(now, |worker| {
-            worker.in_flight() < STREAK_IN_FLIGHT && self.shared.group.may_take(worker, self.bit, now)
-        })
     }
 
     /// Takes a place among the phases in flight, in all threads.

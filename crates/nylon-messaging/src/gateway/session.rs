@@ -108,7 +108,7 @@ impl NatsSession {
         let (outcome, transport) = outcome(result, started.elapsed());
         self.entry.times.queue.record(outcome.timing.queue);
         self.entry.times.handler.record(outcome.timing.handler);
-        self.entry.streaks.note(outcome.timing.handler);
+        self.entry.quickness.note(outcome.timing.handler);
         self.entry.times.transport.record(transport);
         Ok(outcome)
     }
@@ -183,10 +183,6 @@ impl NatsSession {
 
     fn target(&self, attempts: &Attempts) -> Target {
         let now = Clock::now_ms();
-        let first = attempts.counted == 0 && attempts.uncounted == 0;
-        if first && let Some(worker) = self.entry.followed(now) {
-            return Target::Worker(worker);
-        }
         let choice = Choice {
             balance: self.entry.shared.options.balance,
             entry_bit: self.entry.bit,
@@ -195,11 +191,15 @@ impl NatsSession {
             configured: self.entry.shared.options.revision.is_some(),
             explore: !attempts.no_exploring,
         };
-        let target = self.entry.shared.group.pick(&choice, &mut self.entry.link.random.borrow_mut());
-        if let (true, Target::Worker(worker)) = (first, &target) {
-            self.entry.streaks.begin(worker, now);
+        let (group, random) = (&self.entry.shared.group, &mut self.entry.link.random.borrow_mut());
+        let first = attempts.counted == 0 && attempts.uncounted == 0;
+        if first
+            && let Some(most) = self.entry.quickness.most()
+            && let Some(worker) = group.pack(&choice, most, random)
+        {
+            return Target::Worker(worker);
         }
-        target
+        group.pick(&choice, random)
     }
 
     /// Decides what follows an open that was not run (rules §3). `Ok`: try again.

@@ -9,6 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use foldhash::fast::RandomState;
+
 use crate::Clock;
 
 /// After so much undisturbed time the smallest of that time counts.
@@ -25,7 +27,7 @@ struct Measure {
 /// Ages by gateway thread.
 #[derive(Default)]
 pub(super) struct Ages {
-    measures: HashMap<Box<str>, Measure>,
+    measures: HashMap<Box<str>, Measure, RandomState>,
     last_look: Option<Instant>,
 }
 

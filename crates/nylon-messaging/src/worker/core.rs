@@ -15,6 +15,7 @@ use std::{
 
 use async_nats::{HeaderMap, Message, StatusCode, Subject};
 use bytes::{Bytes, BytesMut};
+use foldhash::fast::RandomState;
 use nylon_wire::{
     AbortFrame, AbortReason, First, Frame, FrameType, Header, Limits, SessionId, Text, peek, session_frames, subject,
 };
@@ -78,7 +79,7 @@ pub(super) struct Core {
     pub entries: HashMap<String, usize>,
     names: Vec<Arc<str>>,
     pub entry_counts: Vec<EntryCounts>,
-    live: HashMap<SessionId, Live>,
+    live: HashMap<SessionId, Box<Live>, RandomState>,
     /// Handlers that still run although their session is over.
     abandoned: Vec<Arc<Run>>,
     active: usize,
@@ -117,7 +118,7 @@ impl Core {
             entries: options.entries.iter().enumerate().map(|(index, entry)| (entry.name.clone(), index)).collect(),
             names: options.entries.iter().map(|entry| Arc::from(entry.name.as_str())).collect(),
             entry_counts: options.entries.iter().map(|_| EntryCounts::default()).collect(),
-            live: HashMap::new(),
+            live: HashMap::default(),
             abandoned: Vec::new(),
             active: 0,
             taken_back: false,
@@ -318,7 +319,7 @@ impl Core {
     }
 
     /// Forgets a session; what user code still does with it is remembered until it is done.
-    fn remove(&mut self, session: SessionId) -> Option<Live> {
+    fn remove(&mut self, session: SessionId) -> Option<Box<Live>> {
         let mut live = self.live.remove(&session)?;
         self.set_busy_of(&mut live, false);
         if let Some(run) = &live.run {

@@ -74,7 +74,13 @@ impl Worker {
         }
     }
 
-    /// A job, if there is one.
+    /// A job, if there is one for this thread at once: what [`Worker::next`] would give without waiting.
+    #[must_use]
+    pub fn next_now(&self, lane: Lane) -> Option<Job> {
+        Some(Job::new(self.0.shared.lane(lane).take_now()?, self.0.shared.clone()))
+    }
+
+    /// A job, if there is one, for a thread that never waits here.
     #[must_use]
     pub fn try_next(&self, lane: Lane) -> Option<Job> {
         Some(Job::new(self.0.shared.lane(lane).try_take()?, self.0.shared.clone()))

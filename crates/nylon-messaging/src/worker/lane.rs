@@ -213,6 +213,24 @@ impl<T: Queued> Queue<T> {
         }
     }
 
+    /// Takes a job if one is there for this thread now; for a thread that calls [`Queue::take`] when there is none.
+    pub fn take_now(&self) -> Option<T> {
+        let me = TOKEN.with(|token| *token);
+        let now = Instant::now();
+        let taken = TAKEN_AT.get();
+        let slow = taken.is_some_and(|taken| now.duration_since(taken) >= SLOW);
+        let mut inner = self.lock();
+        let leads = inner.may_lead(me, now);
+        let job = if leads || slow { inner.pop(now) } else { None };
+        if job.is_some() {
+            TAKEN_AT.set(Some(now));
+            if leads {
+                inner.leader = Leader::Away(me, now);
+            }
+        }
+        job
+    }
+
     /// Takes a job if there is one.
     pub fn try_take(&self) -> Option<T> {
         let now = Instant::now();

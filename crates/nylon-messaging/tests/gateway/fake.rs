@@ -141,7 +141,7 @@ impl Fake {
 
     pub async fn open_by(&mut self) -> (OpenFrame, By) {
         match self.next().await {
-            (Frame::Open(open), by) => (open, by),
+            (Frame::Open(open), by) => (*open, by),
             (other, _) => panic!("expected OPEN, got {other:?}"),
         }
     }

@@ -146,7 +146,7 @@ impl Core {
     }
 
     /// Fails the calls of a session that is not here any more, and takes its share of credit back.
-    pub(super) fn close_calls(&mut self, live: Live, reason: AbortReason) {
+    pub(super) fn close_calls(&mut self, live: Box<Live>, reason: AbortReason) {
         self.granted = self.granted.saturating_sub(u64::from(live.window.saturating_sub(self.shared.options.credit)));
         self.kept_bytes = self.kept_bytes.saturating_sub(live.kept);
         for call in live.calls {

@@ -26,7 +26,7 @@ enum Refusal {
 }
 
 impl Core {
-    pub(super) fn on_open(&mut self, open: OpenFrame, now: Instant) {
+    pub(super) fn on_open(&mut self, mut open: Box<OpenFrame>, now: Instant) {
         self.count(|c| &c.opens);
         let session = open.header.session;
         if !self.is_reply(&open.reply) {
@@ -46,7 +46,7 @@ impl Core {
             tracing::warn!(%session, ?age, ?remaining, "dropping an open that is older than its deadline");
             return self.count(|c| &c.expired);
         }
-        let reply = Subject::from(open.reply.as_str());
+        let Ok(reply) = Subject::try_from(open.reply.bytes().clone()) else { return };
         let Some(&entry) = self.entries.get(open.entry.as_str()) else {
             return self.turn_away(&open, reply, Refusal::Unknown);
         };
@@ -59,8 +59,9 @@ impl Core {
         }
         let Some(name) = self.names.get(entry).cloned() else { return };
         self.numbers += 1;
-        let shared = Session::new(session, self.numbers, (entry, name), open.snapshot.clone(), open.body.clone());
-        let mut live = Live {
+        let body = open.body.take();
+        let shared = Session::new(session, self.numbers, (entry, name), open.snapshot.clone(), body);
+        let mut live = Box::new(Live {
             session: Arc::new(shared),
             generation: open.header.generation,
             reply,
@@ -88,7 +89,7 @@ impl Core {
             calls: Vec::new(),
             next_id: 0,
             sending: None,
-        };
+        });
         self.set_busy_of(&mut live, true);
         if open.more {
             live.wait = Wait::Rest;
@@ -98,16 +99,16 @@ impl Core {
         }
         if self.init.judge(open.revision.as_ref()) == Verdict::Serve {
             self.live.insert(session, live);
-            return self.run_open(session, open, now);
+            return self.run_open(session, &mut open, now);
         }
-        live.open = Some(Box::new(open));
+        live.open = Some(open);
         live.wait = Wait::Init;
         self.live.insert(session, live);
         self.judge(session, now);
     }
 
     /// The rest of an open that did not fit is here: the whole frame.
-    pub(super) fn on_rest(&mut self, session: SessionId, whole: OpenFrame, now: Instant) {
+    pub(super) fn on_rest(&mut self, session: SessionId, whole: Box<OpenFrame>, now: Instant) {
         let Some(live) = self.live.get_mut(&session) else { return };
         let same = whole.header.session == session && whole.entry.as_str() == &*live.session.name;
         if !same || whole.reply.as_str() != live.reply.as_str() {
@@ -118,7 +119,7 @@ impl Core {
         let number = live.session.number;
         live.session = Arc::new(Session::new(session, number, entry, whole.snapshot.clone(), whole.body.clone()));
         live.wait = Wait::Init;
-        live.open = Some(Box::new(whole));
+        live.open = Some(whole);
         self.judge(session, now);
     }
 
@@ -129,8 +130,8 @@ impl Core {
         match self.init.judge(open.revision.as_ref()) {
             Verdict::Serve => {
                 live.wait = Wait::No;
-                if let Some(open) = live.open.take() {
-                    self.run_open(session, *open, now);
+                if let Some(mut open) = live.open.take() {
+                    self.run_open(session, &mut open, now);
                 }
             }
             Verdict::Wait => {}
@@ -143,8 +144,8 @@ impl Core {
         }
     }
 
-    fn run_open(&mut self, session: SessionId, open: OpenFrame, now: Instant) {
-        self.start_run(session, open.phase, (open.payload, open.response, None), now);
+    fn run_open(&mut self, session: SessionId, open: &mut OpenFrame, now: Instant) {
+        self.start_run(session, open.phase, (open.payload.take(), open.response.take(), None), now);
     }
 
     pub(super) fn on_phase(&mut self, frame: PhaseFrame, now: Instant) {
