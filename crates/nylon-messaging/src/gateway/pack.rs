@@ -19,7 +19,7 @@ const QUICK_US: u64 = 200;
 const OVERHEAD_US: u64 = 5;
 /// So much work may wait at a worker before the next one gets some, in microseconds: less than a request's own time over
 /// the network, and enough to be worth waking somebody for.
-const BUDGET_US: u64 = 500;
+const BUDGET_US: u64 = 1_000;
 /// The turn moves on after so many milliseconds, as a power of two.
 const TURN_SHIFT: u32 = 7;
 /// A worker whose answers take so much longer than twice another one's is not packed, in microseconds.
@@ -171,7 +171,7 @@ mod tests {
         settle(1);
         assert!(quickness.most() > Some(50));
         settle(100);
-        assert!(matches!(quickness.most(), Some(4..=5)));
+        assert!(matches!(quickness.most(), Some(9..=10)));
         quickness.note(Duration::from_millis(100));
         assert_eq!(quickness.most(), None);
     }

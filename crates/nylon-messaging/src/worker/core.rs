@@ -5,6 +5,7 @@ mod bodies;
 mod config;
 mod finish;
 mod opens;
+mod pace;
 mod timers;
 
 use std::{
@@ -20,6 +21,7 @@ use nylon_wire::{
     AbortFrame, AbortReason, First, Frame, FrameType, Header, Limits, SessionId, Text, peek, session_frames, subject,
 };
 
+use self::pace::Pace;
 use super::{
     Lane, WorkerError,
     age::Ages,
@@ -89,6 +91,7 @@ pub(super) struct Core {
     /// When all sessions were looked at.
     surveyed: Instant,
     fresh: [Vec<Arc<Run>>; 2],
+    paces: [Pace; 2],
     out: Outgoing,
     ages: Ages,
     numbers: u64,
@@ -125,6 +128,7 @@ impl Core {
             hot: Vec::new(),
             surveyed: Instant::now(),
             fresh: [Vec::new(), Vec::new()],
+            paces: Default::default(),
             out: Outgoing::new(MAX_PAYLOAD),
             ages: Ages::default(),
             numbers: 0,
@@ -407,6 +411,39 @@ impl Core {
             tracing::error!(%error, bytes, "sending a message");
             counters.unsent.fetch_add(1, Relaxed);
         });
+    }
+
+    /// Whether an open that joins the lane now would wait for user code for most of the time that it may (rules §2).
+    fn is_behind(&self, lane: Lane) -> bool {
+        let pace = self.pace(lane);
+        let limit = self.shared.options.wait_limit.mul_f32(0.8);
+        pace.is_behind() && pace.too_many(self.waiting(lane), limit)
+    }
+
+    /// Jobs that wait for user code.
+    fn waiting(&self, lane: Lane) -> usize {
+        let [threads, looped] = &self.fresh;
+        let fresh = match lane {
+            Lane::Threads => threads,
+            Lane::Loop => looped,
+        };
+        self.shared.lane(lane).len() + fresh.len()
+    }
+
+    fn pace(&self, lane: Lane) -> &Pace {
+        let [threads, looped] = &self.paces;
+        match lane {
+            Lane::Threads => threads,
+            Lane::Loop => looped,
+        }
+    }
+
+    fn pace_mut(&mut self, lane: Lane) -> &mut Pace {
+        let [threads, looped] = &mut self.paces;
+        match lane {
+            Lane::Threads => threads,
+            Lane::Loop => looped,
+        }
     }
 
     fn lane_of(&mut self, lane: Lane) -> &mut Vec<Arc<Run>> {

@@ -57,6 +57,10 @@ impl Core {
         if self.load() >= most || self.live.len() >= most.saturating_mul(IDLE_FACTOR) {
             return self.turn_away(&open, reply, Refusal::Busy(BusyReason::Full, 100));
         }
+        let lane = self.shared.options.entries.get(entry).map(|entry| entry.lane(open.phase));
+        if !silent && lane.is_some_and(|lane| self.is_behind(lane)) {
+            return self.turn_away(&open, reply, Refusal::Busy(BusyReason::Full, 100));
+        }
         let Some(name) = self.names.get(entry).cloned() else { return };
         self.numbers += 1;
         let body = open.body.take();

@@ -9,7 +9,7 @@ use nylon_wire::{AbortFrame, AbortReason, BusyReason, ProbeFrame, SessionId};
 
 use super::{ACCEPT_AFTER, Core, IDLE_LIMIT, Life, Live, PROBE_AFTER, Wait};
 use crate::worker::{
-    JobKind,
+    JobKind, Lane,
     run::{Run, Stage},
 };
 
@@ -57,6 +57,10 @@ impl Core {
     pub fn tick(&mut self, connected: bool, now: Instant) {
         self.ages.look(now);
         self.retry_config(now);
+        for lane in [Lane::Threads, Lane::Loop] {
+            let waiting = self.waiting(lane);
+            self.pace_mut(lane).look(waiting, now);
+        }
         for (session, due) in self.all_due(now) {
             match due {
                 Due::Accept => self.accept(session),
