@@ -1,5 +1,6 @@
 //! One phase run as Python code sees it: what the gateway sent, what the handler asked for so far.
 
+use std::ops::Deref;
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
     atomic::{AtomicU64, Ordering},
@@ -10,45 +11,38 @@ use bytes::Bytes;
 use nylon_wire::{Action, Operation, Phase, ResponseBody, ResponsePart, Snapshot, Text};
 
 use crate::header_list::{self, HeaderList, Pairs};
-use crate::job::Job;
+use crate::job::{Origin, Work};
 use crate::runtime::LaneSlot;
 
 /// What lives as long as the session: the request, with what this entry changed about it.
 pub(crate) struct Session {
-    /// Counter local to this process.
-    pub(crate) number: u64,
-    /// The session's global id, hexadecimal.
-    pub(crate) uid: String,
-    /// The request as the gateway saw it.
-    pub(crate) snapshot: Snapshot,
+    pub(crate) origin: Origin,
     /// When the session was opened here.
-    pub(crate) opened: Instant,
+    opened: Instant,
     changed: Mutex<Option<HeaderList>>,
     body: Mutex<Option<Bytes>>,
 }
 
 impl Session {
-    pub(crate) fn new(number: u64, uid: String, snapshot: Snapshot) -> Arc<Self> {
-        Arc::new(Self {
-            number,
-            uid,
-            snapshot,
-            opened: Instant::now(),
-            changed: Mutex::new(None),
-            body: Mutex::new(None),
-        })
+    pub(crate) fn new(origin: Origin, opened: Instant) -> Self {
+        Self { origin, opened, changed: Mutex::new(None), body: Mutex::new(None) }
+    }
+
+    /// The request as the gateway saw it.
+    pub(crate) fn snapshot(&self) -> &Snapshot {
+        self.origin.snapshot()
     }
 
     /// Looks at the request's headers as they are now.
     pub(crate) fn headers<T>(&self, look: impl FnOnce(Pairs<'_, '_>) -> T) -> T {
         match &*lock(&self.changed) {
             Some(headers) => look(&mut header_list::pairs(headers)),
-            None => look(&mut self.snapshot.headers()),
+            None => look(&mut self.snapshot().headers()),
         }
     }
 
     fn change_headers(&self, change: impl FnOnce(&mut HeaderList)) {
-        change(lock(&self.changed).get_or_insert_with(|| header_list::collect(self.snapshot.headers())));
+        change(lock(&self.changed).get_or_insert_with(|| header_list::collect(self.snapshot().headers())));
     }
 
     /// The request body, if a handler has read it before.
@@ -59,6 +53,24 @@ impl Session {
     /// Keeps the request body for later phases.
     pub(crate) fn keep_body(&self, body: &Bytes) {
         *lock(&self.body) = Some(body.clone());
+    }
+}
+
+/// Where a phase finds its session.
+pub(crate) enum Seat {
+    /// The entry has one phase only: nobody else asks for it.
+    Own(Session),
+    Shared(Arc<Session>),
+}
+
+impl Deref for Seat {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        match self {
+            Self::Own(session) => session,
+            Self::Shared(session) => session,
+        }
     }
 }
 
@@ -100,8 +112,7 @@ pub(crate) struct Ignored {
 pub(crate) struct Call {
     /// Tells the runs of this process apart.
     pub(crate) id: u64,
-    pub(crate) session: Arc<Session>,
-    pub(crate) entry: Text,
+    pub(crate) session: Seat,
     pub(crate) phase: Phase,
     /// The middleware's payload, JSON text.
     pub(crate) payload: Option<Bytes>,
@@ -115,7 +126,7 @@ pub(crate) struct Call {
 
 #[derive(Default)]
 struct State {
-    job: Option<Job>,
+    job: Option<Work>,
     operations: Vec<Operation>,
     action: Option<Action>,
     status: Option<u16>,
@@ -128,18 +139,27 @@ struct State {
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
 impl Call {
-    pub(crate) fn new(job: Job, session: Arc<Session>, phase: Phase, lane: Arc<LaneSlot>) -> Arc<Self> {
+    pub(crate) fn new(job: Work, session: Seat, phase: Phase, started: Instant, lane: Arc<LaneSlot>) -> Arc<Self> {
         Arc::new(Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             session,
-            entry: job.entry_text(),
             phase,
             payload: job.payload(),
             given: job.response(),
             lane,
-            started: Instant::now(),
+            started,
             state: Mutex::new(State { job: Some(job), ..State::default() }),
         })
+    }
+
+    /// Name of the entry.
+    pub(crate) fn entry(&self) -> &str {
+        self.session.origin.entry()
+    }
+
+    /// The gateway's id of the request.
+    pub(crate) fn request_id(&self) -> &str {
+        self.session.snapshot().request_id()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -147,12 +167,12 @@ impl Call {
     }
 
     /// Uses the job, unless the phase is over.
-    pub(crate) fn with_job<T>(&self, use_it: impl FnOnce(&Job) -> T) -> Option<T> {
+    pub(crate) fn with_job<T>(&self, use_it: impl FnOnce(&Work) -> T) -> Option<T> {
         self.state().job.as_ref().map(use_it)
     }
 
     /// Takes the job to end the phase; nothing when it has ended before.
-    pub(crate) fn take(&self) -> Option<(Job, Vec<Operation>, Action)> {
+    pub(crate) fn take(&self) -> Option<(Work, Vec<Operation>, Action)> {
         let taken = {
             let mut state = self.state();
             let job = state.job.take()?;
@@ -169,7 +189,7 @@ impl Call {
     /// Whether client, deadline or gateway have ended the phase before the handler did.
     pub(crate) fn cancelled(&self) -> bool {
         let state = self.state();
-        state.job.as_ref().map_or(state.cancelled, Job::cancelled)
+        state.job.as_ref().map_or(state.cancelled, Work::cancelled)
     }
 
     /// A terminal call: the first one of a phase wins.
@@ -328,7 +348,7 @@ impl Call {
             (None, _) => {
                 let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_millis());
                 let now = u64::try_from(now).unwrap_or(u64::MAX);
-                now.saturating_sub(self.session.snapshot.timestamp_ms()).max(since(self.session.opened))
+                now.saturating_sub(self.session.snapshot().timestamp_ms()).max(since(self.session.opened))
             }
         }
     }

@@ -72,7 +72,7 @@ impl PhaseContext {
 
     #[getter]
     fn entry(&self) -> &str {
-        self.call.entry.as_str()
+        self.call.entry()
     }
 
     #[getter]
@@ -82,17 +82,17 @@ impl PhaseContext {
 
     #[getter]
     fn request_id(&self) -> &str {
-        self.call.session.snapshot.request_id()
+        self.call.request_id()
     }
 
     #[getter]
     fn session_id(&self) -> u64 {
-        self.call.session.number
+        self.call.session.origin.number()
     }
 
     #[getter]
-    fn session_uid(&self) -> &str {
-        &self.call.session.uid
+    fn session_uid(&self) -> String {
+        self.call.session.origin.uid()
     }
 
     #[getter]
@@ -106,7 +106,7 @@ impl PhaseContext {
 
     fn __repr__(&self) -> String {
         let phase = python::phase_name(self.call.phase);
-        format!("<{phase} of {} id={}>", self.call.entry.as_str(), self.request_id())
+        format!("<{phase} of {} id={}>", self.call.entry(), self.request_id())
     }
 }
 

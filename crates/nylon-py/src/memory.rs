@@ -25,7 +25,6 @@ use crate::runtime::Dispatcher;
 /// A session that lives in memory.
 pub(crate) struct Session {
     pub(crate) number: u64,
-    pub(crate) uid: String,
     pub(crate) entry: Text,
     pub(crate) snapshot: Snapshot,
     pub(crate) slot: Slot,
@@ -36,7 +35,6 @@ pub(crate) struct Session {
 /// One phase of it.
 pub(crate) struct MemoryJob {
     pub(crate) session: Arc<Session>,
-    pub(crate) phase: Phase,
     pub(crate) payload: Option<Bytes>,
     pub(crate) response: Option<ResponsePart>,
     pub(crate) run: Arc<Run>,
@@ -161,7 +159,6 @@ impl MemorySession {
         let body = if body.len() > max_body { Err(max_body) } else { Ok(Bytes::from(body)) };
         Ok(Self(Arc::new(Session {
             number,
-            uid: format!("{number:032x}"),
             entry: Text::from(entry),
             snapshot,
             slot: Mutex::new(None),
@@ -198,13 +195,12 @@ impl MemorySession {
         *lock(&self.0.running) = Arc::downgrade(&run);
         let job = MemoryJob {
             session: Arc::clone(&self.0),
-            phase,
             payload: payload.map(Bytes::from),
             response,
             run: Arc::clone(&run),
             body: Bytes::from(body),
         };
-        dispatcher.0.run(py, Job::Memory(job))?;
+        dispatcher.0.run(py, Job::memory(job, phase))?;
         Ok(MemoryRun(run))
     }
 }

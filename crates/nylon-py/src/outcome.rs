@@ -50,11 +50,10 @@ pub(crate) fn fail(py: Python<'_>, call: &Call, error: PyErr) -> PyResult<()> {
     }
     let too_large = python::BODY_TOO_LARGE.get(py).is_ok_and(|class| error.matches(py, class).unwrap_or(false));
     let code = if too_large { failure::BODY_TOO_LARGE } else { failure::HANDLER_ERROR };
-    let id = call.session.snapshot.request_id();
+    let id = call.request_id();
     let phase = python::phase_name(call.phase);
-    if let Err(broken) = python::REPORT_FAILURE
-        .get(py)
-        .and_then(|report| report.call1((call.entry.as_str(), phase, id, error.value(py))))
+    if let Err(broken) =
+        python::REPORT_FAILURE.get(py).and_then(|report| report.call1((call.entry(), phase, id, error.value(py))))
     {
         broken.write_unraisable(py, None);
     }
@@ -91,7 +90,7 @@ fn http_error(
         return Ok(None);
     }
     let value = error.value(py);
-    let id = call.session.snapshot.request_id();
+    let id = call.request_id();
     let status: u16 = value.getattr(intern!(py, "status"))?.extract()?;
     let body = python::to_bytes(&value.call_method1(intern!(py, "render"), (id,))?)?;
     let mut set = |name: Text, value: Bytes| operations.push(Operation::SetResponseHeader { name, value });

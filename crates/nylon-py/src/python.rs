@@ -74,7 +74,7 @@ pub(crate) fn to_bytes(value: &Bound<'_, PyAny>) -> PyResult<Bytes> {
 pub(crate) fn tell(py: Python<'_>, call: &Call, written: Result<(), Ignored>) -> PyResult<()> {
     if let Err(Ignored { what, why }) = written {
         let phase = phase_name(call.phase);
-        REPORT_IGNORED.get(py)?.call1((call.entry.as_str(), phase, what, why, call.session.snapshot.request_id()))?;
+        REPORT_IGNORED.get(py)?.call1((call.entry(), phase, what, why, call.request_id()))?;
     }
     Ok(())
 }

@@ -17,7 +17,7 @@ pub(crate) struct Request(pub(crate) Arc<Call>);
 
 impl Request {
     fn snapshot(&self) -> &nylon_wire::Snapshot {
-        &self.0.session.snapshot
+        self.0.session.snapshot()
     }
 }
 
@@ -126,7 +126,7 @@ impl Request {
 
     #[getter]
     fn headers(&self) -> Headers {
-        Headers(Arc::clone(&self.0.session))
+        Headers(Arc::clone(&self.0))
     }
 
     #[getter]

@@ -124,6 +124,6 @@ impl Response {
     }
 
     fn __repr__(&self) -> String {
-        format!("<Response {} id={}>", self.status(), self.0.session.snapshot.request_id())
+        format!("<Response {} id={}>", self.status(), self.0.request_id())
     }
 }

@@ -1,9 +1,9 @@
 //! The dispatcher: knows per entry and phase what to call, so that a job costs one call into Python.
 
-use std::any::Any;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use nylon_wire::{Phase, PhaseMask, failure};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
@@ -11,9 +11,9 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyAny;
 
-use crate::call::{Call, Session, lock};
+use crate::call::{Call, Seat, Session, lock};
 use crate::event_loop::Lane;
-use crate::job::Job;
+use crate::job::{Job, Origin};
 use crate::registration::Registration;
 use crate::{context, outcome, python};
 
@@ -40,6 +40,13 @@ struct Entry {
 struct Kept {
     session: Arc<Session>,
     target: Target,
+}
+
+/// Where a session waits for its later phases.
+struct Place {
+    origin: Origin,
+    session: Arc<Session>,
+    target: Option<Target>,
 }
 
 enum Target {
@@ -72,7 +79,7 @@ thread_local! {
 
 /// Id of the request whose `def` handler runs in this thread.
 pub(crate) fn current_request_id() -> Option<String> {
-    CURRENT.with_borrow(|call| call.as_ref().map(|call| call.session.snapshot.request_id().to_owned()))
+    CURRENT.with_borrow(|call| call.as_ref().map(|call| call.request_id().to_owned()))
 }
 
 impl Runtime {
@@ -90,24 +97,26 @@ impl Runtime {
     /// Runs a phase. The answer leaves when the handler has returned, or later when it is a coroutine.
     /// Errors: only a `KeyboardInterrupt`.
     pub(crate) fn run(&self, py: Python<'_>, job: Job) -> PyResult<()> {
-        let phase = job.phase();
-        let Some(entry) = self.entries.get(job.entry()) else {
-            let text = format!("there is no entry {:?}", job.entry());
-            job.fail(failure::UNKNOWN_ENTRY, &text, None);
+        let Job { origin, phase, work } = job;
+        let Some(entry) = self.entries.get(origin.entry()) else {
+            let text = format!("there is no entry {:?}", origin.entry());
+            work.fail(failure::UNKNOWN_ENTRY, &text, None);
             return Ok(());
         };
-        let kept = if entry.keeps() { lock(job.slot()).take() } else { None };
-        let kept = kept.and_then(|kept| kept.downcast::<Kept>().ok());
-        let session = match &kept {
-            Some(kept) => Arc::clone(&kept.session),
-            None => {
-                let (number, uid) = job.session();
-                Session::new(number, uid, job.snapshot().clone())
-            }
+        let now = Instant::now();
+        let (session, place) = if entry.keeps() {
+            let kept = origin.slot().and_then(|slot| lock(slot).take());
+            let (session, target) = match kept.and_then(|kept| kept.downcast::<Kept>().ok()) {
+                Some(kept) => (kept.session, Some(kept.target)),
+                None => (Arc::new(Session::new(origin.copied(), now)), None),
+            };
+            (Seat::Shared(Arc::clone(&session)), Some(Place { origin, session, target }))
+        } else {
+            (Seat::Own(Session::new(origin, now)), None)
         };
-        let call = Call::new(job, session, phase, Arc::clone(&self.lane));
+        let call = Call::new(work, session, phase, now, Arc::clone(&self.lane));
         let before = CURRENT.with_borrow_mut(|current| current.replace(Arc::clone(&call)));
-        let ran = self.call(py, entry, &call, kept.map(|kept| kept.target));
+        let ran = self.call(py, entry, &call, place);
         CURRENT.with_borrow_mut(|current| *current = before);
         match ran {
             Ok(()) => Ok(()),
@@ -115,8 +124,8 @@ impl Runtime {
         }
     }
 
-    fn call(&self, py: Python<'_>, entry: &Entry, call: &Arc<Call>, kept: Option<Target>) -> PyResult<()> {
-        let target = match kept {
+    fn call(&self, py: Python<'_>, entry: &Entry, call: &Arc<Call>, mut place: Option<Place>) -> PyResult<()> {
+        let target = match place.as_mut().and_then(|place| place.target.take()) {
             Some(target) => target,
             None => entry.open(py, call)?,
         };
@@ -135,9 +144,10 @@ impl Runtime {
             (Handler::Function(_), Target::Instance(_)) => Ok(py.None().into_bound(py)),
         };
         // Kept even if it raised: logging still comes.
-        if entry.keeps() && entry.phases.any_after(call.phase) {
-            let kept: Box<dyn Any + Send> = Box::new(Kept { session: Arc::clone(&call.session), target });
-            call.with_job(|job| *lock(job.slot()) = Some(kept));
+        if let Some(Place { origin, session, .. }) = place.filter(|_| entry.phases.any_after(call.phase))
+            && let Some(slot) = origin.slot()
+        {
+            *lock(slot) = Some(Box::new(Kept { session, target }));
         }
         let result = called?;
         if result.is_none() || !result.hasattr(intern!(py, "__await__"))? {
