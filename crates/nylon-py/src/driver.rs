@@ -58,7 +58,7 @@ impl Driver {
     fn settle<'py>(&self, py: Python<'py>, step: PyResult<Step<'py>>) -> PyResult<Option<Bound<'py, PyAny>>> {
         match step {
             Ok(Step::Yielded(awaited)) => Ok(Some(awaited)),
-            Ok(Step::Returned(value)) => outcome::complete(&self.call, &value).map(|()| None),
+            Ok(Step::Returned(value)) => outcome::complete(&self.call, 0, &value).map(|()| None),
             Err(error) => outcome::fail(py, &self.call, error).map(|()| None),
         }
     }

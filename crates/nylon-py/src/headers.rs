@@ -104,7 +104,7 @@ pub(crate) struct Headers(pub(crate) Arc<Call>);
 
 impl Headers {
     fn look<T>(&self, look: impl FnOnce(Pairs<'_, '_>) -> T) -> T {
-        self.0.session.headers(look)
+        self.0.request_headers(look)
     }
 }
 

@@ -1,5 +1,7 @@
 //! How a phase ends: with what the handler asked for, or with the exception it raised.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use nylon_wire::{Action, Operation, Phase, ResponseBody, Text, failure};
 use pyo3::exceptions::{PyKeyboardInterrupt, PyTypeError};
@@ -11,8 +13,8 @@ use crate::call::Call;
 use crate::python;
 
 /// Ends the phase as the handler has asked. Anything returned but `None` is an error: a filter that returns `False`
-/// to refuse a request must not let it pass.
-pub(crate) fn complete(call: &Call, result: &Bound<'_, PyAny>) -> PyResult<()> {
+/// to refuse a request must not let it pass. `ours` is as in [`Call::take`].
+pub(crate) fn complete(call: &Arc<Call>, ours: usize, result: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = result.py();
     if !result.is_none() {
         let text = format!(
@@ -22,7 +24,7 @@ pub(crate) fn complete(call: &Call, result: &Bound<'_, PyAny>) -> PyResult<()> {
         );
         return fail(py, call, PyTypeError::new_err(text));
     }
-    if let Some((job, operations, action)) = call.take() {
+    if let Some((job, operations, action)) = call.take(ours) {
         job.finish(operations, action);
     }
     Ok(())
@@ -30,9 +32,9 @@ pub(crate) fn complete(call: &Call, result: &Bound<'_, PyAny>) -> PyResult<()> {
 
 /// Ends the phase with an exception: an `HttpError` is an answer, everything else a failure of the handler, logged
 /// with the request's id. Errors: only a `KeyboardInterrupt`, for whoever runs the thread.
-pub(crate) fn fail(py: Python<'_>, call: &Call, error: PyErr) -> PyResult<()> {
+pub(crate) fn fail(py: Python<'_>, call: &Arc<Call>, error: PyErr) -> PyResult<()> {
     let cancelled = call.cancelled();
-    let Some((job, operations, _)) = call.take() else {
+    let Some((job, operations, _)) = call.take(0) else {
         return pass_on(py, error); // told before
     };
     if cancelled {

@@ -72,6 +72,9 @@ pub(crate) struct Runtime {
     need_loop: Py<PyAny>,
 }
 
+/// References to a call while its handler runs as plain code: in [`Runtime::run`] and in [`CURRENT`].
+const OURS: usize = 2;
+
 thread_local! {
     /// The call that runs in this thread, for the log.
     static CURRENT: RefCell<Option<Arc<Call>>> = const { RefCell::new(None) };
@@ -151,7 +154,8 @@ impl Runtime {
         }
         let result = called?;
         if result.is_none() || !result.hasattr(intern!(py, "__await__"))? {
-            return outcome::complete(call, &result);
+            drop(context);
+            return outcome::complete(call, OURS, &result);
         }
         self.drive(call, result, context)
     }
