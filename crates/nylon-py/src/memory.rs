@@ -69,14 +69,22 @@ type Callback = Box<dyn FnOnce() + Send>;
 pub(crate) struct Run {
     answer: Mutex<Option<Answer>>,
     answered: Condvar,
+    /// Whether somebody waits for the answer, who has to be woken.
+    waiting: AtomicBool,
     cancelled: AtomicBool,
     on_cancel: Mutex<Option<Callback>>,
 }
 
 impl Run {
     pub(crate) fn answer(&self, answer: Answer) {
-        lock(&self.answer).get_or_insert(answer);
-        self.answered.notify_all();
+        let waiting = {
+            let mut slot = lock(&self.answer);
+            slot.get_or_insert(answer);
+            self.waiting.load(Ordering::Relaxed)
+        };
+        if waiting {
+            self.answered.notify_all();
+        }
         let _done = lock(&self.on_cancel).take();
     }
 
@@ -257,6 +265,7 @@ impl MemoryRun {
         let timeout = Duration::try_from_secs_f64(timeout).unwrap_or(Duration::MAX);
         let answer = py.detach(|| {
             let answer = lock(&self.0.answer);
+            self.0.waiting.store(true, Ordering::Relaxed);
             match self.0.answered.wait_timeout_while(answer, timeout, |answer| answer.is_none()) {
                 Ok((mut answer, _)) => answer.take(),
                 Err(poisoned) => poisoned.into_inner().0.take(),
