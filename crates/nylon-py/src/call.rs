@@ -2,14 +2,15 @@
 
 use std::ops::Deref;
 use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+    Arc, Mutex, MutexGuard, PoisonError, Weak,
+    atomic::{AtomicBool, Ordering},
 };
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use nylon_wire::{Action, Operation, Phase, ResponseBody, ResponsePart, Snapshot, Text};
 
+use crate::event_loop::Lane;
 use crate::header_list::{self, HeaderList, Pairs, is_request_header, is_response_header};
 use crate::job::{Origin, Work};
 use crate::runtime::LaneSlot;
@@ -109,8 +110,6 @@ pub(crate) struct Ignored {
 /// One phase of one session. Shared by the context and the objects it hands out, so that they stay readable when a
 /// handler keeps them after its phase.
 pub(crate) struct Call {
-    /// Tells the runs of this process apart.
-    pub(crate) id: u64,
     pub(crate) session: Seat,
     pub(crate) phase: Phase,
     /// The middleware's payload, JSON text.
@@ -139,6 +138,8 @@ struct State {
     body: Option<Bytes>,
     read: Option<Bytes>,
     cancelled: bool,
+    /// The task that runs it, if one does.
+    task: Option<(Weak<Lane>, u64)>,
 }
 
 impl State {
@@ -151,12 +152,9 @@ impl State {
     }
 }
 
-static NEXT: AtomicU64 = AtomicU64::new(1);
-
 impl Call {
     pub(crate) fn new(job: Work, session: Seat, phase: Phase, started: Instant, lane: Arc<LaneSlot>) -> Arc<Self> {
         Arc::new(Self {
-            id: NEXT.fetch_add(1, Ordering::Relaxed),
             session,
             phase,
             payload: job.payload(),
@@ -189,18 +187,35 @@ impl Call {
     /// Takes the job to end the phase; nothing when it has ended before. `ours` references to this call go away with
     /// the phase; if there are more, somebody may still read what was asked for.
     pub(crate) fn take(self: &Arc<Self>, ours: usize) -> Option<(Work, Vec<Operation>, Action)> {
-        let taken = {
+        let (taken, task) = {
             let mut state = self.state();
             let job = state.job.take()?;
             state.cancelled = job.cancelled();
             self.keep(&mut state, Arc::strong_count(self) > ours);
-            (job, std::mem::take(&mut state.operations), state.action.unwrap_or(Action::Next))
+            let operations = std::mem::take(&mut state.operations);
+            ((job, operations, state.action.unwrap_or(Action::Next)), state.task.take())
         };
         // Without the lock: letting go of a task may run Python code.
-        if let Some(lane) = self.lane.get() {
-            lane.forget(self.id);
+        if let Some((lane, id)) = task
+            && let Some(lane) = lane.upgrade()
+        {
+            lane.forget(id);
         }
         Some(taken)
+    }
+
+    /// From now on a task of the lane runs it, which is told when the phase is cancelled; false if the phase is over.
+    pub(crate) fn runs_in(&self, lane: &Arc<Lane>, id: u64) -> bool {
+        let mut state = self.state();
+        let Some(job) = &state.job else { return false };
+        let to_cancel = Arc::downgrade(lane);
+        job.on_cancel(move || {
+            if let Some(lane) = to_cancel.upgrade() {
+                lane.cancel(id);
+            }
+        });
+        state.task = Some((Arc::downgrade(lane), id));
+        true
     }
 
     /// Keeps what was asked for, before it is given away: for the session's later phases, and for who still reads.

@@ -39,9 +39,10 @@ impl Driver {
 
     fn step<'py>(&self, value: &Bound<'py, PyAny>) -> PyResult<Step<'py>> {
         let py = value.py();
-        if !self.started.swap(true, Ordering::Relaxed) {
+        if !self.started.load(Ordering::Relaxed) {
+            self.started.store(true, Ordering::Relaxed); // a task takes one step at a time
             // Inside the task, so it is seen by what the handler starts, and by nobody else.
-            python::CURRENT.get(py)?.call_method1(intern!(py, "set"), (&self.context,))?;
+            python::SET_CURRENT.get(py)?.call1((&self.context,))?;
         }
         let mut result = std::ptr::null_mut();
         // SAFETY: both are live objects, the thread is attached, and `result` is written unless an error is set.

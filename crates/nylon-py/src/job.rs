@@ -134,9 +134,9 @@ impl Work {
     }
 
     /// Calls back when the phase is cancelled, from any thread; at once if it is.
-    pub(crate) fn on_cancel(&self, callback: Box<dyn FnOnce() + Send>) {
+    pub(crate) fn on_cancel(&self, callback: impl FnOnce() + Send + 'static) {
         match self {
-            Self::Memory(job) => job.run.on_cancel(callback),
+            Self::Memory(job) => job.run.on_cancel(Box::new(callback)),
             Self::Nats(job) => job.on_cancel(Box::new(move |_| callback())),
         }
     }

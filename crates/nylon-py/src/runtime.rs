@@ -100,6 +100,11 @@ impl Runtime {
     /// Runs a phase. The answer leaves when the handler has returned, or later when it is a coroutine.
     /// Errors: only a `KeyboardInterrupt`.
     pub(crate) fn run(&self, py: Python<'_>, job: Job) -> PyResult<()> {
+        self.run_in(py, job, None)
+    }
+
+    /// The same, if there is one in the lane whose event loop is what runs in this thread.
+    pub(crate) fn run_in(&self, py: Python<'_>, job: Job, lane: Option<&Arc<Lane>>) -> PyResult<()> {
         let Job { origin, phase, work } = job;
         let Some(entry) = self.entries.get(origin.entry()) else {
             let text = format!("there is no entry {:?}", origin.entry());
@@ -119,7 +124,7 @@ impl Runtime {
         };
         let call = Call::new(work, session, phase, now, Arc::clone(&self.lane));
         let before = CURRENT.with_borrow_mut(|current| current.replace(Arc::clone(&call)));
-        let ran = self.call(py, entry, &call, place);
+        let ran = self.call(py, entry, &call, place, lane);
         CURRENT.with_borrow_mut(|current| *current = before);
         match ran {
             Ok(()) => Ok(()),
@@ -127,7 +132,14 @@ impl Runtime {
         }
     }
 
-    fn call(&self, py: Python<'_>, entry: &Entry, call: &Arc<Call>, mut place: Option<Place>) -> PyResult<()> {
+    fn call(
+        &self,
+        py: Python<'_>,
+        entry: &Entry,
+        call: &Arc<Call>,
+        mut place: Option<Place>,
+        lane: Option<&Arc<Lane>>,
+    ) -> PyResult<()> {
         let target = match place.as_mut().and_then(|place| place.target.take()) {
             Some(target) => target,
             None => entry.open(py, call)?,
@@ -153,11 +165,16 @@ impl Runtime {
             *lock(slot) = Some(Box::new(Kept { session, target }));
         }
         let result = called?;
-        if result.is_none() || !result.hasattr(intern!(py, "__await__"))? {
+        let awaitable = !result.is_none()
+            && (result.get_type().is(python::COROUTINE.get(py)?) || result.hasattr(intern!(py, "__await__"))?);
+        if !awaitable {
             drop(context);
             return outcome::complete(call, OURS, &result);
         }
-        self.drive(call, result, context)
+        match lane {
+            Some(lane) => lane.start(call, result, context),
+            None => self.drive(call, result, context),
+        }
     }
 
     /// A handler has returned something to be awaited: the event loop does that.

@@ -12,6 +12,9 @@ from nylon._core import Dispatcher, EventLoopLane, PhaseContext, Worker, current
 current: ContextVar[PhaseContext | None] = ContextVar("nylon_context", default=None)
 """The phase that an `async def` handler runs; set in its task, so that what it starts knows too."""
 
+set_current = current.set
+"""What the task calls for that."""
+
 
 def request_id() -> str | None:
     """Id of the request whose handler runs here, if one does."""
