@@ -68,6 +68,14 @@ impl Origin {
         }
     }
 
+    /// Where the entry probably is among those of the plugin: a worker is told of them in the same order.
+    pub(crate) fn entry_index(&self) -> usize {
+        match self {
+            Self::Nats(session) => session.entry_index(),
+            Self::Memory(_) | Self::Copied(_) => 0,
+        }
+    }
+
     /// Counter local to this process.
     pub(crate) fn number(&self) -> u64 {
         match self {

@@ -1,7 +1,6 @@
 //! The dispatcher: knows per entry and phase what to call, so that a job costs one call into Python.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -32,6 +31,7 @@ enum Handler {
 }
 
 struct Entry {
+    name: String,
     handler: Handler,
     phases: PhaseMask,
 }
@@ -66,7 +66,7 @@ impl LaneSlot {
 
 /// Entries and how to call them. One per plugin.
 pub(crate) struct Runtime {
-    entries: HashMap<String, Entry>,
+    entries: Vec<Entry>,
     lane: Arc<LaneSlot>,
     /// Starts an event loop when a handler turns out to need one.
     need_loop: Py<PyAny>,
@@ -106,7 +106,7 @@ impl Runtime {
     /// The same, if there is one in the lane whose event loop is what runs in this thread.
     pub(crate) fn run_in(&self, py: Python<'_>, job: Job, lane: Option<&Arc<Lane>>) -> PyResult<()> {
         let Job { origin, phase, work } = job;
-        let Some(entry) = self.entries.get(origin.entry()) else {
+        let Some(entry) = self.entry(&origin) else {
             let text = format!("there is no entry {:?}", origin.entry());
             work.fail(failure::UNKNOWN_ENTRY, &text, None);
             return Ok(());
@@ -130,6 +130,12 @@ impl Runtime {
             Ok(()) => Ok(()),
             Err(error) => outcome::fail(py, &call, error),
         }
+    }
+
+    fn entry(&self, origin: &Origin) -> Option<&Entry> {
+        let name = origin.entry();
+        let probable = self.entries.get(origin.entry_index()).filter(|entry| entry.name == name);
+        probable.or_else(|| self.entries.iter().find(|entry| entry.name == name))
     }
 
     fn call(
@@ -243,7 +249,7 @@ impl Dispatcher {
                 } else {
                     Handler::Function(object)
                 };
-                (name, Entry { handler, phases: PhaseMask(phases) })
+                Entry { name, handler, phases: PhaseMask(phases) }
             })
             .collect();
         Self(Arc::new(Runtime { entries, lane: Arc::default(), need_loop }))
