@@ -31,7 +31,7 @@ enum Event {
     /// What the task with this id runs is cancelled.
     Cancel(u64),
     /// A coroutine that a thread got from a handler.
-    Drive { call: Arc<Call>, coroutine: Py<PyAny>, context: Py<PyAny> },
+    Drive(Arc<Call>, Py<PyAny>),
 }
 
 /// Takes a job that waits for the loop, if there is one.
@@ -128,8 +128,8 @@ impl Lane {
     }
 
     /// A thread got a coroutine: the loop runs it.
-    pub(crate) fn drive(&self, call: Arc<Call>, coroutine: Py<PyAny>, context: Py<PyAny>) {
-        self.push(Event::Drive { call, coroutine, context });
+    pub(crate) fn drive(&self, call: Arc<Call>, coroutine: Py<PyAny>) {
+        self.push(Event::Drive(call, coroutine));
     }
 
     /// The phase is over; its task is nobody's concern any more.
@@ -138,14 +138,9 @@ impl Lane {
     }
 
     /// Starts a task for a coroutine. In the loop's thread only.
-    pub(crate) fn start(
-        self: &Arc<Self>,
-        call: &Arc<Call>,
-        coroutine: Bound<'_, PyAny>,
-        context: Bound<'_, PyAny>,
-    ) -> PyResult<()> {
+    pub(crate) fn start(self: &Arc<Self>, call: &Arc<Call>, coroutine: Bound<'_, PyAny>) -> PyResult<()> {
         let py = coroutine.py();
-        let driven = Driver::new(Arc::clone(call), coroutine, context.unbind())?;
+        let driven = Driver::new(Arc::clone(call), coroutine)?;
         let task = self.create_task.bind(py).call1((driven,))?;
         let id = {
             let mut tasks = lock(&self.tasks);
@@ -198,8 +193,8 @@ impl Lane {
                     task.call_method0(py, intern!(py, "cancel"))?;
                 }
             }
-            Event::Drive { call, coroutine, context } => {
-                if let Err(error) = self.start(&call, coroutine.into_bound(py), context.into_bound(py)) {
+            Event::Drive(call, coroutine) => {
+                if let Err(error) = self.start(&call, coroutine.into_bound(py)) {
                     outcome::fail(py, &call, error)?;
                 }
             }

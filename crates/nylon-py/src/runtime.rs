@@ -173,18 +173,18 @@ impl Runtime {
         let result = called?;
         let awaitable = !result.is_none()
             && (result.get_type().is(python::COROUTINE.get(py)?) || result.hasattr(intern!(py, "__await__"))?);
+        drop(context); // the handler has it if it wants it
         if !awaitable {
-            drop(context);
             return outcome::complete(call, OURS, &result);
         }
         match lane {
-            Some(lane) => lane.start(call, result, context),
-            None => self.drive(call, result, context),
+            Some(lane) => lane.start(call, result),
+            None => self.drive(call, result),
         }
     }
 
     /// A handler has returned something to be awaited: the event loop does that.
-    fn drive(&self, call: &Arc<Call>, result: Bound<'_, PyAny>, context: Bound<'_, PyAny>) -> PyResult<()> {
+    fn drive(&self, call: &Arc<Call>, result: Bound<'_, PyAny>) -> PyResult<()> {
         let py = result.py();
         if self.lane.get().is_none() {
             self.need_loop.call0(py)?;
@@ -194,9 +194,9 @@ impl Runtime {
             .get()
             .ok_or_else(|| PyRuntimeError::new_err("running an async handler: the plugin's event loop is closed"))?;
         match python::running_loop(py)? {
-            Some(running) if lane.runs(&running) => lane.start(call, result, context),
+            Some(running) if lane.runs(&running) => lane.start(call, result),
             _ => {
-                lane.drive(Arc::clone(call), result.unbind(), context.unbind());
+                lane.drive(Arc::clone(call), result.unbind());
                 Ok(())
             }
         }
