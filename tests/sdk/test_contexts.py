@@ -254,6 +254,45 @@ class TestTerminalCalls:
         assert ctx.response.status == 200
         ctx.next()
 
+    @pytest.mark.parametrize("look_before", [True, False])
+    def test_changes_stay_readable_in_what_is_kept(self, look_before: bool) -> None:
+        kept: list[Any] = []
+
+        def change(ctx: RequestFilterContext) -> None:
+            kept.append((ctx.request.headers, ctx.response))
+            ctx.request.set_header("a", "2")
+            ctx.response.set_header("X-A", "1").body_text("old").body_text("new")
+            if look_before:
+                assert ctx.request.headers["a"] == "2"
+                assert ctx.response.headers["x-a"] == "1"
+            ctx.request.add_header("A", "3")
+            ctx.response.add_header("x-a", "2")
+
+        run(change, headers={"a": "1"})
+        headers, response = kept[0]
+        for _ in range(2):
+            assert headers["a"] == "2, 3"
+            assert response.headers["x-a"] == "1, 2"
+            assert response.headers["content-type"] == "text/plain; charset=utf-8"
+            assert response.read_body() == b"new"
+
+    def test_changed_request_headers_are_seen_in_later_phases(self) -> None:
+        seen: list[tuple[str | None, str | None]] = []
+
+        class Handler(PhaseHandler):
+            def request_filter(self, ctx: RequestFilterContext) -> None:
+                ctx.request.set_header("a", "2").remove_header("b")
+
+            def logging(self, ctx: LoggingContext) -> None:
+                seen.append((ctx.request.header("A"), ctx.request.header("b")))
+
+        plugin = Plugin()
+        plugin.handler("entry")(Handler)
+        given = Client(plugin).session("entry", headers={"a": "1", "b": "1"})
+        given.request_filter()
+        given.logging()
+        assert seen == [("2", None)]
+
     @pytest.mark.parametrize("value", [True, False, "next", {}, 0])
     def test_a_returned_value_never_passes_a_request(self, value: object) -> None:
         with pytest.raises(PhaseFailed, match="returned a value of type"):

@@ -1,54 +1,48 @@
 //! One phase run as Python code sees it: what the gateway sent, what the handler asked for so far.
 
+use std::ops::Deref;
 use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicU64, Ordering},
+    Arc, Mutex, MutexGuard, PoisonError, Weak,
+    atomic::{AtomicBool, Ordering},
 };
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use nylon_wire::{Action, Operation, Phase, ResponseBody, ResponsePart, Snapshot, Text};
 
-use crate::header_list::{self, HeaderList, Pairs};
-use crate::job::Job;
+use crate::event_loop::Lane;
+use crate::header_list::{self, HeaderList, Pairs, is_request_header, is_response_header};
+use crate::job::{Origin, Work};
 use crate::runtime::LaneSlot;
 
 /// What lives as long as the session: the request, with what this entry changed about it.
 pub(crate) struct Session {
-    /// Counter local to this process.
-    pub(crate) number: u64,
-    /// The session's global id, hexadecimal.
-    pub(crate) uid: String,
-    /// The request as the gateway saw it.
-    pub(crate) snapshot: Snapshot,
+    pub(crate) origin: Origin,
     /// When the session was opened here.
-    pub(crate) opened: Instant,
-    changed: Mutex<Option<HeaderList>>,
+    opened: Instant,
+    /// Whether a header was changed: until then nobody needs a list of them, or a lock.
+    changed: AtomicBool,
+    changes: Mutex<Changes>,
     body: Mutex<Option<Bytes>>,
 }
 
+/// The request's headers as this entry has changed them. Most handlers never look at what they have changed, so it is
+/// worked out only then.
+#[derive(Default)]
+struct Changes {
+    headers: Option<HeaderList>,
+    /// What is not in the list yet.
+    pending: Vec<Operation>,
+}
+
 impl Session {
-    pub(crate) fn new(number: u64, uid: String, snapshot: Snapshot) -> Arc<Self> {
-        Arc::new(Self {
-            number,
-            uid,
-            snapshot,
-            opened: Instant::now(),
-            changed: Mutex::new(None),
-            body: Mutex::new(None),
-        })
+    pub(crate) fn new(origin: Origin, opened: Instant) -> Self {
+        Self { origin, opened, changed: AtomicBool::new(false), changes: Mutex::default(), body: Mutex::new(None) }
     }
 
-    /// Looks at the request's headers as they are now.
-    pub(crate) fn headers<T>(&self, look: impl FnOnce(Pairs<'_, '_>) -> T) -> T {
-        match &*lock(&self.changed) {
-            Some(headers) => look(&mut header_list::pairs(headers)),
-            None => look(&mut self.snapshot.headers()),
-        }
-    }
-
-    fn change_headers(&self, change: impl FnOnce(&mut HeaderList)) {
-        change(lock(&self.changed).get_or_insert_with(|| header_list::collect(self.snapshot.headers())));
+    /// The request as the gateway saw it.
+    pub(crate) fn snapshot(&self) -> &Snapshot {
+        self.origin.snapshot()
     }
 
     /// The request body, if a handler has read it before.
@@ -59,6 +53,24 @@ impl Session {
     /// Keeps the request body for later phases.
     pub(crate) fn keep_body(&self, body: &Bytes) {
         *lock(&self.body) = Some(body.clone());
+    }
+}
+
+/// Where a phase finds its session.
+pub(crate) enum Seat {
+    /// The entry has one phase only: nobody else asks for it.
+    Own(Session),
+    Shared(Arc<Session>),
+}
+
+impl Deref for Seat {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        match self {
+            Self::Own(session) => session,
+            Self::Shared(session) => session,
+        }
     }
 }
 
@@ -98,10 +110,7 @@ pub(crate) struct Ignored {
 /// One phase of one session. Shared by the context and the objects it hands out, so that they stay readable when a
 /// handler keeps them after its phase.
 pub(crate) struct Call {
-    /// Tells the runs of this process apart.
-    pub(crate) id: u64,
-    pub(crate) session: Arc<Session>,
-    pub(crate) entry: Text,
+    pub(crate) session: Seat,
     pub(crate) phase: Phase,
     /// The middleware's payload, JSON text.
     pub(crate) payload: Option<Bytes>,
@@ -115,31 +124,55 @@ pub(crate) struct Call {
 
 #[derive(Default)]
 struct State {
-    job: Option<Job>,
+    job: Option<Work>,
     operations: Vec<Operation>,
+    /// How many of the operations on request headers are in the session's list.
+    request_shown: usize,
     action: Option<Action>,
     status: Option<u16>,
+    /// The response's headers, worked out when somebody looks.
     headers: Option<HeaderList>,
+    /// How many of the operations on response headers are in the list.
+    response_shown: usize,
+    /// The body that was set, once the phase is over.
     body: Option<Bytes>,
     read: Option<Bytes>,
     cancelled: bool,
+    /// The task that runs it, if one does.
+    task: Option<(Weak<Lane>, u64)>,
 }
 
-static NEXT: AtomicU64 = AtomicU64::new(1);
+impl State {
+    fn body(&self) -> Option<&Bytes> {
+        let set = self.operations.iter().rev().find_map(|operation| match operation {
+            Operation::SetResponseBody(ResponseBody::Inline(body)) => Some(body),
+            _ => None,
+        });
+        set.or(self.body.as_ref())
+    }
+}
 
 impl Call {
-    pub(crate) fn new(job: Job, session: Arc<Session>, phase: Phase, lane: Arc<LaneSlot>) -> Arc<Self> {
+    pub(crate) fn new(job: Work, session: Seat, phase: Phase, started: Instant, lane: Arc<LaneSlot>) -> Arc<Self> {
         Arc::new(Self {
-            id: NEXT.fetch_add(1, Ordering::Relaxed),
             session,
-            entry: job.entry_text(),
             phase,
             payload: job.payload(),
             given: job.response(),
             lane,
-            started: Instant::now(),
+            started,
             state: Mutex::new(State { job: Some(job), ..State::default() }),
         })
+    }
+
+    /// Name of the entry.
+    pub(crate) fn entry(&self) -> &str {
+        self.session.origin.entry()
+    }
+
+    /// The gateway's id of the request.
+    pub(crate) fn request_id(&self) -> &str {
+        self.session.snapshot().request_id()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -147,29 +180,63 @@ impl Call {
     }
 
     /// Uses the job, unless the phase is over.
-    pub(crate) fn with_job<T>(&self, use_it: impl FnOnce(&Job) -> T) -> Option<T> {
+    pub(crate) fn with_job<T>(&self, use_it: impl FnOnce(&Work) -> T) -> Option<T> {
         self.state().job.as_ref().map(use_it)
     }
 
-    /// Takes the job to end the phase; nothing when it has ended before.
-    pub(crate) fn take(&self) -> Option<(Job, Vec<Operation>, Action)> {
-        let taken = {
+    /// Takes the job to end the phase; nothing when it has ended before. `ours` references to this call go away with
+    /// the phase; if there are more, somebody may still read what was asked for.
+    pub(crate) fn take(self: &Arc<Self>, ours: usize) -> Option<(Work, Vec<Operation>, Action)> {
+        let (taken, task) = {
             let mut state = self.state();
             let job = state.job.take()?;
             state.cancelled = job.cancelled();
-            (job, std::mem::take(&mut state.operations), state.action.unwrap_or(Action::Next))
+            self.keep(&mut state, Arc::strong_count(self) > ours);
+            let operations = std::mem::take(&mut state.operations);
+            ((job, operations, state.action.unwrap_or(Action::Next)), state.task.take())
         };
         // Without the lock: letting go of a task may run Python code.
-        if let Some(lane) = self.lane.get() {
-            lane.forget(self.id);
+        if let Some((lane, id)) = task
+            && let Some(lane) = lane.upgrade()
+        {
+            lane.forget(id);
         }
         Some(taken)
+    }
+
+    /// From now on a task of the lane runs it, which is told when the phase is cancelled; false if the phase is over.
+    pub(crate) fn runs_in(&self, lane: &Arc<Lane>, id: u64) -> bool {
+        let mut state = self.state();
+        let Some(job) = &state.job else { return false };
+        let to_cancel = Arc::downgrade(lane);
+        job.on_cancel(move || {
+            if let Some(lane) = to_cancel.upgrade() {
+                lane.cancel(id);
+            }
+        });
+        state.task = Some((Arc::downgrade(lane), id));
+        true
+    }
+
+    /// Keeps what was asked for, before it is given away: for the session's later phases, and for who still reads.
+    fn keep(&self, state: &mut State, read: bool) {
+        if read {
+            self.response_list(state);
+            state.body = state.body().cloned();
+        }
+        if read || matches!(self.session, Seat::Shared(_)) {
+            let mut changes =
+                state.operations.iter().filter(|o| is_request_header(o)).skip(state.request_shown).peekable();
+            if changes.peek().is_some() {
+                lock(&self.session.changes).pending.extend(changes.cloned());
+            }
+        }
     }
 
     /// Whether client, deadline or gateway have ended the phase before the handler did.
     pub(crate) fn cancelled(&self) -> bool {
         let state = self.state();
-        state.job.as_ref().map_or(state.cancelled, Job::cancelled)
+        state.job.as_ref().map_or(state.cancelled, Work::cancelled)
     }
 
     /// A terminal call: the first one of a phase wins.
@@ -203,29 +270,58 @@ impl Call {
     pub(crate) fn set_request_header(&self, name: &str, value: &[u8]) -> Result<(), Ignored> {
         let mut state = self.writable(Write::RequestHeader)?;
         let (name, value) = (Text::from(name), Bytes::copy_from_slice(value));
-        self.session.change_headers(|headers| header_list::set(headers, &name, &value));
         state.operations.push(Operation::SetRequestHeader { name, value });
+        self.session.changed.store(true, Ordering::Release);
         Ok(())
     }
 
     pub(crate) fn add_request_header(&self, name: &str, value: &[u8]) -> Result<(), Ignored> {
         let mut state = self.writable(Write::RequestHeader)?;
         let (name, value) = (Text::from(name), Bytes::copy_from_slice(value));
-        self.session.change_headers(|headers| headers.push((name.clone(), value.clone())));
         state.operations.push(Operation::AddRequestHeader { name, value });
+        self.session.changed.store(true, Ordering::Release);
         Ok(())
     }
 
     pub(crate) fn remove_request_header(&self, name: &str) -> Result<(), Ignored> {
         let mut state = self.writable(Write::RequestHeader)?;
-        self.session.change_headers(|headers| header_list::remove(headers, name));
         state.operations.push(Operation::RemoveRequestHeader { name: Text::from(name) });
+        self.session.changed.store(true, Ordering::Release);
         Ok(())
+    }
+
+    /// Looks at the request's headers as they are now.
+    pub(crate) fn request_headers<T>(&self, look: impl FnOnce(Pairs<'_, '_>) -> T) -> T {
+        let session = &*self.session;
+        if !session.changed.load(Ordering::Acquire) {
+            return look(&mut session.snapshot().headers());
+        }
+        let mut state = self.state();
+        let mut changes = lock(&session.changes);
+        let Changes { headers, pending } = &mut *changes;
+        let headers = headers.get_or_insert_with(|| header_list::collect(session.snapshot().headers()));
+        pending.drain(..).for_each(|operation| header_list::apply(headers, &operation));
+        let State { operations, request_shown, .. } = &mut *state;
+        for operation in operations.iter().filter(|o| is_request_header(o)).skip(*request_shown) {
+            header_list::apply(headers, operation);
+            *request_shown += 1;
+        }
+        look(&mut header_list::pairs(headers))
+    }
+
+    /// Looks at the first value of a request header as it is now.
+    pub(crate) fn request_header<T>(&self, name: &str, look: impl FnOnce(&[u8]) -> T) -> Option<T> {
+        if self.session.changed.load(Ordering::Acquire) {
+            self.request_headers(|headers| header_list::first_raw(headers, name).map(look))
+        } else {
+            self.session.snapshot().header(name).map(look)
+        }
     }
 
     /// Looks at the response's headers as they are now.
     pub(crate) fn response_headers<T>(&self, look: impl FnOnce(Pairs<'_, '_>) -> T) -> T {
-        let state = self.state();
+        let mut state = self.state();
+        self.response_list(&mut state);
         match (&state.headers, &self.given) {
             (Some(headers), _) => look(&mut header_list::pairs(headers)),
             (None, Some(given)) => look(&mut given.headers()),
@@ -233,16 +329,19 @@ impl Call {
         }
     }
 
-    fn effective<'a>(&self, state: &'a mut State) -> &'a mut HeaderList {
-        state.headers.get_or_insert_with(|| {
-            self.given.as_ref().map(|given| header_list::collect(given.headers())).unwrap_or_default()
-        })
+    /// Brings the list of response headers up to date, if any was changed.
+    fn response_list(&self, state: &mut State) {
+        let State { operations, headers, response_shown, .. } = state;
+        for operation in operations.iter().filter(|o| is_response_header(o)).skip(*response_shown) {
+            let given = || self.given.as_ref().map(|given| header_list::collect(given.headers())).unwrap_or_default();
+            header_list::apply(headers.get_or_insert_with(given), operation);
+            *response_shown += 1;
+        }
     }
 
     pub(crate) fn set_header(&self, name: &str, value: &[u8]) -> Result<(), Ignored> {
         let mut state = self.writable(Write::ResponseHead)?;
         let (name, value) = (Text::from(name), Bytes::copy_from_slice(value));
-        header_list::set(self.effective(&mut state), &name, &value);
         state.operations.push(Operation::SetResponseHeader { name, value });
         Ok(())
     }
@@ -250,14 +349,12 @@ impl Call {
     pub(crate) fn add_header(&self, name: &str, value: &[u8]) -> Result<(), Ignored> {
         let mut state = self.writable(Write::ResponseHead)?;
         let (name, value) = (Text::from(name), Bytes::copy_from_slice(value));
-        self.effective(&mut state).push((name.clone(), value.clone()));
         state.operations.push(Operation::AddResponseHeader { name, value });
         Ok(())
     }
 
     pub(crate) fn remove_header(&self, name: &str) -> Result<(), Ignored> {
         let mut state = self.writable(Write::ResponseHead)?;
-        header_list::remove(self.effective(&mut state), name);
         state.operations.push(Operation::RemoveResponseHeader { name: Text::from(name) });
         Ok(())
     }
@@ -280,19 +377,17 @@ impl Call {
         let mut state = self.writable(Write::ResponseBody)?;
         if let Some(content_type) = content_type.filter(|_| Write::ResponseHead.counts_in(self.phase)) {
             let (name, value) = (Text::from_static("content-type"), Bytes::from_static(content_type.as_bytes()));
-            header_list::set(self.effective(&mut state), &name, &value);
             state.operations.push(Operation::SetResponseHeader { name, value });
         }
         // Only the last body counts; a large one that was replaced is not sent.
         state.operations.retain(|operation| !matches!(operation, Operation::SetResponseBody(_)));
-        state.operations.push(Operation::SetResponseBody(ResponseBody::Inline(body.clone())));
-        state.body = Some(body);
+        state.operations.push(Operation::SetResponseBody(ResponseBody::Inline(body)));
         Ok(())
     }
 
     /// The body set in this phase, if one was.
     pub(crate) fn body_set(&self) -> Option<Bytes> {
-        self.state().body.clone()
+        self.state().body().cloned()
     }
 
     /// The response body, if it was read in this phase before.
@@ -311,7 +406,7 @@ impl Call {
         match self.phase {
             Phase::Logging => given.body_bytes(),
             Phase::ResponseBodyFilter => {
-                let set = self.state().body.as_ref().map(|body| body.len() as u64);
+                let set = self.state().body().map(|body| body.len() as u64);
                 set.or(given.body_length()).unwrap_or(given.body_bytes())
             }
             _ => 0,
@@ -328,7 +423,7 @@ impl Call {
             (None, _) => {
                 let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_millis());
                 let now = u64::try_from(now).unwrap_or(u64::MAX);
-                now.saturating_sub(self.session.snapshot.timestamp_ms()).max(since(self.session.opened))
+                now.saturating_sub(self.session.snapshot().timestamp_ms()).max(since(self.session.opened))
             }
         }
     }

@@ -1,10 +1,9 @@
 //! The contexts of the four phases.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use nylon_wire::{Action, Phase};
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyAny, PyDict, PyString};
 
 use crate::call::Call;
@@ -16,9 +15,22 @@ use crate::response::Response;
 #[pyclass(frozen, subclass, module = "nylon._core")]
 pub(crate) struct PhaseContext {
     call: Arc<Call>,
-    request: PyOnceLock<Py<Request>>,
-    response: PyOnceLock<Py<Response>>,
-    payload: PyOnceLock<Py<PyDict>>,
+    request: OnceLock<Py<Request>>,
+    response: OnceLock<Py<Response>>,
+    payload: OnceLock<Py<PyDict>>,
+}
+
+/// What is made when it is first asked for. Should two threads do that at once, the first one's counts: a `PyOnceLock`
+/// would let go of the GIL each time to exclude it.
+fn made<T>(py: Python<'_>, once: &OnceLock<Py<T>>, make: impl FnOnce() -> PyResult<Py<T>>) -> PyResult<Py<T>> {
+    let found = match once.get() {
+        Some(found) => found,
+        None => {
+            let new = make()?;
+            once.get_or_init(|| new)
+        }
+    };
+    Ok(found.clone_ref(py))
 }
 
 impl PhaseContext {
@@ -38,21 +50,20 @@ impl PhaseContext {
 impl PhaseContext {
     #[getter]
     fn request(&self, py: Python<'_>) -> PyResult<Py<Request>> {
-        Ok(self.request.get_or_try_init(py, || Py::new(py, Request(Arc::clone(&self.call))))?.clone_ref(py))
+        made(py, &self.request, || Py::new(py, Request(Arc::clone(&self.call))))
     }
 
     #[getter]
     fn response(&self, py: Python<'_>) -> PyResult<Py<Response>> {
-        Ok(self.response.get_or_try_init(py, || Py::new(py, Response(Arc::clone(&self.call))))?.clone_ref(py))
+        made(py, &self.response, || Py::new(py, Response(Arc::clone(&self.call))))
     }
 
     #[getter]
     fn payload(&self, py: Python<'_>) -> PyResult<Py<PyDict>> {
-        let payload = self.payload.get_or_try_init(py, || {
+        made(py, &self.payload, || {
             let value = self.payload_value(py)?;
-            PyResult::Ok(value.cast_into::<PyDict>().unwrap_or_else(|_| PyDict::new(py)).unbind())
-        })?;
-        Ok(payload.clone_ref(py))
+            Ok(value.cast_into::<PyDict>().unwrap_or_else(|_| PyDict::new(py)).unbind())
+        })
     }
 
     fn payload_as<'py>(&self, py: Python<'py>, r#type: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
@@ -61,7 +72,7 @@ impl PhaseContext {
 
     #[getter]
     fn entry(&self) -> &str {
-        self.call.entry.as_str()
+        self.call.entry()
     }
 
     #[getter]
@@ -71,17 +82,17 @@ impl PhaseContext {
 
     #[getter]
     fn request_id(&self) -> &str {
-        self.call.session.snapshot.request_id()
+        self.call.request_id()
     }
 
     #[getter]
     fn session_id(&self) -> u64 {
-        self.call.session.number
+        self.call.session.origin.number()
     }
 
     #[getter]
-    fn session_uid(&self) -> &str {
-        &self.call.session.uid
+    fn session_uid(&self) -> String {
+        self.call.session.origin.uid()
     }
 
     #[getter]
@@ -95,7 +106,7 @@ impl PhaseContext {
 
     fn __repr__(&self) -> String {
         let phase = python::phase_name(self.call.phase);
-        format!("<{phase} of {} id={}>", self.call.entry.as_str(), self.request_id())
+        format!("<{phase} of {} id={}>", self.call.entry(), self.request_id())
     }
 }
 
@@ -127,9 +138,9 @@ pub(crate) fn make(py: Python<'_>, call: Arc<Call>) -> PyResult<Bound<'_, PyAny>
     let phase = call.phase;
     let base = PyClassInitializer::from(PhaseContext {
         call,
-        request: PyOnceLock::new(),
-        response: PyOnceLock::new(),
-        payload: PyOnceLock::new(),
+        request: OnceLock::new(),
+        response: OnceLock::new(),
+        payload: OnceLock::new(),
     });
     Ok(match phase {
         Phase::RequestFilter => Bound::new(py, base.add_subclass(RequestFilterContext))?.into_any(),

@@ -19,9 +19,11 @@ use crate::{outcome, python};
 pub(crate) struct Driver {
     call: Arc<Call>,
     coroutine: Py<PyAny>,
-    context: Py<PyAny>,
     started: AtomicBool,
 }
+
+/// References to a call while its task runs: the driver's.
+const OURS: usize = 1;
 
 enum Step<'py> {
     Yielded(Bound<'py, PyAny>),
@@ -30,18 +32,19 @@ enum Step<'py> {
 
 impl Driver {
     /// Drives an awaitable. Errors: it is none.
-    pub(crate) fn new(call: Arc<Call>, awaitable: Bound<'_, PyAny>, context: Py<PyAny>) -> PyResult<Self> {
+    pub(crate) fn new(call: Arc<Call>, awaitable: Bound<'_, PyAny>) -> PyResult<Self> {
         let py = awaitable.py();
         let is_coroutine = awaitable.get_type().is(python::COROUTINE.get(py)?);
         let coroutine = if is_coroutine { awaitable } else { awaitable.call_method0(intern!(py, "__await__"))? };
-        Ok(Self { call, coroutine: coroutine.unbind(), context, started: AtomicBool::new(false) })
+        Ok(Self { call, coroutine: coroutine.unbind(), started: AtomicBool::new(false) })
     }
 
     fn step<'py>(&self, value: &Bound<'py, PyAny>) -> PyResult<Step<'py>> {
         let py = value.py();
-        if !self.started.swap(true, Ordering::Relaxed) {
+        if !self.started.load(Ordering::Relaxed) {
+            self.started.store(true, Ordering::Relaxed); // a task takes one step at a time
             // Inside the task, so it is seen by what the handler starts, and by nobody else.
-            python::CURRENT.get(py)?.call_method1(intern!(py, "set"), (&self.context,))?;
+            python::SET_CURRENT.get(py)?.call1((self.call.request_id(),))?;
         }
         let mut result = std::ptr::null_mut();
         // SAFETY: both are live objects, the thread is attached, and `result` is written unless an error is set.
@@ -58,7 +61,7 @@ impl Driver {
     fn settle<'py>(&self, py: Python<'py>, step: PyResult<Step<'py>>) -> PyResult<Option<Bound<'py, PyAny>>> {
         match step {
             Ok(Step::Yielded(awaited)) => Ok(Some(awaited)),
-            Ok(Step::Returned(value)) => outcome::complete(&self.call, &value).map(|()| None),
+            Ok(Step::Returned(value)) => outcome::complete(&self.call, OURS, &value).map(|()| None),
             Err(error) => outcome::fail(py, &self.call, error).map(|()| None),
         }
     }

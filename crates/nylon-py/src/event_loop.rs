@@ -4,6 +4,7 @@
 //! then calls [`Lane::pump`].
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
@@ -27,14 +28,39 @@ const BATCH: usize = 128;
 enum Event {
     /// A body that a future waits for.
     Fetched(Py<PyAny>, Fetched),
-    /// The run with this id is cancelled.
+    /// What the task with this id runs is cancelled.
     Cancel(u64),
     /// A coroutine that a thread got from a handler.
-    Drive { call: Arc<Call>, coroutine: Py<PyAny>, context: Py<PyAny> },
+    Drive(Arc<Call>, Py<PyAny>),
 }
 
 /// Takes a job that waits for the loop, if there is one.
 pub(crate) type Source = Box<dyn Fn() -> Option<Job> + Send + Sync>;
+
+/// Spreads the numbers of tasks, which nobody outside chooses, over a table.
+#[derive(Default)]
+struct Spread(u64);
+
+impl Hasher for Spread {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = (self.0 ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+/// Tasks by number: the loop itself holds them only weakly.
+#[derive(Default)]
+struct Tasks {
+    last: u64,
+    running: HashMap<u64, Py<PyAny>, BuildHasherDefault<Spread>>,
+}
 
 /// One event loop with what is to be done in it.
 pub(crate) struct Lane {
@@ -44,8 +70,7 @@ pub(crate) struct Lane {
     far: UnixStream,
     signalled: AtomicBool,
     events: Mutex<Vec<Event>>,
-    /// Tasks are kept here: the loop itself holds them only weakly.
-    tasks: Mutex<HashMap<u64, Py<PyAny>>>,
+    tasks: Mutex<Tasks>,
     source: Mutex<Option<Arc<Source>>>,
     closed: AtomicBool,
 }
@@ -97,35 +122,36 @@ impl Lane {
         self.push(Event::Fetched(future, fetched));
     }
 
+    /// What this task runs is cancelled.
+    pub(crate) fn cancel(&self, id: u64) {
+        self.push(Event::Cancel(id));
+    }
+
     /// A thread got a coroutine: the loop runs it.
-    pub(crate) fn drive(&self, call: Arc<Call>, coroutine: Py<PyAny>, context: Py<PyAny>) {
-        self.push(Event::Drive { call, coroutine, context });
+    pub(crate) fn drive(&self, call: Arc<Call>, coroutine: Py<PyAny>) {
+        self.push(Event::Drive(call, coroutine));
     }
 
     /// The phase is over; its task is nobody's concern any more.
     pub(crate) fn forget(&self, id: u64) {
-        let _task = lock(&self.tasks).remove(&id); // dropped after the lock
+        let _task = lock(&self.tasks).running.remove(&id); // dropped after the lock
     }
 
     /// Starts a task for a coroutine. In the loop's thread only.
-    pub(crate) fn start(
-        self: &Arc<Self>,
-        call: &Arc<Call>,
-        coroutine: Bound<'_, PyAny>,
-        context: Bound<'_, PyAny>,
-    ) -> PyResult<()> {
+    pub(crate) fn start(self: &Arc<Self>, call: &Arc<Call>, coroutine: Bound<'_, PyAny>) -> PyResult<()> {
         let py = coroutine.py();
-        let driven = Driver::new(Arc::clone(call), coroutine, context.unbind())?;
+        let driven = Driver::new(Arc::clone(call), coroutine)?;
         let task = self.create_task.bind(py).call1((driven,))?;
-        lock(&self.tasks).insert(call.id, task.unbind());
-        let (lane, id) = (Arc::downgrade(self), call.id);
-        call.with_job(|job| {
-            job.on_cancel(Box::new(move || {
-                if let Some(lane) = lane.upgrade() {
-                    lane.push(Event::Cancel(id));
-                }
-            }));
-        });
+        let id = {
+            let mut tasks = lock(&self.tasks);
+            tasks.last += 1;
+            let id = tasks.last;
+            tasks.running.insert(id, task.unbind());
+            id
+        };
+        if !call.runs_in(self, id) {
+            self.forget(id); // a loop that begins its tasks at once
+        }
         Ok(())
     }
 
@@ -143,7 +169,7 @@ impl Lane {
         let Some(source) = lock(&self.source).clone() else { return Ok(()) };
         for _ in 0..BATCH {
             let Some(job) = source() else { return Ok(()) };
-            runtime.run(py, job)?;
+            runtime.run_in(py, job, Some(self))?;
         }
         self.wake();
         Ok(())
@@ -162,13 +188,13 @@ impl Lane {
                 };
             }
             Event::Cancel(id) => {
-                let task = lock(&self.tasks).get(&id).map(|task| task.clone_ref(py));
+                let task = lock(&self.tasks).running.get(&id).map(|task| task.clone_ref(py));
                 if let Some(task) = task {
                     task.call_method0(py, intern!(py, "cancel"))?;
                 }
             }
-            Event::Drive { call, coroutine, context } => {
-                if let Err(error) = self.start(&call, coroutine.into_bound(py), context.into_bound(py)) {
+            Event::Drive(call, coroutine) => {
+                if let Err(error) = self.start(&call, coroutine.into_bound(py)) {
                     outcome::fail(py, &call, error)?;
                 }
             }
@@ -212,7 +238,7 @@ impl EventLoopLane {
 
     /// Tasks that run now.
     fn running(&self) -> usize {
-        lock(&self.lane.tasks).len()
+        lock(&self.lane.tasks).running.len()
     }
 
     /// No further job is taken.

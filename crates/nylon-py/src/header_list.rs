@@ -1,7 +1,9 @@
 //! Headers as a plain list: looked up without regard to case, changed in call order.
 
 use bytes::Bytes;
-use nylon_wire::Text;
+use nylon_wire::{Operation, Text};
+use pyo3::prelude::*;
+use pyo3::types::PyString;
 
 /// Names and values in the order in which they arrived or were added.
 pub(crate) type HeaderList = Vec<(Text, Bytes)>;
@@ -65,15 +67,46 @@ pub(crate) fn merged(headers: Pairs<'_, '_>) -> Vec<(String, String)> {
     merged
 }
 
+/// Whether an operation changes a header of the request.
+pub(crate) fn is_request_header(operation: &Operation) -> bool {
+    use Operation::{AddRequestHeader, RemoveRequestHeader, SetRequestHeader};
+    matches!(operation, SetRequestHeader { .. } | AddRequestHeader { .. } | RemoveRequestHeader { .. })
+}
+
+/// Whether an operation changes a header of the response.
+pub(crate) fn is_response_header(operation: &Operation) -> bool {
+    use Operation::{AddResponseHeader, RemoveResponseHeader, SetResponseHeader};
+    matches!(operation, SetResponseHeader { .. } | AddResponseHeader { .. } | RemoveResponseHeader { .. })
+}
+
+/// Does to a list what an operation on headers asks for.
+pub(crate) fn apply(list: &mut HeaderList, operation: &Operation) {
+    match operation {
+        Operation::SetRequestHeader { name, value } | Operation::SetResponseHeader { name, value } => {
+            set(list, name, value);
+        }
+        Operation::AddRequestHeader { name, value } | Operation::AddResponseHeader { name, value } => {
+            list.push((name.clone(), value.clone()));
+        }
+        Operation::RemoveRequestHeader { name } | Operation::RemoveResponseHeader { name } => remove(list, name),
+        Operation::SetResponseStatus(_) | Operation::SetResponseBody(_) => {}
+    }
+}
+
 /// Replaces every spelling and every repeat of the name (rules §10).
-pub(crate) fn set(list: &mut HeaderList, name: &Text, value: &Bytes) {
+fn set(list: &mut HeaderList, name: &Text, value: &Bytes) {
     remove(list, name);
     list.push((name.clone(), value.clone()));
 }
 
 /// Removes every spelling and every repeat of the name.
-pub(crate) fn remove(list: &mut HeaderList, name: &str) {
+fn remove(list: &mut HeaderList, name: &str) {
     list.retain(|(key, _)| !key.as_str().eq_ignore_ascii_case(name));
+}
+
+/// A value as Python text, decoded as [`decode`] does.
+pub(crate) fn to_python<'py>(py: Python<'py>, value: &[u8]) -> Bound<'py, PyString> {
+    PyString::from_bytes(py, value).unwrap_or_else(|_| PyString::new(py, &decode(value)))
 }
 
 /// Header values are bytes: UTF-8 where they are that, else Latin-1, so that no client can make a read fail.

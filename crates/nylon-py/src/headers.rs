@@ -6,7 +6,7 @@ use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyIterator, PyList, PyString};
 
-use crate::call::{Call, Session};
+use crate::call::Call;
 use crate::header_list::{self, Pairs};
 use crate::{form, python};
 
@@ -100,11 +100,11 @@ macro_rules! mapping {
 
 /// The request's headers.
 #[pyclass(frozen, module = "nylon._core")]
-pub(crate) struct Headers(pub(crate) Arc<Session>);
+pub(crate) struct Headers(pub(crate) Arc<Call>);
 
 impl Headers {
     fn look<T>(&self, look: impl FnOnce(Pairs<'_, '_>) -> T) -> T {
-        self.0.headers(look)
+        self.0.request_headers(look)
     }
 }
 

@@ -1,97 +1,151 @@
 //! A piece of work, wherever it comes from: NATS, or memory (tests, in-process plugins).
 
 use std::any::Any;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use nylon_messaging::worker::{self, Body, FetchError};
 use nylon_wire::{AbortReason, Action, Operation, Phase, ResponsePart, Snapshot, Text, failure};
 
 use crate::fetch::{FetchFailure, Fetched, Which};
-use crate::memory::MemoryJob;
+use crate::memory::{self, MemoryJob};
 
 /// A place for the SDK's own object of a session.
 pub(crate) type Slot = Mutex<Option<Box<dyn Any + Send>>>;
 
 /// One phase to be run.
-pub(crate) enum Job {
-    Memory(MemoryJob),
-    /// With its session, which only a phase has.
-    Nats(worker::Job, std::sync::Arc<worker::Session>, Phase),
+pub(crate) struct Job {
+    pub(crate) origin: Origin,
+    pub(crate) phase: Phase,
+    pub(crate) work: Work,
 }
 
 impl Job {
+    pub(crate) fn memory(job: MemoryJob, phase: Phase) -> Self {
+        Self { origin: Origin::Memory(Arc::clone(&job.session)), phase, work: Work::Memory(Box::new(job)) }
+    }
+
     /// A phase of a worker; gives the job back if it is something else.
     pub(crate) fn of(job: worker::Job) -> Result<Self, worker::Job> {
         match (job.session().cloned(), job.phase()) {
-            (Some(session), Some(phase)) => Ok(Self::Nats(job, session, phase)),
+            (Some(session), Some(phase)) => Ok(Self { origin: Origin::Nats(session), phase, work: Work::Nats(job) }),
             _ => Err(job),
         }
     }
+}
 
-    pub(crate) fn phase(&self) -> Phase {
-        match self {
-            Self::Memory(job) => job.phase,
-            Self::Nats(_, _, phase) => *phase,
-        }
+/// Where a session comes from.
+pub(crate) enum Origin {
+    Memory(Arc<memory::Session>),
+    Nats(Arc<worker::Session>),
+    Copied(Box<Copied>),
+}
+
+/// What is to be known about a session without holding it: what waits in its slot must not keep it.
+pub(crate) struct Copied {
+    number: u64,
+    uid: String,
+    entry: Text,
+    snapshot: Snapshot,
+}
+
+impl Origin {
+    pub(crate) fn copied(&self) -> Self {
+        Self::Copied(Box::new(Copied {
+            number: self.number(),
+            uid: self.uid(),
+            entry: Text::from(self.entry()),
+            snapshot: self.snapshot().clone(),
+        }))
     }
 
     /// Name of the entry.
     pub(crate) fn entry(&self) -> &str {
         match self {
-            Self::Memory(job) => job.session.entry.as_str(),
-            Self::Nats(_, session, _) => session.entry(),
+            Self::Memory(session) => session.entry.as_str(),
+            Self::Nats(session) => session.entry(),
+            Self::Copied(copied) => copied.entry.as_str(),
         }
     }
 
-    /// Number and global id of the session.
-    pub(crate) fn session(&self) -> (u64, String) {
+    /// Where the entry probably is among those of the plugin: a worker is told of them in the same order.
+    pub(crate) fn entry_index(&self) -> usize {
         match self {
-            Self::Memory(job) => (job.session.number, job.session.uid.clone()),
-            Self::Nats(_, session, _) => (session.number(), session.uid()),
+            Self::Nats(session) => session.entry_index(),
+            Self::Memory(_) | Self::Copied(_) => 0,
         }
     }
 
+    /// Counter local to this process.
+    pub(crate) fn number(&self) -> u64 {
+        match self {
+            Self::Memory(session) => session.number,
+            Self::Nats(session) => session.number(),
+            Self::Copied(copied) => copied.number,
+        }
+    }
+
+    /// The session's global id, hexadecimal.
+    pub(crate) fn uid(&self) -> String {
+        match self {
+            Self::Memory(session) => format!("{:032x}", session.number),
+            Self::Nats(session) => session.uid(),
+            Self::Copied(copied) => copied.uid.clone(),
+        }
+    }
+
+    /// The request as the gateway saw it.
     pub(crate) fn snapshot(&self) -> &Snapshot {
         match self {
-            Self::Memory(job) => &job.session.snapshot,
-            Self::Nats(_, session, _) => session.snapshot(),
+            Self::Memory(session) => &session.snapshot,
+            Self::Nats(session) => session.snapshot(),
+            Self::Copied(copied) => &copied.snapshot,
         }
     }
 
+    /// A place for what lives between two phases; a copy has none.
+    pub(crate) fn slot(&self) -> Option<&Slot> {
+        match self {
+            Self::Memory(session) => Some(&session.slot),
+            Self::Nats(session) => Some(session.user()),
+            Self::Copied(_) => None,
+        }
+    }
+}
+
+/// What owes an answer.
+pub(crate) enum Work {
+    Memory(Box<MemoryJob>),
+    Nats(worker::Job),
+}
+
+impl Work {
     pub(crate) fn payload(&self) -> Option<Bytes> {
         match self {
             Self::Memory(job) => job.payload.clone(),
-            Self::Nats(job, ..) => job.payload().cloned(),
+            Self::Nats(job) => job.payload().cloned(),
         }
     }
 
     pub(crate) fn response(&self) -> Option<ResponsePart> {
         match self {
             Self::Memory(job) => job.response.clone(),
-            Self::Nats(job, ..) => job.response().cloned(),
-        }
-    }
-
-    pub(crate) fn slot(&self) -> &Slot {
-        match self {
-            Self::Memory(job) => &job.session.slot,
-            Self::Nats(_, session, _) => session.user(),
+            Self::Nats(job) => job.response().cloned(),
         }
     }
 
     pub(crate) fn cancelled(&self) -> bool {
         match self {
             Self::Memory(job) => job.run.cancelled(),
-            Self::Nats(job, ..) => job.cancelled(),
+            Self::Nats(job) => job.cancelled(),
         }
     }
 
     /// Calls back when the phase is cancelled, from any thread; at once if it is.
-    pub(crate) fn on_cancel(&self, callback: Box<dyn FnOnce() + Send>) {
+    pub(crate) fn on_cancel(&self, callback: impl FnOnce() + Send + 'static) {
         match self {
-            Self::Memory(job) => job.run.on_cancel(callback),
-            Self::Nats(job, ..) => job.on_cancel(Box::new(move |_| callback())),
+            Self::Memory(job) => job.run.on_cancel(Box::new(callback)),
+            Self::Nats(job) => job.on_cancel(Box::new(move |_| callback())),
         }
     }
 
@@ -99,7 +153,7 @@ impl Job {
     pub(crate) fn fetch(&self, which: Which, done: Box<dyn FnOnce(Fetched) + Send>) {
         match self {
             Self::Memory(job) => done(job.body(which)),
-            Self::Nats(job, ..) => {
+            Self::Nats(job) => {
                 let body = match which {
                     Which::Request => Body::Request,
                     Which::Response => Body::Response,
@@ -112,7 +166,7 @@ impl Job {
     pub(crate) fn finish(self, operations: Vec<Operation>, action: Action) {
         match self {
             Self::Memory(job) => job.run.answer(Ok((operations, action))),
-            Self::Nats(job, ..) => job.finish(operations, action),
+            Self::Nats(job) => job.finish(operations, action),
         }
     }
 
@@ -121,14 +175,7 @@ impl Job {
             Self::Memory(job) => {
                 job.run.answer(Err((code.to_owned(), text.to_owned(), log_id.map(str::to_owned))));
             }
-            Self::Nats(job, ..) => job.fail(code, text, log_id.map(str::to_owned)),
-        }
-    }
-
-    pub(crate) fn entry_text(&self) -> Text {
-        match self {
-            Self::Memory(job) => job.session.entry.clone(),
-            Self::Nats(_, session, _) => Text::from(session.entry()),
+            Self::Nats(job) => job.fail(code, text, log_id.map(str::to_owned)),
         }
     }
 }

@@ -25,7 +25,6 @@ use crate::runtime::Dispatcher;
 /// A session that lives in memory.
 pub(crate) struct Session {
     pub(crate) number: u64,
-    pub(crate) uid: String,
     pub(crate) entry: Text,
     pub(crate) snapshot: Snapshot,
     pub(crate) slot: Slot,
@@ -36,7 +35,6 @@ pub(crate) struct Session {
 /// One phase of it.
 pub(crate) struct MemoryJob {
     pub(crate) session: Arc<Session>,
-    pub(crate) phase: Phase,
     pub(crate) payload: Option<Bytes>,
     pub(crate) response: Option<ResponsePart>,
     pub(crate) run: Arc<Run>,
@@ -71,14 +69,22 @@ type Callback = Box<dyn FnOnce() + Send>;
 pub(crate) struct Run {
     answer: Mutex<Option<Answer>>,
     answered: Condvar,
+    /// Whether somebody waits for the answer, who has to be woken.
+    waiting: AtomicBool,
     cancelled: AtomicBool,
     on_cancel: Mutex<Option<Callback>>,
 }
 
 impl Run {
     pub(crate) fn answer(&self, answer: Answer) {
-        lock(&self.answer).get_or_insert(answer);
-        self.answered.notify_all();
+        let waiting = {
+            let mut slot = lock(&self.answer);
+            slot.get_or_insert(answer);
+            self.waiting.load(Ordering::Relaxed)
+        };
+        if waiting {
+            self.answered.notify_all();
+        }
         let _done = lock(&self.on_cancel).take();
     }
 
@@ -161,7 +167,6 @@ impl MemorySession {
         let body = if body.len() > max_body { Err(max_body) } else { Ok(Bytes::from(body)) };
         Ok(Self(Arc::new(Session {
             number,
-            uid: format!("{number:032x}"),
             entry: Text::from(entry),
             snapshot,
             slot: Mutex::new(None),
@@ -198,13 +203,12 @@ impl MemorySession {
         *lock(&self.0.running) = Arc::downgrade(&run);
         let job = MemoryJob {
             session: Arc::clone(&self.0),
-            phase,
             payload: payload.map(Bytes::from),
             response,
             run: Arc::clone(&run),
             body: Bytes::from(body),
         };
-        dispatcher.0.run(py, Job::Memory(job))?;
+        dispatcher.0.run(py, Job::memory(job, phase))?;
         Ok(MemoryRun(run))
     }
 }
@@ -261,6 +265,7 @@ impl MemoryRun {
         let timeout = Duration::try_from_secs_f64(timeout).unwrap_or(Duration::MAX);
         let answer = py.detach(|| {
             let answer = lock(&self.0.answer);
+            self.0.waiting.store(true, Ordering::Relaxed);
             match self.0.answered.wait_timeout_while(answer, timeout, |answer| answer.is_none()) {
                 Ok((mut answer, _)) => answer.take(),
                 Err(poisoned) => poisoned.into_inner().0.take(),

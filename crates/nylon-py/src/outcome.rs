@@ -1,5 +1,7 @@
 //! How a phase ends: with what the handler asked for, or with the exception it raised.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use nylon_wire::{Action, Operation, Phase, ResponseBody, Text, failure};
 use pyo3::exceptions::{PyKeyboardInterrupt, PyTypeError};
@@ -11,8 +13,8 @@ use crate::call::Call;
 use crate::python;
 
 /// Ends the phase as the handler has asked. Anything returned but `None` is an error: a filter that returns `False`
-/// to refuse a request must not let it pass.
-pub(crate) fn complete(call: &Call, result: &Bound<'_, PyAny>) -> PyResult<()> {
+/// to refuse a request must not let it pass. `ours` is as in [`Call::take`].
+pub(crate) fn complete(call: &Arc<Call>, ours: usize, result: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = result.py();
     if !result.is_none() {
         let text = format!(
@@ -22,7 +24,7 @@ pub(crate) fn complete(call: &Call, result: &Bound<'_, PyAny>) -> PyResult<()> {
         );
         return fail(py, call, PyTypeError::new_err(text));
     }
-    if let Some((job, operations, action)) = call.take() {
+    if let Some((job, operations, action)) = call.take(ours) {
         job.finish(operations, action);
     }
     Ok(())
@@ -30,9 +32,9 @@ pub(crate) fn complete(call: &Call, result: &Bound<'_, PyAny>) -> PyResult<()> {
 
 /// Ends the phase with an exception: an `HttpError` is an answer, everything else a failure of the handler, logged
 /// with the request's id. Errors: only a `KeyboardInterrupt`, for whoever runs the thread.
-pub(crate) fn fail(py: Python<'_>, call: &Call, error: PyErr) -> PyResult<()> {
+pub(crate) fn fail(py: Python<'_>, call: &Arc<Call>, error: PyErr) -> PyResult<()> {
     let cancelled = call.cancelled();
-    let Some((job, operations, _)) = call.take() else {
+    let Some((job, operations, _)) = call.take(0) else {
         return pass_on(py, error); // told before
     };
     if cancelled {
@@ -50,11 +52,10 @@ pub(crate) fn fail(py: Python<'_>, call: &Call, error: PyErr) -> PyResult<()> {
     }
     let too_large = python::BODY_TOO_LARGE.get(py).is_ok_and(|class| error.matches(py, class).unwrap_or(false));
     let code = if too_large { failure::BODY_TOO_LARGE } else { failure::HANDLER_ERROR };
-    let id = call.session.snapshot.request_id();
+    let id = call.request_id();
     let phase = python::phase_name(call.phase);
-    if let Err(broken) = python::REPORT_FAILURE
-        .get(py)
-        .and_then(|report| report.call1((call.entry.as_str(), phase, id, error.value(py))))
+    if let Err(broken) =
+        python::REPORT_FAILURE.get(py).and_then(|report| report.call1((call.entry(), phase, id, error.value(py))))
     {
         broken.write_unraisable(py, None);
     }
@@ -91,7 +92,7 @@ fn http_error(
         return Ok(None);
     }
     let value = error.value(py);
-    let id = call.session.snapshot.request_id();
+    let id = call.request_id();
     let status: u16 = value.getattr(intern!(py, "status"))?.extract()?;
     let body = python::to_bytes(&value.call_method1(intern!(py, "render"), (id,))?)?;
     let mut set = |name: Text, value: Bytes| operations.push(Operation::SetResponseHeader { name, value });

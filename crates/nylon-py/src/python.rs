@@ -38,7 +38,7 @@ pub(crate) static SESSION_CLOSED: Borrowed = Borrowed::new("nylon.sdk.errors", "
 pub(crate) static SHUTTING_DOWN: Borrowed = Borrowed::new("nylon.sdk.errors", "ShuttingDownError");
 pub(crate) static PLUGIN_ERROR: Borrowed = Borrowed::new("nylon.sdk.errors", "PluginError");
 pub(crate) static COROUTINE: Borrowed = Borrowed::new("types", "CoroutineType");
-pub(crate) static CURRENT: Borrowed = Borrowed::new("nylon.sdk.running", "current");
+pub(crate) static SET_CURRENT: Borrowed = Borrowed::new("nylon.sdk.running", "set_current");
 pub(crate) static READ_IN_THREAD: Borrowed = Borrowed::new("nylon.sdk.running", "read_in_thread");
 pub(crate) static REPORT_FAILURE: Borrowed = Borrowed::new("nylon.sdk.reports", "failure");
 pub(crate) static REPORT_IGNORED: Borrowed = Borrowed::new("nylon.sdk.reports", "ignored");
@@ -74,7 +74,7 @@ pub(crate) fn to_bytes(value: &Bound<'_, PyAny>) -> PyResult<Bytes> {
 pub(crate) fn tell(py: Python<'_>, call: &Call, written: Result<(), Ignored>) -> PyResult<()> {
     if let Err(Ignored { what, why }) = written {
         let phase = phase_name(call.phase);
-        REPORT_IGNORED.get(py)?.call1((call.entry.as_str(), phase, what, why, call.session.snapshot.request_id()))?;
+        REPORT_IGNORED.get(py)?.call1((call.entry(), phase, what, why, call.request_id()))?;
     }
     Ok(())
 }

@@ -11,20 +11,13 @@ use crate::call::{Call, lock};
 /// The phases of one session, as a function registers them. The last registration of a phase wins.
 #[pyclass(frozen, name = "Phase", module = "nylon._core")]
 pub(crate) struct Registration {
-    session_id: u64,
-    session_uid: String,
     call: Option<Arc<Call>>,
     callbacks: Mutex<[Option<Py<PyAny>>; 4]>,
 }
 
 impl Registration {
     pub(crate) fn of(call: &Arc<Call>) -> Self {
-        Self {
-            session_id: call.session.number,
-            session_uid: call.session.uid.clone(),
-            call: Some(Arc::clone(call)),
-            callbacks: Mutex::default(),
-        }
+        Self { call: Some(Arc::clone(call)), callbacks: Mutex::default() }
     }
 
     /// The callbacks that were registered.
@@ -46,17 +39,17 @@ impl Registration {
     /// Outside a session: to find out which phases a function registers.
     #[new]
     fn new() -> Self {
-        Self { session_id: 0, session_uid: String::new(), call: None, callbacks: Mutex::default() }
+        Self { call: None, callbacks: Mutex::default() }
     }
 
     #[getter]
     fn session_id(&self) -> u64 {
-        self.session_id
+        self.call.as_ref().map_or(0, |call| call.session.origin.number())
     }
 
     #[getter]
-    fn session_uid(&self) -> &str {
-        &self.session_uid
+    fn session_uid(&self) -> String {
+        self.call.as_ref().map_or_else(String::new, |call| call.session.origin.uid())
     }
 
     #[getter]

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyAny, PyDateTime, PyDict, PyString, PyTzInfo};
+use pyo3::types::{PyAny, PyDateTime, PyDict, PyTzInfo};
 
 use crate::call::Call;
 use crate::fetch::{self, Which};
@@ -17,7 +17,7 @@ pub(crate) struct Request(pub(crate) Arc<Call>);
 
 impl Request {
     fn snapshot(&self) -> &nylon_wire::Snapshot {
-        &self.0.session.snapshot
+        self.0.session.snapshot()
     }
 }
 
@@ -115,18 +115,13 @@ impl Request {
         name: &str,
         default: Option<Bound<'py, PyAny>>,
     ) -> Option<Bound<'py, PyAny>> {
-        let value = self.0.session.headers(|headers| {
-            header_list::first_raw(headers, name).map(|value| match std::str::from_utf8(value) {
-                Ok(text) => PyString::new(py, text),
-                Err(_) => PyString::new(py, &header_list::decode(value)),
-            })
-        });
+        let value = self.0.request_header(name, |value| header_list::to_python(py, value));
         value.map(Bound::into_any).or(default)
     }
 
     #[getter]
     fn headers(&self) -> Headers {
-        Headers(Arc::clone(&self.0.session))
+        Headers(Arc::clone(&self.0))
     }
 
     #[getter]

@@ -8,7 +8,7 @@ use pyo3::types::{PyAny, PyDelta};
 use crate::call::Call;
 use crate::fetch::{self, Which};
 use crate::headers::ResponseHeaders;
-use crate::python;
+use crate::{header_list, python};
 
 /// The response as it stands now.
 #[pyclass(frozen, module = "nylon._core")]
@@ -43,8 +43,10 @@ impl Response {
         name: &str,
         default: Option<Bound<'py, PyAny>>,
     ) -> Option<Bound<'py, PyAny>> {
-        let value = self.0.response_headers(|headers| crate::header_list::first(headers, name));
-        value.map(|value| pyo3::types::PyString::new(py, &value).into_any()).or(default)
+        let value = self.0.response_headers(|headers| {
+            header_list::first_raw(headers, name).map(|value| header_list::to_python(py, value))
+        });
+        value.map(Bound::into_any).or(default)
     }
 
     fn set_header<'py>(slf: PyRef<'py, Self>, name: &str, value: &str) -> PyResult<PyRef<'py, Self>> {
@@ -124,6 +126,6 @@ impl Response {
     }
 
     fn __repr__(&self) -> String {
-        format!("<Response {} id={}>", self.status(), self.0.session.snapshot.request_id())
+        format!("<Response {} id={}>", self.status(), self.0.request_id())
     }
 }

@@ -1,9 +1,8 @@
 //! The dispatcher: knows per entry and phase what to call, so that a job costs one call into Python.
 
-use std::any::Any;
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use nylon_wire::{Phase, PhaseMask, failure};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
@@ -11,9 +10,9 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyAny;
 
-use crate::call::{Call, Session, lock};
+use crate::call::{Call, Seat, Session, lock};
 use crate::event_loop::Lane;
-use crate::job::Job;
+use crate::job::{Job, Origin};
 use crate::registration::Registration;
 use crate::{context, outcome, python};
 
@@ -32,6 +31,7 @@ enum Handler {
 }
 
 struct Entry {
+    name: String,
     handler: Handler,
     phases: PhaseMask,
 }
@@ -40,6 +40,13 @@ struct Entry {
 struct Kept {
     session: Arc<Session>,
     target: Target,
+}
+
+/// Where a session waits for its later phases.
+struct Place {
+    origin: Origin,
+    session: Arc<Session>,
+    target: Option<Target>,
 }
 
 enum Target {
@@ -59,11 +66,14 @@ impl LaneSlot {
 
 /// Entries and how to call them. One per plugin.
 pub(crate) struct Runtime {
-    entries: HashMap<String, Entry>,
+    entries: Vec<Entry>,
     lane: Arc<LaneSlot>,
     /// Starts an event loop when a handler turns out to need one.
     need_loop: Py<PyAny>,
 }
+
+/// References to a call while its handler runs as plain code: in [`Runtime::run`] and in [`CURRENT`].
+const OURS: usize = 2;
 
 thread_local! {
     /// The call that runs in this thread, for the log.
@@ -72,7 +82,7 @@ thread_local! {
 
 /// Id of the request whose `def` handler runs in this thread.
 pub(crate) fn current_request_id() -> Option<String> {
-    CURRENT.with_borrow(|call| call.as_ref().map(|call| call.session.snapshot.request_id().to_owned()))
+    CURRENT.with_borrow(|call| call.as_ref().map(|call| call.request_id().to_owned()))
 }
 
 impl Runtime {
@@ -90,24 +100,31 @@ impl Runtime {
     /// Runs a phase. The answer leaves when the handler has returned, or later when it is a coroutine.
     /// Errors: only a `KeyboardInterrupt`.
     pub(crate) fn run(&self, py: Python<'_>, job: Job) -> PyResult<()> {
-        let phase = job.phase();
-        let Some(entry) = self.entries.get(job.entry()) else {
-            let text = format!("there is no entry {:?}", job.entry());
-            job.fail(failure::UNKNOWN_ENTRY, &text, None);
+        self.run_in(py, job, None)
+    }
+
+    /// The same, if there is one in the lane whose event loop is what runs in this thread.
+    pub(crate) fn run_in(&self, py: Python<'_>, job: Job, lane: Option<&Arc<Lane>>) -> PyResult<()> {
+        let Job { origin, phase, work } = job;
+        let Some(entry) = self.entry(&origin) else {
+            let text = format!("there is no entry {:?}", origin.entry());
+            work.fail(failure::UNKNOWN_ENTRY, &text, None);
             return Ok(());
         };
-        let kept = if entry.keeps() { lock(job.slot()).take() } else { None };
-        let kept = kept.and_then(|kept| kept.downcast::<Kept>().ok());
-        let session = match &kept {
-            Some(kept) => Arc::clone(&kept.session),
-            None => {
-                let (number, uid) = job.session();
-                Session::new(number, uid, job.snapshot().clone())
-            }
+        let now = Instant::now();
+        let (session, place) = if entry.keeps() {
+            let kept = origin.slot().and_then(|slot| lock(slot).take());
+            let (session, target) = match kept.and_then(|kept| kept.downcast::<Kept>().ok()) {
+                Some(kept) => (kept.session, Some(kept.target)),
+                None => (Arc::new(Session::new(origin.copied(), now)), None),
+            };
+            (Seat::Shared(Arc::clone(&session)), Some(Place { origin, session, target }))
+        } else {
+            (Seat::Own(Session::new(origin, now)), None)
         };
-        let call = Call::new(job, session, phase, Arc::clone(&self.lane));
+        let call = Call::new(work, session, phase, now, Arc::clone(&self.lane));
         let before = CURRENT.with_borrow_mut(|current| current.replace(Arc::clone(&call)));
-        let ran = self.call(py, entry, &call, kept.map(|kept| kept.target));
+        let ran = self.call(py, entry, &call, place, lane);
         CURRENT.with_borrow_mut(|current| *current = before);
         match ran {
             Ok(()) => Ok(()),
@@ -115,8 +132,21 @@ impl Runtime {
         }
     }
 
-    fn call(&self, py: Python<'_>, entry: &Entry, call: &Arc<Call>, kept: Option<Target>) -> PyResult<()> {
-        let target = match kept {
+    fn entry(&self, origin: &Origin) -> Option<&Entry> {
+        let name = origin.entry();
+        let probable = self.entries.get(origin.entry_index()).filter(|entry| entry.name == name);
+        probable.or_else(|| self.entries.iter().find(|entry| entry.name == name))
+    }
+
+    fn call(
+        &self,
+        py: Python<'_>,
+        entry: &Entry,
+        call: &Arc<Call>,
+        mut place: Option<Place>,
+        lane: Option<&Arc<Lane>>,
+    ) -> PyResult<()> {
+        let target = match place.as_mut().and_then(|place| place.target.take()) {
             Some(target) => target,
             None => entry.open(py, call)?,
         };
@@ -135,19 +165,26 @@ impl Runtime {
             (Handler::Function(_), Target::Instance(_)) => Ok(py.None().into_bound(py)),
         };
         // Kept even if it raised: logging still comes.
-        if entry.keeps() && entry.phases.any_after(call.phase) {
-            let kept: Box<dyn Any + Send> = Box::new(Kept { session: Arc::clone(&call.session), target });
-            call.with_job(|job| *lock(job.slot()) = Some(kept));
+        if let Some(Place { origin, session, .. }) = place.filter(|_| entry.phases.any_after(call.phase))
+            && let Some(slot) = origin.slot()
+        {
+            *lock(slot) = Some(Box::new(Kept { session, target }));
         }
         let result = called?;
-        if result.is_none() || !result.hasattr(intern!(py, "__await__"))? {
-            return outcome::complete(call, &result);
+        let awaitable = !result.is_none()
+            && (result.get_type().is(python::COROUTINE.get(py)?) || result.hasattr(intern!(py, "__await__"))?);
+        drop(context); // the handler has it if it wants it
+        if !awaitable {
+            return outcome::complete(call, OURS, &result);
         }
-        self.drive(call, result, context)
+        match lane {
+            Some(lane) => lane.start(call, result),
+            None => self.drive(call, result),
+        }
     }
 
     /// A handler has returned something to be awaited: the event loop does that.
-    fn drive(&self, call: &Arc<Call>, result: Bound<'_, PyAny>, context: Bound<'_, PyAny>) -> PyResult<()> {
+    fn drive(&self, call: &Arc<Call>, result: Bound<'_, PyAny>) -> PyResult<()> {
         let py = result.py();
         if self.lane.get().is_none() {
             self.need_loop.call0(py)?;
@@ -157,9 +194,9 @@ impl Runtime {
             .get()
             .ok_or_else(|| PyRuntimeError::new_err("running an async handler: the plugin's event loop is closed"))?;
         match python::running_loop(py)? {
-            Some(running) if lane.runs(&running) => lane.start(call, result, context),
+            Some(running) if lane.runs(&running) => lane.start(call, result),
             _ => {
-                lane.drive(Arc::clone(call), result.unbind(), context.unbind());
+                lane.drive(Arc::clone(call), result.unbind());
                 Ok(())
             }
         }
@@ -212,7 +249,7 @@ impl Dispatcher {
                 } else {
                     Handler::Function(object)
                 };
-                (name, Entry { handler, phases: PhaseMask(phases) })
+                Entry { name, handler, phases: PhaseMask(phases) }
             })
             .collect();
         Self(Arc::new(Runtime { entries, lane: Arc::default(), need_loop }))

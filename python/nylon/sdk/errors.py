@@ -1,8 +1,11 @@
 """Errors a handler may raise or meet; their names are the same in every SDK."""
 
+import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
+
+_encode: Callable[[object], str] = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 class PluginError(Exception):
@@ -57,11 +60,17 @@ class HttpError(Exception):
 
     def render(self, request_id: str) -> bytes:
         """The body of the answer, naming the request it is about."""
-        error = _phrase(self.status).upper().replace(" ", "_").replace("-", "_").replace("'", "")
-        body = {"status": self.status, "error": error, "message": self.message, "id": request_id}
-        return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+        # One text at a time: for each the encoder has a short way, for a dict it builds itself anew.
+        head = f'{{"status":{self.status:d},"error":"{_code(self.status)}","message":'
+        return f'{head}{_encode(self.message)},"id":{_encode(request_id)}}}'.encode()
 
 
+@functools.cache
+def _code(status: int) -> str:
+    return _phrase(status).upper().replace(" ", "_").replace("-", "_").replace("'", "")
+
+
+@functools.cache
 def _phrase(status: int) -> str:
     try:
         return HTTPStatus(status).phrase

@@ -7,16 +7,19 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import ContextVar
 from typing import Any
 
-from nylon._core import Dispatcher, EventLoopLane, PhaseContext, Worker, current_request_id
+from nylon._core import Dispatcher, EventLoopLane, Worker, current_request_id
 
-current: ContextVar[PhaseContext | None] = ContextVar("nylon_context", default=None)
-"""The phase that an `async def` handler runs; set in its task, so that what it starts knows too."""
+current: ContextVar[str | None] = ContextVar("nylon_request_id", default=None)
+"""Id of the request whose `async def` handler runs; set in its task, so that what it starts knows too."""
+
+set_current = current.set
+"""What the task calls for that."""
 
 
 def request_id() -> str | None:
     """Id of the request whose handler runs here, if one does."""
-    context = current.get()
-    return context.request_id if context is not None else current_request_id()
+    identifier = current.get()
+    return identifier if identifier is not None else current_request_id()
 
 
 def read_in_thread(loop: asyncio.AbstractEventLoop, read: Callable[[], bytes]) -> Awaitable[bytes]:
