@@ -448,6 +448,37 @@ def test_nothing_is_kept_of_a_session_that_is_over() -> None:
         until(lambda: not any(reference() for reference in alive))
 
 
+def test_a_callback_that_uses_its_phase_is_not_kept_either() -> None:
+    import gc
+    import weakref
+
+    alive: list[weakref.ref[object]] = []
+
+    def handler(phase: Phase) -> None:
+        @phase.request_filter
+        def _(ctx: RequestFilterContext) -> None:
+            assert phase.session_id == ctx.session_id
+            phase.logging(print)  # too late
+
+        def logging(ctx: LoggingContext) -> None:
+            assert phase.session_id == ctx.session_id
+
+        phase.logging(logging)
+        alive.append(weakref.ref(logging))
+
+    plugin = Plugin()
+    plugin.handler("h")(handler)
+    with Client(plugin) as client:
+        session = client.session("h")
+        session.request_filter()
+        assert len([reference for reference in alive if reference()]) == 1
+        session.logging()
+        client.session("h").request_filter()  # and one that has no later phase
+        del session
+        gc.collect()
+        assert not any(reference() for reference in alive)
+
+
 class TestTasksToAsyncio:
     """A handler's task looks and behaves like any other."""
 

@@ -12,24 +12,28 @@ use crate::call::{Call, lock};
 #[pyclass(frozen, name = "Phase", module = "nylon._core")]
 pub(crate) struct Registration {
     call: Option<Arc<Call>>,
-    callbacks: Mutex<[Option<Py<PyAny>>; 4]>,
+    /// None once they are taken: a callback that uses the phase it was registered with would keep both for ever.
+    callbacks: Mutex<Option<Callbacks>>,
 }
+
+type Callbacks = [Option<Py<PyAny>>; 4];
 
 impl Registration {
     pub(crate) fn of(call: &Arc<Call>) -> Self {
-        Self { call: Some(Arc::clone(call)), callbacks: Mutex::default() }
+        Self { call: Some(Arc::clone(call)), callbacks: Mutex::new(Some(Callbacks::default())) }
     }
 
-    /// The callbacks that were registered.
-    pub(crate) fn take(&self, py: Python<'_>) -> [Option<Py<PyAny>>; 4] {
-        let callbacks = lock(&self.callbacks);
-        std::array::from_fn(|index| callbacks[index].as_ref().map(|callback| callback.clone_ref(py)))
+    /// The callbacks that were registered; none the second time.
+    pub(crate) fn take(&self) -> [Option<Py<PyAny>>; 4] {
+        lock(&self.callbacks).take().unwrap_or_default()
     }
 
     fn register<'py>(&self, phase: Phase, callback: Bound<'py, PyAny>) -> Bound<'py, PyAny> {
         let registered = (!callback.is_none()).then(|| callback.clone().unbind());
         let index = usize::from(phase.number()) - 1;
-        let _before = std::mem::replace(&mut lock(&self.callbacks)[index], registered);
+        // What was there before is dropped after the lock.
+        let _before =
+            lock(&self.callbacks).as_mut().map(|callbacks| std::mem::replace(&mut callbacks[index], registered));
         callback
     }
 }
@@ -39,7 +43,7 @@ impl Registration {
     /// Outside a session: to find out which phases a function registers.
     #[new]
     fn new() -> Self {
-        Self { call: None, callbacks: Mutex::default() }
+        Self { call: None, callbacks: Mutex::new(Some(Callbacks::default())) }
     }
 
     #[getter]
@@ -73,7 +77,7 @@ impl Registration {
         self.register(Phase::Logging, callback)
     }
 
-    fn _registered(&self, py: Python<'_>) -> Vec<Option<Py<PyAny>>> {
-        self.take(py).into()
+    fn _registered(&self) -> Vec<Option<Py<PyAny>>> {
+        self.take().into()
     }
 }

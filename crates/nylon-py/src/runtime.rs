@@ -219,7 +219,7 @@ impl Entry {
                 if !returned.is_none() {
                     return Err(PyTypeError::new_err("registering phases: the function must return nothing"));
                 }
-                Ok(Target::Callbacks(registration.get().take(py)))
+                Ok(Target::Callbacks(registration.get().take()))
             }
         }
     }
