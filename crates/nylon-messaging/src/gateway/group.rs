@@ -53,6 +53,8 @@ pub(super) enum Target {
     Worker(Arc<KnownWorker>),
     /// Through the queue group; NATS chooses.
     Queue,
+    /// Nowhere: whoever could take it has just said that it is behind.
+    Full,
 }
 
 /// What a choice needs to know.
@@ -235,8 +237,15 @@ impl Group {
         let start = random.below(count) as usize;
         let (before, after) = workers.split_at(start.min(workers.len()));
         let mut all = after.iter().chain(before);
-        match all.find(|worker| self.fit(worker, choice).is_ok()) {
+        let mut full = false;
+        let found = all.find(|worker| {
+            let fit = self.fit(worker, choice);
+            full |= fit == Err(Unfit::Full);
+            fit.is_ok()
+        });
+        match found {
             Some(worker) => Target::Worker(worker.clone()),
+            None if full => Target::Full,
             None => Target::Queue,
         }
     }

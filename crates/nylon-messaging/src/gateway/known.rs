@@ -49,6 +49,8 @@ pub struct KnownWorker {
     since_ms: AtomicU64,
     ejected_until_ms: AtomicU64,
     strikes: AtomicU32,
+    /// It said that it is behind, and how long to leave it alone.
+    full_until_ms: AtomicU64,
     /// When a first answer came last.
     answered_ms: AtomicU64,
     /// "No responders" on its subject, until the next beat.
@@ -66,6 +68,8 @@ pub(super) enum Unfit {
     Unready,
     /// Silent, ejected or wedged: also the queue group may lead to it.
     Suspect,
+    /// Behind, by its own word: it would refuse.
+    Full,
     /// Known to be gone: its subscriptions are, too.
     Gone,
 }
@@ -91,6 +95,7 @@ impl KnownWorker {
             since_ms: AtomicU64::new(now),
             ejected_until_ms: AtomicU64::new(0),
             strikes: AtomicU32::new(0),
+            full_until_ms: AtomicU64::new(0),
             answered_ms: AtomicU64::new(0),
             gone: AtomicBool::new(false),
             probed_ms: AtomicU64::new(0),
@@ -191,7 +196,12 @@ impl KnownWorker {
         {
             return Err(Unfit::Suspect);
         }
-        Ok(())
+        if self.full_until_ms.load(Relaxed) > now { Err(Unfit::Full) } else { Ok(()) }
+    }
+
+    /// It refused because it is behind: until then it would refuse again.
+    pub(super) fn set_full(&self, until_ms: u64) {
+        self.full_until_ms.store(until_ms, Relaxed);
     }
 
     /// Whether it is this caller's turn to send an open to the unready worker, so that it learns the configuration.

@@ -29,6 +29,8 @@ const UNCOUNTED_MAX: u32 = 32;
 const HOLD_MS: u64 = 100;
 /// How long a logging open is attended so that its worker may fetch the configuration.
 const ATTENDED: Duration = Duration::from_secs(1);
+/// A worker that is behind is left alone for as long as it says, but no longer, so that it never runs out of work.
+const FULL_MAX: Duration = Duration::from_millis(10);
 /// How often a held open looks at the worker table. Milliseconds.
 const HOLD_LOOK_MS: u64 = 10;
 
@@ -140,6 +142,9 @@ impl NatsSession {
             return Err(PluginError::new(PluginErrorKind::Unavailable, "there is no connection to nats"));
         }
         let target = self.target(attempts);
+        if matches!(target, Target::Full) {
+            return Err(full());
+        }
         let options = &entry.shared.options;
         let body = (call.phase == Phase::RequestFilter).then(|| entry.body_to_send(call.exchange)).flatten();
         let body = body.filter(|body| body.len() <= link.max_payload() / 2);
@@ -172,7 +177,7 @@ impl NatsSession {
                 link.post(worker.subject(), Some(reply), header.generation, frame)
             }
             // Each by itself: a batch would land on one worker.
-            Target::Queue => link.publish(entry.open.clone(), Some(reply), frame),
+            Target::Queue | Target::Full => link.publish(entry.open.clone(), Some(reply), frame),
         };
         sent.map_err(unavailable)?;
         talk.lease.set_restless(true);
@@ -240,6 +245,10 @@ impl NatsSession {
                 attempts.avoid = known.or(attempts.avoid.take());
                 let mut error = PluginError::new(PluginErrorKind::Busy, format!("worker {worker} is busy: {reason:?}"));
                 error.retry_after = retry_after.or(error.retry_after);
+                if let (BusyReason::Full, Some(worker), Some(pause)) = (reason, &attempts.avoid, retry_after) {
+                    let pause = u64::try_from(pause.min(FULL_MAX).as_millis()).unwrap_or_default();
+                    worker.set_full(Clock::now_ms() + pause);
+                }
                 match reason {
                     BusyReason::Full if attempts.counted >= call.retry.max(1) => Err(error),
                     BusyReason::Full => self.count(attempts),
@@ -309,7 +318,7 @@ impl NatsSession {
         let may_fetch = options.config.is_some()
             && match &target {
                 Target::Worker(worker) => !worker.serves(options.revision.as_ref()),
-                Target::Queue => true,
+                Target::Queue | Target::Full => true,
             };
         if may_fetch && !entry.attending.replace(true) {
             return self.open_logging_attended(call);
@@ -326,7 +335,7 @@ impl NatsSession {
         let frame = encode::open(link, call, &opening);
         let sent = match &target {
             Target::Worker(worker) => link.post(worker.subject(), None, opening.header.generation, frame),
-            Target::Queue => link.publish(entry.open.clone(), None, frame),
+            Target::Queue | Target::Full => link.publish(entry.open.clone(), None, frame),
         };
         sent.map_err(unavailable)?;
         link.stats.opens.add();
@@ -502,6 +511,10 @@ fn outcome(result: ResultFrame, total: Duration) -> (Outcome, Duration) {
     };
     let transport = total.saturating_sub(queue + handler);
     (Outcome { operations: result.ops, action, timing: Timing { total, queue, handler } }, transport)
+}
+
+fn full() -> PluginError {
+    PluginError::new(PluginErrorKind::Busy, "every worker of the group is behind")
 }
 
 fn unavailable(error: PublishError) -> PluginError {

@@ -210,8 +210,12 @@ impl Fake {
     }
 
     pub async fn busy(&self, open: &OpenFrame, reason: BusyReason) {
+        self.busy_for(open, reason, 0).await;
+    }
+
+    pub async fn busy_for(&self, open: &OpenFrame, reason: BusyReason, retry_after_ms: u32) {
         let worker = self.id.as_str().into();
-        let frame = BusyFrame { header: open.header, worker, reason, retry_after_ms: 0, ext: Ext::empty() };
+        let frame = BusyFrame { header: open.header, worker, reason, retry_after_ms, ext: Ext::empty() };
         self.send(&open.reply, &Frame::Busy(frame)).await;
     }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use nylon_messaging::gateway::Balance;
 use nylon_plugin::PluginErrorKind;
 use nylon_wire::{AbortReason, BusyReason, WorkerState};
 
@@ -118,6 +119,44 @@ fn every_worker_full_is_busy_at_once() {
         assert!(took < Duration::from_millis(200), "{took:?}");
         refused.sort_unstable();
         assert_eq!(refused, ["w1", "w2"], "the second open goes to the other worker");
+        gateway.assert_clean().await;
+    });
+}
+
+#[test]
+fn a_group_that_is_behind_is_not_asked_for_a_moment() {
+    run(async {
+        let gateway = Gateway::with(|options| options.balance = Balance::LeastLoaded).await;
+        let mut worker = gateway.beating_worker("w1").await;
+        let asked = spawn_filter(&gateway, Ask { retry: 0, ..Ask::default() });
+        let open = worker.open().await;
+        worker.busy_for(&open, BusyReason::Full, 1_000).await;
+        assert_eq!(asked.await.unwrap().0.unwrap_err().kind, PluginErrorKind::Busy);
+        let opens = gateway.link.stats().opens.get();
+        let error = filter(&gateway).await.unwrap_err();
+        assert_eq!((error.kind, error.retry_after.is_some()), (PluginErrorKind::Busy, true));
+        assert_eq!(gateway.link.stats().opens.get(), opens, "an open was sent to a worker that is behind");
+        // It says a second, but it could run out of work before.
+        let (_work, serving) = (worker.keep_beating(), worker.serve());
+        while filter(&gateway).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+        drop(serving);
+        gateway.assert_clean().await;
+    });
+}
+
+#[test]
+fn a_worker_at_its_limit_is_asked_again_at_once() {
+    run(async {
+        let gateway = Gateway::with(|options| options.balance = Balance::LeastLoaded).await;
+        let mut worker = gateway.beating_worker("w1").await;
+        for _ in 0..3 {
+            let asked = spawn_filter(&gateway, Ask { retry: 0, ..Ask::default() });
+            let open = worker.open().await;
+            worker.busy(&open, BusyReason::Full).await;
+            assert_eq!(asked.await.unwrap().0.unwrap_err().kind, PluginErrorKind::Busy);
+        }
         gateway.assert_clean().await;
     });
 }

@@ -202,3 +202,42 @@ async fn a_quick_result_does_not_wait_for_the_slow_handler_after_it() {
     assert!(matches!(gateway.frame(&slow).await, Frame::Result(_)));
     thread.join().unwrap();
 }
+
+#[tokio::test]
+async fn a_worker_that_is_behind_refuses_at_once() {
+    let server = NatsServer::start();
+    let mut options = options(&server, &[Phase::RequestFilter]);
+    options.wait_limit = Duration::from_secs(2);
+    let mut gateway = Gateway::connect(&server).await;
+    let worker = Worker::start(options).unwrap();
+    gateway.ready(&worker).await;
+    // Somebody works, much more slowly than opens come.
+    let hands = serve(&worker, |job| {
+        let until = Instant::now() + Duration::from_millis(4);
+        while Instant::now() < until {
+            std::hint::spin_loop();
+        }
+        pass(job);
+    });
+    let mut refused = None;
+    for _ in 0..400 {
+        let opened: Vec<_> = {
+            let mut opened = vec![];
+            for _ in 0..8 {
+                opened.push((Instant::now(), gateway.open(&Open::default()).await));
+            }
+            opened
+        };
+        tokio::time::sleep(Duration::from_millis(10)).await; // the pace of the load, not a wait
+        if worker.stats().counts.busy_full > 0 {
+            refused = opened.into_iter().next_back();
+            break;
+        }
+    }
+    let (sent, last) = refused.expect("nothing was refused");
+    let Frame::Busy(busy) = gateway.raw_frame(&last).await else { panic!("it is behind and takes more") };
+    assert_eq!((busy.reason, busy.retry_after_ms > 0), (nylon_wire::BusyReason::Full, true));
+    assert!(sent.elapsed() < Duration::from_millis(1_900), "refused only after it had waited: {:?}", sent.elapsed());
+    worker.drain();
+    hands.join().expect("the handlers end");
+}

@@ -60,6 +60,7 @@ fn picks(group: &Group, choice: &Choice<'_>, times: usize) -> HashMap<String, us
         let name = match group.pick(choice, &mut random) {
             Target::Worker(worker) => worker.id().to_owned(),
             Target::Queue => "queue".to_owned(),
+            Target::Full => "full".to_owned(),
         };
         *picks.entry(name).or_default() += 1;
     }
@@ -257,4 +258,20 @@ fn agreement_needs_all_live_workers() {
     assert_eq!(group.announced("other", NOW), None);
     change(&group, "w1", NOW, |beat| beat.entries.clear());
     assert_eq!(group.announced("auth", NOW), None);
+}
+
+#[test]
+fn who_is_behind_is_left_alone_and_nobody_is_asked_if_all_are() {
+    let (group, bit) = group(2);
+    let worker = |id| group.worker(id, NOW).unwrap();
+    worker("w0").set_full(NOW + 10);
+    assert_eq!(picks(&group, &choice(bit), 300), only("w1", 300));
+    worker("w1").set_full(NOW + 10);
+    assert_eq!(picks(&group, &choice(bit), 300), only("full", 300));
+    let later = Choice { now: NOW + 10, ..choice(bit) };
+    assert_eq!(picks(&group, &later, 300).len(), 2);
+    // One that is gone does not make the group look busy.
+    worker("w0").set_gone();
+    worker("w1").set_gone();
+    assert_eq!(picks(&group, &choice(bit), 300), only("queue", 300));
 }

@@ -55,7 +55,8 @@ impl Core {
         }
         let most = self.shared.options.max_sessions;
         if self.load() >= most || self.live.len() >= most.saturating_mul(IDLE_FACTOR) {
-            return self.turn_away(&open, reply, Refusal::Busy(BusyReason::Full, 100));
+            // The next moment one may be done: it does not say when to come back.
+            return self.turn_away(&open, reply, Refusal::Busy(BusyReason::Full, 0));
         }
         let lane = self.shared.options.entries.get(entry).map(|entry| entry.lane(open.phase));
         if !silent && lane.is_some_and(|lane| self.is_behind(lane)) {
