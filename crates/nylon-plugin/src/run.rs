@@ -13,7 +13,7 @@ use crate::{
     Action, Chain, Entries, Exchange, GatewayError, OnError, Phase, PluginError, PluginErrorKind, chain::Place,
 };
 pub use body::BodyPlan;
-use slot::Slot;
+use slot::{Slot, State};
 
 /// The sessions of one exchange, and what has become of them. Ends with [`Run::finish`] or [`Run::client_gone`];
 /// dropping it cancels what still runs and logs nothing.
@@ -46,6 +46,12 @@ impl Run {
     #[must_use]
     pub fn has_service(&self) -> bool {
         self.chain.service.is_some()
+    }
+
+    /// Whether nothing follows for any entry, not even logging: the answer need not be kept for later phases.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.slots.iter().all(|slot| matches!(slot.state, State::Done))
     }
 
     /// Runs the request filters in order.

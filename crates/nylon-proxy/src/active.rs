@@ -16,7 +16,7 @@ pub(crate) struct Active {
     pub(crate) chains: Vec<Rc<Chain>>,
     /// Name of the route, likewise. Copies of this thread: counting references to the snapshot's would make every
     /// request wait for the other threads' caches.
-    pub(crate) names: Vec<Arc<str>>,
+    pub(crate) names: Vec<Rc<str>>,
 }
 
 /// Counters by label: they outlive a snapshot.
@@ -35,10 +35,10 @@ impl Active {
             entry.metrics = Arc::clone(metrics);
         }
         let mut chains: Vec<Rc<Chain>> = (0..snapshot.path_count).map(|_| Rc::default()).collect();
-        let mut names: Vec<Arc<str>> = vec!["".into(); snapshot.path_count];
+        let mut names: Vec<Rc<str>> = vec!["".into(); snapshot.path_count];
         for (route, path) in snapshot.routes.iter().flat_map(|route| route.paths.iter().map(move |path| (route, path)))
         {
-            names[path.index] = Arc::from(&*route.name);
+            names[path.index] = Rc::from(&*route.name);
             let service = match &snapshot.service(path).kind {
                 ServiceKind::Http(_) => None,
                 ServiceKind::Plugin(service) => Some(link(service)),

@@ -3,6 +3,7 @@
 mod answer;
 mod begin;
 mod course;
+mod notes;
 mod respond;
 
 pub(crate) use begin::handle;

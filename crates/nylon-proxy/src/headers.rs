@@ -22,14 +22,18 @@ pub(crate) fn connection_tokens(value: &[u8]) -> impl Iterator<Item = HeaderName
     value.split(|&byte| byte == b',').filter_map(|token| HeaderName::from_bytes(token.trim_ascii()).ok())
 }
 
+/// Whether a `Connection` value names no header, but says only whether the connection stays.
+pub(crate) fn is_plain_connection(value: &[u8]) -> bool {
+    value.eq_ignore_ascii_case(b"keep-alive") || value.eq_ignore_ascii_case(b"close")
+}
+
 /// Removes what a request's `Connection` names. Done before plugins see it: a client could otherwise have a header
 /// removed that a plugin has set.
 pub(crate) fn strip_connection_named(headers: &mut HeaderMap) {
-    let plain = |value: &[u8]| value.eq_ignore_ascii_case(b"keep-alive") || value.eq_ignore_ascii_case(b"close");
     let named: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
         .into_iter()
-        .filter(|value| !plain(value.as_bytes()))
+        .filter(|value| !is_plain_connection(value.as_bytes()))
         .flat_map(|value| connection_tokens(value.as_bytes()))
         .filter(|name| !matches!(name.as_str(), "te" | "upgrade" | "connection"))
         .collect();

@@ -5,30 +5,48 @@ use std::{
     hash::{BuildHasher, RandomState},
 };
 
+/// How many of the digits name the thread.
+const PREFIX: usize = 16;
+
 /// Makes the ids of one thread: 16 random hex digits that name it, then a counter.
 pub(crate) struct RequestIds {
-    prefix: String,
-    next: Cell<u64>,
+    /// The next id as text: counting in it changes one digit, most times.
+    next: Cell<[u8; 32]>,
 }
 
 impl RequestIds {
     pub(crate) fn new() -> Self {
         // The standard library seeds its hasher from the system's entropy.
-        let random = RandomState::new().hash_one(std::process::id());
-        Self { prefix: format!("{random:016x}"), next: Cell::new(0) }
+        let mut random = RandomState::new().hash_one(std::process::id());
+        let mut text = [b'0'; 32];
+        for digit in &mut text[..PREFIX] {
+            *digit = b"0123456789abcdef"[(random >> 60) as usize];
+            random <<= 4;
+        }
+        Self { next: Cell::new(text) }
     }
 
     /// The next id, 32 hex digits.
     pub(crate) fn next(&self) -> Box<str> {
-        let count = self.next.get();
-        self.next.set(count.wrapping_add(1));
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let digits: [u8; 16] = std::array::from_fn(|at| DIGITS[(count >> (60 - 4 * at) & 15) as usize]);
-        let mut text = String::with_capacity(32);
-        text.push_str(&self.prefix);
-        text.extend(digits.map(char::from));
-        text.into_boxed_str()
+        let text = self.next.get();
+        self.next.set(after(text));
+        // Digits always are text.
+        std::str::from_utf8(&text).unwrap_or_default().into()
     }
+}
+
+fn after(mut text: [u8; 32]) -> [u8; 32] {
+    for digit in text[PREFIX..].iter_mut().rev() {
+        *digit = match *digit {
+            b'9' => b'a',
+            b'f' => b'0',
+            other => other + 1,
+        };
+        if *digit != b'0' {
+            break;
+        }
+    }
+    text
 }
 
 #[cfg(test)]
@@ -42,6 +60,9 @@ mod tests {
         assert_eq!(first.len(), 32);
         assert!(first.ends_with("0000000000000000") && second.ends_with("0000000000000001"));
         assert_eq!(first[..16], second[..16]);
+        let later = (2..300).map(|_| ids.next()).last().unwrap();
+        assert_eq!(u64::from_str_radix(&later[16..], 16).unwrap(), 299, "{later}");
+        assert!(later.bytes().all(|byte| byte.is_ascii_hexdigit()), "{later}");
         assert_ne!(RequestIds::new().next()[..16], first[..16]);
     }
 }

@@ -9,20 +9,25 @@ pub const MAX_HOST: usize = 253;
 /// port is 0 when there is none; `None` when the text is no authority.
 #[must_use]
 pub fn split_authority(authority: &str) -> Option<(&str, u16)> {
-    let host_end = if authority.starts_with('[') {
-        authority.find(']')? + 1
-    } else {
-        authority.find(':').unwrap_or(authority.len())
-    };
+    // Hosts are short: a plain loop is over before a search has set itself up.
+    let place = |wanted: u8| authority.bytes().position(|byte| byte == wanted);
+    let host_end = if authority.starts_with('[') { place(b']')? + 1 } else { place(b':').unwrap_or(authority.len()) };
     let (host, rest) = authority.split_at(host_end);
     let port = match rest.strip_prefix(':') {
         None if rest.is_empty() => 0,
         None => return None,
-        Some("") => 0,
-        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => digits.parse().ok()?,
-        Some(_) => return None,
+        Some(digits) => port(digits)?,
     };
     Some((host, port))
+}
+
+/// The number that digits write; 0 for none.
+fn port(digits: &str) -> Option<u16> {
+    let number = digits.bytes().try_fold(0u32, |number, byte| {
+        let number = number * 10 + u32::from(byte.wrapping_sub(b'0'));
+        (byte.is_ascii_digit() && number <= u32::from(u16::MAX)).then_some(number)
+    })?;
+    u16::try_from(number).ok()
 }
 
 /// A host in the form in which hosts are compared: lower case, no trailing dot, IPv6 literals without brackets

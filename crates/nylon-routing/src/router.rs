@@ -77,6 +77,11 @@ impl Router {
         Ok(())
     }
 
+    /// Whether any route is chosen by the selector header.
+    pub(crate) fn has_selectors(&self) -> bool {
+        !self.selectors.is_empty()
+    }
+
     pub(crate) fn find<'s, 'p>(
         &'s self,
         selector: Option<&[u8]>,
@@ -92,7 +97,8 @@ impl Router {
     /// The route for a request; it is final, whatever its paths are.
     fn choose(&self, selector: Option<&[u8]>, host: &str) -> Option<usize> {
         let selected = selector.and_then(|value| self.selectors.get(value));
-        let exact = || HostKey::new(host).and_then(|key| self.hosts.get(key.as_str()));
+        let key = || if self.hosts.is_empty() { None } else { HostKey::new(host) };
+        let exact = || key().and_then(|key| self.hosts.get(key.as_str()));
         selected.or_else(exact).copied().or(self.any_host)
     }
 }

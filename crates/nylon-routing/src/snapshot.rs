@@ -176,11 +176,13 @@ pub struct Route {
 }
 
 impl Route {
-    /// Removes the headers that clients may not send on this route.
-    pub fn strip(&self, headers: &mut HeaderMap) {
+    /// Removes the headers that clients may not send on this route. Says whether there were any.
+    pub fn strip(&self, headers: &mut HeaderMap) -> bool {
+        let mut found = false;
         for name in &self.strip_headers {
-            headers.remove(name);
+            found |= headers.remove(name).is_some();
         }
+        found
     }
 }
 
@@ -233,7 +235,8 @@ impl Snapshot {
         path: &'p str,
         headers: &HeaderMap,
     ) -> Result<Match<'_, 'p>, NoMatch> {
-        let selector = headers.get(&self.header_selector).map(|value| value.as_bytes());
+        let selector = if self.router.has_selectors() { headers.get(&self.header_selector) } else { None };
+        let selector = selector.map(|value| value.as_bytes());
         let hit = self.router.find(selector, host, method, path)?;
         let route = &self.routes[hit.route];
         let path = &route.paths[hit.leaf.path as usize];

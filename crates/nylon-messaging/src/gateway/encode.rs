@@ -1,6 +1,10 @@
 //! From the exchange straight into frames: nothing is copied twice on the way.
 
-use std::{fmt::Write as _, net::IpAddr};
+use std::{
+    fmt::{self, Write as _},
+    net::IpAddr,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -41,14 +45,15 @@ pub(super) fn open(link: &Link, call: &Call<'_>, opening: &Opening<'_>) -> Bytes
     let filter = (!call.headers.passes_all()).then_some(call.headers);
     let headers = Visible { headers: &request.headers, filter };
     let params = request.params.iter().map(|(name, value)| (&**name, &**value));
-    let ip = text_of(request.client_ip);
+    let ip = Address::new(request.client_ip);
+    let now = Instant::now();
     let response = (call.phase != Phase::RequestFilter).then(|| response(call.exchange));
     let fields = OpenFields {
         reply: opening.reply,
         entry: opening.entry,
         phase: wire_phase(call.phase),
-        remaining_ms: Clock::remaining_ms(call.deadline),
-        mono_ms: Clock::now_ms(),
+        remaining_ms: remaining_ms(call.deadline, now),
+        mono_ms: Clock::ms(now),
         snapshot: SnapshotFields {
             method: request.method.as_str(),
             scheme: request.scheme(),
@@ -58,7 +63,7 @@ pub(super) fn open(link: &Link, call: &Call<'_>, opening: &Opening<'_>) -> Bytes
             query: request.query(),
             params,
             headers,
-            client_ip: &ip,
+            client_ip: ip.as_str(),
             timestamp_ms: request.timestamp_ms,
             content_length: request.content_length,
             tls: request.tls,
@@ -117,10 +122,11 @@ pub(super) fn phase(link: &Link, call: &Call<'_>, header: Header, room: usize) -
         .then(|| call.exchange.response.body.full())
         .flatten()
         .filter(|body| body.len() <= INLINE_BODY.min(room / 2));
+    let now = Instant::now();
     let fields = PhaseFields {
         phase: wire_phase(call.phase),
-        remaining_ms: Clock::remaining_ms(call.deadline),
-        mono_ms: Clock::now_ms(),
+        remaining_ms: remaining_ms(call.deadline, now),
+        mono_ms: Clock::ms(now),
         payload: call.payload.map(|payload| &payload[..]),
         response: (call.phase != Phase::RequestFilter).then(|| response(call.exchange)),
         body: inline.map(|body| &body[..]),
@@ -172,9 +178,84 @@ impl<'a> Iterator for VisibleIter<'a> {
     }
 }
 
-fn text_of(address: IpAddr) -> String {
-    let mut text = String::with_capacity(40);
-    // Writing into a string cannot fail.
-    let _ = write!(text, "{address}");
-    text
+/// Whole milliseconds until the deadline, rounded up, by a clock that was read once for the whole frame.
+fn remaining_ms(deadline: Instant, now: Instant) -> u64 {
+    let left = deadline.saturating_duration_since(now) + Duration::from_micros(999);
+    u64::try_from(left.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// An address as text, on the stack. The standard library formats IPv4 at the cost of the rest of the frame.
+struct Address {
+    bytes: [u8; Self::LONGEST],
+    length: usize,
+}
+
+impl Address {
+    /// An IPv6 address with an IPv4 one in it.
+    const LONGEST: usize = 45;
+
+    fn new(address: IpAddr) -> Self {
+        let mut text = Self { bytes: [0; Self::LONGEST], length: 0 };
+        match address {
+            IpAddr::V4(address) => {
+                for (place, octet) in address.octets().into_iter().enumerate() {
+                    if place > 0 {
+                        text.push(b'.');
+                    }
+                    if octet >= 100 {
+                        text.push(b'0' + octet / 100);
+                    }
+                    if octet >= 10 {
+                        text.push(b'0' + octet / 10 % 10);
+                    }
+                    text.push(b'0' + octet % 10);
+                }
+            }
+            // It fits: no address is longer.
+            IpAddr::V6(address) => drop(write!(text, "{address}")),
+        }
+        text
+    }
+
+    fn push(&mut self, byte: u8) {
+        if let Some(place) = self.bytes.get_mut(self.length) {
+            *place = byte;
+            self.length += 1;
+        }
+    }
+
+    /// What was written is ASCII.
+    fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.bytes[..self.length]).unwrap_or_default()
+    }
+}
+
+impl fmt::Write for Address {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        text.bytes().for_each(|byte| self.push(byte));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_read_as_the_standard_library_writes_them() {
+        let full = "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff";
+        let cases = ["0.0.0.0", "9.10.99.100", "127.0.0.1", "255.254.205.249", "::1", "::ffff:10.0.0.1", full];
+        for text in cases {
+            let address: IpAddr = text.parse().unwrap();
+            assert_eq!(Address::new(address).as_str(), address.to_string());
+        }
+    }
+
+    #[test]
+    fn what_remains_is_rounded_up() {
+        let now = Instant::now();
+        assert_eq!(remaining_ms(now + Duration::from_micros(1_001), now), 2);
+        assert_eq!(remaining_ms(now, now), 0);
+        assert_eq!(remaining_ms(now, now + Duration::from_secs(1)), 0);
+    }
 }

@@ -8,7 +8,7 @@ use nylon_plugin::{EarlyResponse, Exchange, NoBody, RequestBody, Run};
 use nylon_routing::{NoMatch, split_authority};
 use nylon_wire::ErrorCode;
 
-use super::{course::Course, respond};
+use super::{course::Course, notes::Notes, respond};
 use crate::{
     active::Active,
     body::{AnswerBody, Source},
@@ -39,22 +39,18 @@ pub(crate) async fn handle(
         return Ok(response);
     }
     let active = thread.active();
-    let body = client_body(&parts.headers, incoming, active.snapshot.limits.max_request_body_bytes);
-    match begin(&thread, &connection, &active, parts, body.clone()) {
+    let notes = Notes::of(&parts.headers);
+    let body = client_body(&notes, incoming, active.snapshot.limits.max_request_body_bytes);
+    match begin(&thread, &connection, &active, parts, notes, body.clone()) {
         Ok(course) => Ok(course.run().await),
         Err((answer, reason)) => Ok(refuse(&thread, &connection, answer, reason, body)),
     }
 }
 
 /// The request's body, if its head announces one.
-fn client_body(headers: &HeaderMap, incoming: Incoming, limit: Option<u64>) -> Option<ClientBody> {
-    let length = content_length(headers);
-    let has_body = length.is_some_and(|length| length > 0) || headers.contains_key(header::TRANSFER_ENCODING);
-    has_body.then(|| ClientBody::new(incoming, length, headers.contains_key(header::EXPECT), limit))
-}
-
-fn content_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+fn client_body(notes: &Notes, incoming: Incoming, limit: Option<u64>) -> Option<ClientBody> {
+    let has_body = notes.length.is_some_and(|length| length > 0) || notes.coded;
+    has_body.then(|| ClientBody::new(incoming, notes.length, notes.expects, limit))
 }
 
 /// An answer without route: nothing but counters and the log sees it (rules §6).
@@ -95,9 +91,12 @@ fn begin(
     connection: &Rc<ConnectionState>,
     active: &Rc<Active>,
     mut parts: http::request::Parts,
+    mut notes: Notes,
     client_body: Option<ClientBody>,
 ) -> Result<Box<Course>, Refused> {
-    check_expectation(&parts.headers)?;
+    if notes.expects_too_much {
+        return Err((ErrorCode::ExpectationFailed.into(), "an expectation other than 100-continue"));
+    }
     let uri = origin_form(parts.uri)?;
     let path = uri.path();
     let authority = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
@@ -113,9 +112,13 @@ fn begin(
     });
     let (route, index, service) = (found.route, found.path.index, found.path.service);
     let now = Instant::now();
-    route.strip(&mut parts.headers);
-    let websocket = is_websocket(&parts.headers);
-    strip_connection_named(&mut parts.headers);
+    if route.strip(&mut parts.headers) {
+        notes = Notes::of(&parts.headers);
+    }
+    if notes.names_headers {
+        strip_connection_named(&mut parts.headers);
+        notes.length = Notes::of(&parts.headers).length;
+    }
 
     let peer = connection.peer.address;
     let trusted = snapshot.trusted_proxies.trusts(peer);
@@ -127,8 +130,8 @@ fn begin(
         port,
         params,
         tls: false,
-        websocket,
-        content_length: content_length(&parts.headers),
+        websocket: notes.websocket,
+        content_length: notes.length,
         timestamp_ms: thread.clock.unix_ms(now),
         received: now,
         route: active.names[index].clone(),
@@ -161,15 +164,6 @@ fn begin(
     }))
 }
 
-/// Nothing but `100-continue` can be expected of us.
-fn check_expectation(headers: &HeaderMap) -> Result<(), Refused> {
-    let mut expectations = headers.get_all(header::EXPECT).into_iter();
-    if expectations.any(|value| !value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
-        return Err((ErrorCode::ExpectationFailed.into(), "an expectation other than 100-continue"));
-    }
-    Ok(())
-}
-
 /// Path and query only: the authority of an absolute target was compared with `Host` before.
 fn origin_form(uri: Uri) -> Result<Uri, Refused> {
     if uri.authority().is_none() {
@@ -195,8 +189,4 @@ fn given_id(headers: &HeaderMap) -> Option<Box<str>> {
     let id = headers.get(REQUEST_ID)?.to_str().ok()?;
     let clean = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
     (!id.is_empty() && id.len() <= MAX_ID && id.bytes().all(clean)).then(|| id.into())
-}
-
-fn is_websocket(headers: &HeaderMap) -> bool {
-    headers.get(header::UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }

@@ -2,7 +2,7 @@
 
 use http::{HeaderValue, Method, Response, StatusCode, header};
 use hyper::ext::ReasonPhrase;
-use nylon_plugin::ResponseBody;
+use nylon_plugin::{ResponseBody, Run};
 
 use super::course::Course;
 use crate::body::{AnswerBody, Source};
@@ -30,6 +30,9 @@ impl Course {
     }
 
     fn respond(mut self: Box<Self>, mut source: Source) -> Response<AnswerBody> {
+        if self.run.as_ref().is_some_and(Run::is_over) {
+            self.run = None;
+        }
         let answer = &mut self.exchange.response;
         let status = answer.status;
         let mut length = self.progress.content_length;

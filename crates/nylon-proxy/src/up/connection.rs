@@ -11,7 +11,7 @@ use std::{
 
 use bytes::BytesMut;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
+    io::{AsyncReadExt, AsyncWrite},
     net::{
         TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
@@ -132,11 +132,11 @@ impl Connection {
 
     /// Whether an idle connection can carry another request: it is whole, and the upstream has neither closed it nor
     /// said anything unasked.
-    pub(crate) fn is_alive(&mut self) -> bool {
-        let Io::Whole(tcp) = &mut self.io else { return false };
-        let mut space = [0; 1];
-        let mut cx = Context::from_waker(std::task::Waker::noop());
-        self.input.is_empty() && Pin::new(tcp).poll_read(&mut cx, &mut ReadBuf::new(&mut space)).is_pending()
+    pub(crate) fn is_alive(&self) -> bool {
+        let Io::Whole(tcp) = &self.io else { return false };
+        // Asks the runtime first, and the system only if the runtime has heard of something.
+        let quiet = |read: io::Result<usize>| matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock);
+        self.input.is_empty() && quiet(tcp.try_read(&mut [0]))
     }
 
     /// Whether the system has anything to read, which on an idle connection can only be its end. The runtime may not

@@ -1,6 +1,12 @@
 //! Idle connections of one gateway thread, by endpoint address. They survive a change of the configuration.
 
-use std::{cell::RefCell, collections::HashMap, net::SocketAddr, time::Duration};
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    hash::{BuildHasherDefault, Hasher},
+    net::SocketAddr,
+    time::Duration,
+};
 
 use super::connection::Connection;
 use crate::clock::Clock;
@@ -8,7 +14,38 @@ use crate::clock::Clock;
 /// Idle connections of one gateway thread.
 pub(crate) struct Pool {
     clock: Clock,
-    idle: RefCell<HashMap<SocketAddr, Idle>>,
+    idle: RefCell<HashMap<SocketAddr, Idle, BuildHasherDefault<AddressHasher>>>,
+}
+
+/// Addresses come from the configuration, so nobody can choose them to collide: a multiplication does.
+#[derive(Default)]
+struct AddressHasher(u64);
+
+impl Hasher for AddressHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|&byte| self.write_u64(u64::from(byte)));
+    }
+
+    fn write_u16(&mut self, word: u16) {
+        self.write_u64(u64::from(word));
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x517C_C1B7_2722_0A95);
+    }
+
+    fn write_usize(&mut self, word: usize) {
+        self.write_u64(word as u64);
+    }
+
+    fn write_isize(&mut self, word: isize) {
+        self.write_u64(word as u64);
+    }
+
+    fn finish(&self) -> u64 {
+        // The table takes its place from the low bits, which a multiplication mixes least.
+        self.0 ^ (self.0 >> 32)
+    }
 }
 
 #[derive(Default)]
@@ -33,7 +70,7 @@ impl Pool {
     pub(crate) fn take(&self, address: SocketAddr, ask: bool) -> Option<Box<Connection>> {
         let mut pool = self.idle.borrow_mut();
         let idle = pool.get_mut(&address)?;
-        while let Some(mut connection) = idle.connections.pop() {
+        while let Some(connection) = idle.connections.pop() {
             if connection.is_alive() && !(ask && connection.has_ended()) {
                 return Some(connection);
             }
@@ -59,7 +96,7 @@ impl Pool {
         self.idle.borrow_mut().retain(|_, idle| {
             let timeout = u64::try_from(idle.timeout.as_millis()).unwrap_or(u64::MAX);
             idle.connections
-                .retain_mut(|connection| connection.idle_since.saturating_add(timeout) > now && connection.is_alive());
+                .retain(|connection| connection.idle_since.saturating_add(timeout) > now && connection.is_alive());
             !idle.connections.is_empty()
         });
     }

@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
 use crate::headers::is_hop_by_hop;
 
@@ -46,6 +46,11 @@ impl Peer {
     }
 }
 
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+
 /// Room for a usual head, bytes.
 const ROOM: usize = 1024;
 
@@ -63,7 +68,8 @@ impl Outbound<'_> {
         output.clear();
         output.reserve(ROOM);
         push(output, &[self.method.as_str().as_bytes(), b" ", self.target.as_bytes(), b" HTTP/1.1\r\nhost: "]);
-        match self.headers.get(http::header::HOST) {
+        let host = self.headers.get(header::HOST);
+        match host {
             Some(host) => output.extend_from_slice(host.as_bytes()),
             None => write(output, format_args!("{upstream}")),
         }
@@ -87,7 +93,7 @@ impl Outbound<'_> {
         if self.identity {
             output.extend_from_slice(b"accept-encoding: identity\r\n");
         }
-        self.forwarded(output);
+        self.forwarded(output, host);
         match framing {
             Framing::Length(length) => write(output, format_args!("content-length: {length}\r\n")),
             Framing::Chunked => output.extend_from_slice(b"transfer-encoding: chunked\r\n"),
@@ -111,26 +117,31 @@ impl Outbound<'_> {
         }
     }
 
-    fn forwarded(&self, output: &mut Vec<u8>) {
-        let kept = |name: &str| self.headers.get_all(name).into_iter().filter(|_| self.trusted);
-        output.extend_from_slice(b"x-forwarded-for: ");
-        for value in kept("x-forwarded-for") {
-            push(output, &[value.as_bytes(), b", "]);
-        }
+    fn forwarded(&self, output: &mut Vec<u8>, host: Option<&HeaderValue>) {
         let scheme: &[u8] = if self.tls { b"https" } else { b"http" };
-        push(output, &[self.peer.plain.as_bytes(), b"\r\n"]);
-        let proto = kept("x-forwarded-proto").next().map_or(scheme, |value| value.as_bytes());
-        push(output, &[b"x-forwarded-proto: ", proto, b"\r\n"]);
-        let host = self.headers.get(http::header::HOST).map(|value| value.as_bytes());
-        if let Some(host) = kept("x-forwarded-host").next().map(|value| value.as_bytes()).or(host) {
+        let host = host.map(HeaderValue::as_bytes);
+        let mut proto = scheme;
+        let mut named = host;
+        output.extend_from_slice(b"x-forwarded-for: ");
+        // What anybody else says of itself is worth nothing, and need not be looked up.
+        if self.trusted {
+            let first = |name| self.headers.get(name).map(HeaderValue::as_bytes);
+            self.keep(output, X_FORWARDED_FOR);
+            proto = first(X_FORWARDED_PROTO).unwrap_or(scheme);
+            named = first(X_FORWARDED_HOST).or(host);
+        }
+        push(output, &[self.peer.plain.as_bytes(), b"\r\nx-forwarded-proto: ", proto, b"\r\n"]);
+        if let Some(host) = named {
             push(output, &[b"x-forwarded-host: ", host, b"\r\n"]);
         }
-        if let Some(port) = kept("x-forwarded-port").next() {
+        if self.trusted
+            && let Some(port) = self.headers.get(X_FORWARDED_PORT)
+        {
             push(output, &[b"x-forwarded-port: ", port.as_bytes(), b"\r\n"]);
         }
         output.extend_from_slice(b"forwarded: ");
-        for value in kept("forwarded") {
-            push(output, &[value.as_bytes(), b", "]);
+        if self.trusted {
+            self.keep(output, header::FORWARDED);
         }
         output.extend_from_slice(self.peer.node.as_bytes());
         // The guard lets no quote or backslash through in a host.
@@ -139,6 +150,13 @@ impl Outbound<'_> {
             push(output, &[b";host=", quote, host, quote]);
         }
         push(output, &[b";proto=", scheme, b"\r\nx-request-id: ", self.id.as_bytes(), b"\r\n"]);
+    }
+
+    /// Writes what the proxies before us have said, with room for what we add.
+    fn keep(&self, output: &mut Vec<u8>, name: HeaderName) {
+        for value in self.headers.get_all(name) {
+            push(output, &[value.as_bytes(), b", "]);
+        }
     }
 }
 

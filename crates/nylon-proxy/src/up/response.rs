@@ -49,8 +49,21 @@ pub(crate) fn take_head(input: &mut BytesMut, method: &Method) -> Result<Option<
     }
 }
 
-/// Where a header line's name and value are.
-type Place = (Range<usize>, Range<usize>);
+/// Where a header line's name and value are. Heads are shorter than 4 GiB; small numbers keep the list small.
+struct Place {
+    name: Range<u32>,
+    value: Range<u32>,
+}
+
+impl Place {
+    fn name(&self) -> Range<usize> {
+        self.name.start as usize..self.name.end as usize
+    }
+
+    fn value(&self) -> Range<usize> {
+        self.value.start as usize..self.value.end as usize
+    }
+}
 
 fn parse(input: &mut BytesMut, method: &Method) -> Result<Option<Head>, &'static str> {
     let mut lines = [const { MaybeUninit::uninit() }; MAX_HEADERS];
@@ -64,10 +77,12 @@ fn parse(input: &mut BytesMut, method: &Method) -> Result<Option<Head>, &'static
     let begin = input.as_ptr().addr();
     let place = |text: &[u8]| {
         let start = text.as_ptr().addr() - begin;
-        start..start + text.len()
+        start as u32..(start + text.len()) as u32
     };
-    let places: SmallVec<[Place; 32]> =
-        parsed.headers.iter().map(|line| (place(line.name.as_bytes()), place(line.value))).collect();
+    let mut places: SmallVec<[Place; 32]> = SmallVec::new();
+    for line in &*parsed.headers {
+        places.push(Place { name: place(line.name.as_bytes()), value: place(line.value) });
+    }
     let bytes = input.split_to(length).freeze();
     head(&bytes, &places, keep_alive, method, status).map(Some)
 }
@@ -82,9 +97,9 @@ fn head(
     let mut headers = HeaderMap::with_capacity(places.len());
     let mut framed = Framed { keep_alive, ..Framed::default() };
     let mut named = false;
-    for (name, value) in places {
-        let name = HeaderName::from_bytes(&bytes[name.clone()]).map_err(|_| "bad header name")?;
-        let value = value.clone();
+    for place in places {
+        let name = HeaderName::from_bytes(&bytes[place.name()]).map_err(|_| "bad header name")?;
+        let value = place.value();
         match name.as_str() {
             "content-length" => framed.length(&bytes[value])?,
             "transfer-encoding" => framed.coding(&bytes[value])?,
@@ -97,9 +112,9 @@ fn head(
         }
     }
     if named {
-        for (name, value) in places {
-            if bytes[name.clone()].eq_ignore_ascii_case(b"connection") {
-                for token in connection_tokens(&bytes[value.clone()]) {
+        for place in places {
+            if bytes[place.name()].eq_ignore_ascii_case(b"connection") {
+                for token in connection_tokens(&bytes[place.value()]) {
                     headers.remove(token);
                 }
             }
