@@ -251,10 +251,9 @@ impl Group {
     }
 
     fn fit(&self, worker: &KnownWorker, choice: &Choice<'_>) -> Result<(), Unfit> {
-        if choice.avoid.is_some_and(|avoid| std::ptr::eq(avoid, worker)) {
-            return Err(Unfit::NotForUs);
-        }
-        worker.fit(choice.entry_bit, choice.now, self.grace(), self.longest_ms.load(Relaxed))
+        let fit = worker.fit(choice.entry_bit, choice.now, self.grace(), self.longest_ms.load(Relaxed));
+        let avoided = choice.avoid.is_some_and(|avoid| std::ptr::eq(avoid, worker));
+        if avoided { fit.and(Err(Unfit::NotForUs)) } else { fit }
     }
 
     fn suspect(&self, now: u64) {

@@ -152,9 +152,11 @@ fn a_worker_at_its_limit_is_asked_again_at_once() {
         let gateway = Gateway::with(|options| options.balance = Balance::LeastLoaded).await;
         let mut worker = gateway.beating_worker("w1").await;
         for _ in 0..3 {
-            let asked = spawn_filter(&gateway, Ask { retry: 0, ..Ask::default() });
-            let open = worker.open().await;
-            worker.busy(&open, BusyReason::Full).await;
+            let asked = spawn_filter(&gateway, Ask::default());
+            for _ in 0..2 {
+                let open = worker.open().await;
+                worker.busy(&open, BusyReason::Full).await;
+            }
             assert_eq!(asked.await.unwrap().0.unwrap_err().kind, PluginErrorKind::Busy);
         }
         gateway.assert_clean().await;
