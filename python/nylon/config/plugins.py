@@ -52,8 +52,9 @@ class Plugin(Section):
     """What happens when an entry fails, where the middleware does not say. Default: see `on_error` of middleware."""
 
     balance: Literal["auto", "queue", "least_loaded"] = "auto"
-    """How a worker is chosen. `auto`: the better of two by announced load and latency, the queue group while no worker
-    is known; `queue`: always the queue group; `least_loaded`: always by announced load."""
+    """How a worker is chosen. `auto`: the better of two by announced load and latency, or, for handlers of
+    microseconds, as few workers as can keep up; the queue group while no worker is known. `queue`: always the queue
+    group. `least_loaded`: always the better of two."""
 
     max_in_flight: Annotated[int, Field(ge=1, le=1_000_000)] = 4_096
     """Sessions waiting for this plugin at one time; beyond it the answer is 503."""

@@ -228,7 +228,7 @@ async fn a_worker_that_is_behind_refuses_at_once() {
             }
             opened
         };
-        tokio::time::sleep(Duration::from_millis(10)).await; // the pace of the load, not a wait
+        tokio::time::sleep(Duration::from_millis(10)).await; // sleep: the pace of the load, not a wait
         if worker.stats().counts.busy_full > 0 {
             refused = opened.into_iter().next_back();
             break;
