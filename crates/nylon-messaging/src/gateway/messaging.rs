@@ -106,10 +106,11 @@ impl Messaging {
     pub fn plugins(&self) -> Vec<PluginStats> {
         let mut plugins: Vec<_> = lock(&self.plugins)
             .iter()
-            .map(|(name, counters)| PluginStats {
-                name: name.clone(),
-                in_flight: counters.in_flight.load(Relaxed),
-                times: lock(&counters.threads).values().cloned().collect(),
+            .map(|(name, counters)| {
+                let times: Vec<_> = lock(&counters.threads).values().cloned().collect();
+                let unlimited: u64 = times.iter().map(|times| times.in_flight.get()).sum();
+                let in_flight = counters.in_flight.load(Relaxed) + usize::try_from(unlimited).unwrap_or(usize::MAX / 2);
+                PluginStats { name: name.clone(), in_flight, times }
             })
             .collect();
         plugins.sort_unstable_by(|one, other| one.name.cmp(&other.name));

@@ -101,20 +101,33 @@ impl Entry {
 
     /// Takes a place among the phases in flight, in all threads.
     pub(super) fn admit(&self) -> Result<Admitted, PluginError> {
-        let admitted = Admitted(self.shared.counters.clone());
-        if self.shared.counters.in_flight.fetch_add(1, Relaxed) < self.shared.options.max_in_flight {
+        let limit = self.shared.options.max_in_flight;
+        if limit == usize::MAX {
+            self.times.in_flight.add();
+            return Ok(Admitted::Here(Arc::clone(&self.times)));
+        }
+        let admitted = Admitted::Anywhere(Arc::clone(&self.shared.counters));
+        if self.shared.counters.in_flight.fetch_add(1, Relaxed) < limit {
             return Ok(admitted);
         }
-        let limit = self.shared.options.max_in_flight;
         Err(PluginError::new(PluginErrorKind::Busy, format!("{limit} phases are in flight already")))
     }
 }
 
 /// A place among the phases in flight; given back on drop.
-pub(super) struct Admitted(Arc<PluginCounters>);
+pub(super) enum Admitted {
+    /// Counted against a limit of all threads.
+    Anywhere(Arc<PluginCounters>),
+    /// There is no limit, so no thread needs to know what the others do: a number that all of them write to would
+    /// go back and forth between their caches.
+    Here(Arc<PluginTimes>),
+}
 
 impl Drop for Admitted {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Relaxed);
+        match self {
+            Self::Anywhere(counters) => drop(counters.in_flight.fetch_sub(1, Relaxed)),
+            Self::Here(times) => times.in_flight.subtract(),
+        }
     }
 }

@@ -30,6 +30,10 @@ impl Counter {
         self.0.store(self.0.load(Relaxed).wrapping_add(more), Relaxed);
     }
 
+    pub(super) fn subtract(&self) {
+        self.0.store(self.0.load(Relaxed).wrapping_sub(1), Relaxed);
+    }
+
     pub(super) fn set(&self, value: u64) {
         self.0.store(value, Relaxed);
     }
@@ -145,6 +149,8 @@ pub struct PluginTimes {
     pub transport: Histogram,
     /// Phases that failed, for whatever reason.
     pub failed: Counter,
+    /// Phases of this thread that wait for an answer now (gauge), where the plugin has no limit.
+    pub in_flight: Counter,
 }
 
 /// What all threads saw of one plugin.

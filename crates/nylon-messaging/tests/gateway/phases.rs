@@ -256,6 +256,20 @@ fn the_in_flight_limit_refuses_at_once() {
 }
 
 #[test]
+fn phases_without_a_limit_are_counted_too() {
+    run(async {
+        let gateway = Gateway::with(|options| options.max_in_flight = usize::MAX).await;
+        let mut worker = gateway.worker("w1").await;
+        let asked = spawn_filter(&gateway, Ask::default());
+        let open = worker.open().await;
+        assert_eq!(gateway.messaging.plugins()[0].in_flight, 1);
+        worker.next_please(&open).await;
+        asked.await.unwrap().0.unwrap();
+        gateway.assert_clean().await;
+    });
+}
+
+#[test]
 fn an_open_that_does_not_fit_is_fetched() {
     run(async {
         let server = crate::server::NatsServer::with(&["-c", &small_payload()]);
