@@ -372,6 +372,9 @@ class EventLoopLane:
     def pump(self) -> None:
         """Do what has come up; to be called in the loop."""
 
+    def release(self) -> None:
+        """Let go the results that were gathered in this turn of the loop."""
+
     def running(self) -> int:
         """Return how many tasks run."""
 

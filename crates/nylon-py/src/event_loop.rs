@@ -34,8 +34,15 @@ enum Event {
     Drive(Arc<Call>, Py<PyAny>),
 }
 
-/// Takes a job that waits for the loop, if there is one.
-pub(crate) type Source = Box<dyn Fn() -> Option<Job> + Send + Sync>;
+/// Where the loop's jobs come from.
+pub(crate) trait Source: Send + Sync {
+    /// Takes a job that waits for the loop, if there is one.
+    fn take(&self) -> Option<Job>;
+    /// Results of this thread may wait until [`Source::release`].
+    fn gather(&self);
+    /// What has waited leaves.
+    fn release(&self);
+}
 
 /// Spreads the numbers of tasks, which nobody outside chooses, over a table.
 #[derive(Default)]
@@ -71,7 +78,7 @@ pub(crate) struct Lane {
     signalled: AtomicBool,
     events: Mutex<Vec<Event>>,
     tasks: Mutex<Tasks>,
-    source: Mutex<Option<Arc<Source>>>,
+    source: Mutex<Option<Arc<dyn Source>>>,
     closed: AtomicBool,
 }
 
@@ -100,8 +107,8 @@ impl Lane {
     }
 
     /// Where the loop's jobs come from.
-    pub(crate) fn set_source(&self, source: Option<Source>) {
-        *lock(&self.source) = source.map(Arc::new);
+    pub(crate) fn set_source(&self, source: Option<Arc<dyn Source>>) {
+        *lock(&self.source) = source;
     }
 
     /// Wakes the loop; a second time only after it has looked.
@@ -155,7 +162,8 @@ impl Lane {
         Ok(())
     }
 
-    fn pump(self: &Arc<Self>, py: Python<'_>, runtime: &Arc<Runtime>) -> PyResult<()> {
+    /// Says whether it has started handlers, whose results are then gathered until [`Lane::release`].
+    fn pump(self: &Arc<Self>, py: Python<'_>, runtime: &Arc<Runtime>) -> PyResult<bool> {
         let mut drained = [0; 64];
         while matches!((&self.far).read(&mut drained), Ok(read) if read == drained.len()) {}
         // Cleared before looking: what comes from now on wakes again.
@@ -166,13 +174,22 @@ impl Lane {
                 error.write_unraisable(py, None);
             }
         }
-        let Some(source) = lock(&self.source).clone() else { return Ok(()) };
-        for _ in 0..BATCH {
-            let Some(job) = source() else { return Ok(()) };
+        let Some(source) = lock(&self.source).clone() else { return Ok(false) };
+        for started in 0..BATCH {
+            let Some(job) = source.take() else { return Ok(started > 0) };
+            if started == 0 {
+                source.gather();
+            }
             runtime.run_in(py, job, Some(self))?;
         }
         self.wake();
-        Ok(())
+        Ok(true)
+    }
+
+    fn release(&self) {
+        if let Some(source) = lock(&self.source).clone() {
+            source.release();
+        }
     }
 
     fn handle(self: &Arc<Self>, py: Python<'_>, event: Event) -> PyResult<()> {
@@ -229,11 +246,28 @@ impl EventLoopLane {
         self.lane.far.as_raw_fd()
     }
 
-    fn pump(&self, py: Python<'_>) -> PyResult<()> {
-        if self.lane.closed.load(Ordering::Acquire) {
+    fn pump(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let (py, this) = (slf.py(), slf.get());
+        if this.lane.closed.load(Ordering::Acquire) {
             return Ok(());
         }
-        self.lane.pump(py, &self.runtime)
+        let pumped = this.lane.pump(py, &this.runtime);
+        if matches!(pumped, Ok(false)) {
+            return Ok(());
+        }
+        // The handlers run in the loop's next turn; what of them is done then leaves together.
+        let scheduled = slf
+            .getattr(intern!(py, "release"))
+            .and_then(|release| this.lane.event_loop.bind(py).call_method1(intern!(py, "call_soon"), (release,)));
+        if scheduled.is_err() {
+            this.lane.release();
+        }
+        pumped.and(scheduled).map(drop)
+    }
+
+    /// What handlers have finished in this turn of the loop leaves.
+    fn release(&self) {
+        self.lane.release();
     }
 
     /// Tasks that run now.
@@ -244,6 +278,7 @@ impl EventLoopLane {
     /// No further job is taken.
     fn close(&self) {
         self.lane.closed.store(true, Ordering::Release);
+        self.lane.release();
         self.lane.set_source(None);
         self.runtime.leave_lane(&self.lane);
     }

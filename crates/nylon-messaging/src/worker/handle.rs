@@ -10,7 +10,10 @@ use std::{
 use nylon_wire::{WorkerState, subject};
 
 use super::{
-    Job, Lane, WorkerCondition, WorkerError, WorkerOptions, WorkerStats, io, lane::Taken, outbox::Event, run::lock,
+    Job, Lane, WorkerCondition, WorkerError, WorkerOptions, WorkerStats, io,
+    lane::{self, Taken},
+    outbox::Event,
+    run::lock,
     shared::Shared,
 };
 use crate::ConnectionState;
@@ -84,6 +87,18 @@ impl Worker {
     #[must_use]
     pub fn try_next(&self, lane: Lane) -> Option<Job> {
         Some(Job::new(self.0.shared.lane(lane).try_take()?, self.0.shared.clone()))
+    }
+
+    /// Results of this thread, an event loop's, wait for [`Worker::release`] from now on: waking the I/O for each of many
+    /// that come in one turn of the loop would cost more than they do. They do not wait for longer than 10 ms.
+    pub fn gather(&self) {
+        lane::gather(true);
+    }
+
+    /// Lets go what [`Worker::gather`] has held.
+    pub fn release(&self) {
+        lane::gather(false);
+        self.0.shared.outbox.flush();
     }
 
     /// Sets what is called when a lane goes from empty to non-empty, and when it closes. Runs on the I/O thread: it must

@@ -323,6 +323,8 @@ impl Io {
         let mut beat_at = Instant::now();
         loop {
             let now = Instant::now();
+            // Results that an event loop gathers and does not release because a handler blocks it.
+            io.take_events(now);
             {
                 let mut core = io.core();
                 let connected = io.connection.is_connected();

@@ -84,11 +84,18 @@ thread_local! {
     };
     /// When this thread last took a job.
     static TAKEN_AT: Cell<Option<Instant>> = const { Cell::new(None) };
+    /// Whether this thread gathers results, see [`gather`].
+    static GATHERS: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether this thread is between two calls of [`Queue::take`], so that another one follows.
+/// Whether this thread says when its results are to leave: it is between two calls of [`Queue::take`], or gathers.
 pub(super) fn comes_back() -> bool {
-    TAKEN_AT.get().is_some()
+    TAKEN_AT.get().is_some() || GATHERS.get()
+}
+
+/// Whether this thread, one of an event loop, gathers results from now on.
+pub(super) fn gather(gathers: bool) {
+    GATHERS.set(gathers);
 }
 
 impl<T: Queued> Queue<T> {
