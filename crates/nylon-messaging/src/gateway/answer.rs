@@ -253,7 +253,7 @@ impl NatsSession {
         let link = &talk.lease.link;
         let frame = link.encode(|out| ProbeFrame { header, ext: Ext::empty() }.encode(out));
         // A probe that is not sent is a probe later; the deadline stands.
-        if link.post(worker.subject(), Some(reply), header.generation, frame).is_ok() {
+        if link.post(worker.subject(), Some((reply, header.generation)), frame).is_ok() {
             link.stats.probes.add();
             talk.probed = true;
             talk.lease.set_restless(true);

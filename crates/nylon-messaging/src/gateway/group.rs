@@ -309,4 +309,4 @@ fn better<'a>(one: &'a Arc<KnownWorker>, other: &'a Arc<KnownWorker>, now: u64) 
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -182,13 +182,12 @@ impl Link {
     }
 
     /// Hands over a frame for a worker's direct subject: it leaves, with others that are ready now, at the end of this turn
-    /// of the thread. With `reply` its session waits for an answer; should the frame not leave after all, that session is
-    /// told.
+    /// of the thread. `waits`: where its session waits for an answer, and its generation; should the frame not leave after
+    /// all, that session is told.
     pub(super) fn post(
         &self,
         worker: &Subject,
-        reply: Option<Subject>,
-        generation: u32,
+        waits: Option<(Subject, u32)>,
         frame: Bytes,
     ) -> Result<(), PublishError> {
         let most = self.max_payload();
@@ -205,7 +204,7 @@ impl Link {
         if posts.is_empty() {
             self.posted.notify_one();
         }
-        let full = posts.add(worker, reply.map(|reply| (reply, generation)), frame, most);
+        let full = posts.add(worker, waits, frame, most);
         drop(posts);
         if let Some(full) = full {
             self.send_post(full);
@@ -241,7 +240,7 @@ impl Link {
         });
         let Some((worker, header)) = found else { return Err(PublishError::Disconnected) };
         let frame = frame(header);
-        self.post(&worker, None, header.generation, self.encode(|out| frame.encode(out)))
+        self.post(&worker, None, self.encode(|out| frame.encode(out)))
     }
 
     /// Tells the worker of the session in the slot, if one is known, that the session is over.

@@ -76,38 +76,16 @@ impl Group {
 mod tests {
     use std::collections::HashMap;
 
-    use nylon_wire::{BeatEntry, BeatFrame, BodyMode, Ext, PhaseMask, WorkerState};
-
-    use super::{super::known::InFlight, *};
-
-    const NOW: u64 = 100_000;
-
-    fn group(workers: usize) -> (Group, u64) {
-        let group = Group::new("nylon", "g").unwrap();
-        let bit = group.entry_bit("auth");
-        for n in 0..workers {
-            let entries = vec![BeatEntry { entry: "auth".into(), mask: PhaseMask(1), body_mode: BodyMode::Buffered }];
-            let frame = BeatFrame {
-                group: "g".into(),
-                worker: format!("w{n}").as_str().into(),
-                seq: 0,
-                load: 0,
-                limit: 100,
-                draining: false,
-                oldest_running_ms: 0,
-                oldest_waiting_ms: 0,
-                entries,
-                revision: None,
-                state: WorkerState::Ready,
-                ext: Ext::empty(),
-            };
-            assert!(group.beat(&frame, NOW));
-        }
-        (group, bit)
-    }
+    use super::{
+        super::{
+            group::tests::{NOW, choice as any_choice, group},
+            known::InFlight,
+        },
+        *,
+    };
 
     fn choice(bit: u64, now: u64) -> Choice<'static> {
-        Choice { balance: Balance::Auto, entry_bit: bit, now, avoid: None, configured: false, explore: true }
+        Choice { balance: Balance::Auto, now, ..any_choice(bit) }
     }
 
     /// Who gets the next open; the one in 64 that looks around is asked again.

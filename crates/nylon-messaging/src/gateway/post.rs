@@ -30,7 +30,7 @@ impl Posts {
         max_payload: usize,
     ) -> Option<Post> {
         let length = frame.len() + Limits::BATCH_OVERHEAD;
-        let most = Limits::MAX_BATCH.min(max_payload) - Limits::BATCH_OVERHEAD;
+        let most = Limits::MAX_BATCH.min(max_payload).saturating_sub(Limits::BATCH_OVERHEAD);
         let (reply, generation) = waits.unzip();
         let Some(post) = self.0.iter_mut().find(|post| post.worker == *worker) else {
             self.0.push(Post::new(worker.clone(), reply, frame, generation));

@@ -141,10 +141,11 @@ impl NatsSession {
         if link.is_closing() || !link.is_connected() {
             return Err(PluginError::new(PluginErrorKind::Unavailable, "there is no connection to nats"));
         }
-        let target = self.target(attempts);
-        if matches!(target, Target::Full) {
-            return Err(full());
-        }
+        let worker = match self.target(attempts) {
+            Target::Worker(worker) => Some(worker),
+            Target::Queue => None,
+            Target::Full => return Err(full()),
+        };
         let options = &entry.shared.options;
         let body = (call.phase == Phase::RequestFilter).then(|| entry.body_to_send(call.exchange)).flatten();
         let body = body.filter(|body| body.len() <= link.max_payload() / 2);
@@ -169,15 +170,15 @@ impl NatsSession {
             frame = encode::short_open(link, call, &opening);
         }
         talk.lease.set_waiting(true);
-        let sent = match target {
-            Target::Worker(worker) => {
+        let sent = match worker {
+            Some(worker) => {
                 talk.lease.set_worker(&worker);
                 talk.in_flight = Some(InFlight::new(&worker));
                 let worker = talk.worker.insert(worker);
-                link.post(worker.subject(), Some(reply), header.generation, frame)
+                link.post(worker.subject(), Some((reply, header.generation)), frame)
             }
             // Each by itself: a batch would land on one worker.
-            Target::Queue | Target::Full => link.publish(entry.open.clone(), Some(reply), frame),
+            None => link.publish(entry.open.clone(), Some(reply), frame),
         };
         sent.map_err(unavailable)?;
         talk.lease.set_restless(true);
@@ -334,7 +335,7 @@ impl NatsSession {
         };
         let frame = encode::open(link, call, &opening);
         let sent = match &target {
-            Target::Worker(worker) => link.post(worker.subject(), None, opening.header.generation, frame),
+            Target::Worker(worker) => link.post(worker.subject(), None, frame),
             Target::Queue | Target::Full => link.publish(entry.open.clone(), None, frame),
         };
         sent.map_err(unavailable)?;
@@ -365,7 +366,7 @@ impl NatsSession {
                 let Some(worker) = &talk.worker else { return Ok(()) };
                 let link = &self.entry.link;
                 let frame = encode::phase(link, call, header, link.max_payload());
-                link.post(worker.subject(), None, header.generation, frame).map_err(unavailable)
+                link.post(worker.subject(), None, frame).map_err(unavailable)
             }
             None => self.open_logging(call),
         }
@@ -467,7 +468,7 @@ impl Running<'_> {
         talk.sent = Instant::now();
         talk.lease.set_waiting(true);
         talk.lease.set_restless(true);
-        link.post(worker.subject(), Some(reply), header.generation, frame).map_err(unavailable)?;
+        link.post(worker.subject(), Some((reply, header.generation)), frame).map_err(unavailable)?;
         let wait = Wait::new(call.deadline, None);
         match self.session.answer(talk, Some(call.exchange), wait).await {
             Ok(result) => Ok(result),

@@ -414,10 +414,13 @@ impl Core {
     }
 
     /// Whether an open that joins the lane now would wait for user code for most of the time that it may (rules §2).
-    fn is_behind(&self, lane: Lane) -> bool {
-        let pace = self.pace(lane);
-        let limit = self.shared.options.wait_limit.mul_f32(0.8);
-        pace.is_behind() && pace.too_many(self.waiting(lane), limit)
+    fn is_behind(&mut self, lane: Lane) -> bool {
+        // Almost never, and then nobody needs to count.
+        if !self.pace(lane).is_behind() {
+            return false;
+        }
+        let (waiting, limit) = (self.waiting(lane), self.shared.options.wait_limit.mul_f32(0.8));
+        self.pace(lane).too_many(waiting, limit)
     }
 
     /// Jobs that wait for user code.
@@ -430,15 +433,7 @@ impl Core {
         self.shared.lane(lane).len() + fresh.len()
     }
 
-    fn pace(&self, lane: Lane) -> &Pace {
-        let [threads, looped] = &self.paces;
-        match lane {
-            Lane::Threads => threads,
-            Lane::Loop => looped,
-        }
-    }
-
-    fn pace_mut(&mut self, lane: Lane) -> &mut Pace {
+    fn pace(&mut self, lane: Lane) -> &mut Pace {
         let [threads, looped] = &mut self.paces;
         match lane {
             Lane::Threads => threads,

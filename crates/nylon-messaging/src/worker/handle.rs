@@ -31,7 +31,7 @@ pub enum Next {
 
 /// A worker of a group. Clones are the same worker; when the last one is dropped it ends at once.
 ///
-/// Its I/O thread (`nylon-nats`) starts with it and never runs user code.
+/// A thread of its own (`nylon-nats`) starts with it and never runs user code.
 #[derive(Clone)]
 pub struct Worker(Arc<Handle>);
 

@@ -1,7 +1,8 @@
 //! The worker half of a session: what every SDK stands on.
 //!
-//! [`Worker::start`] starts one I/O thread that does NATS, frames, deadlines, beats and discovery. User code runs on
-//! threads of the SDK: they take a [`Job`] from a [`Lane`], run the handler and answer with [`Job::finish`].
+//! [`Worker::start`] starts what does NATS, frames, deadlines, beats and discovery. User code runs on threads of the SDK:
+//! they take a [`Job`] from a [`Lane`], run the handler and answer with [`Job::finish`]. *The I/O thread* is whichever
+//! thread does the former at the moment: one that waits in [`Worker::next`], or a thread of the worker's own.
 //!
 //! ```no_run
 //! use nylon_messaging::worker::{EntryOptions, JobKind, Lane, Next, Worker, WorkerOptions};

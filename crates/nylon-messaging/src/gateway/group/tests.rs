@@ -4,7 +4,7 @@ use nylon_wire::{BeatEntry, BodyMode, Ext, Revision, WorkerState};
 
 use super::*;
 
-const NOW: u64 = 100_000;
+pub(in crate::gateway) const NOW: u64 = 100_000;
 
 fn beat(worker: &str) -> BeatFrame {
     BeatFrame {
@@ -28,7 +28,7 @@ fn beat(worker: &str) -> BeatFrame {
 }
 
 /// A group whose workers w0… have been there for long.
-fn group(workers: usize) -> (Group, u64) {
+pub(in crate::gateway) fn group(workers: usize) -> (Group, u64) {
     let group = Group::new("nylon", "g").unwrap();
     let bit = group.entry_bit("auth");
     for n in 0..workers {
@@ -49,7 +49,7 @@ fn change(group: &Group, worker: &str, now: u64, change: impl FnOnce(&mut BeatFr
     assert!(group.beat(&frame, now));
 }
 
-fn choice(bit: u64) -> Choice<'static> {
+pub(in crate::gateway) fn choice(bit: u64) -> Choice<'static> {
     Choice { balance: Balance::LeastLoaded, entry_bit: bit, now: NOW, avoid: None, configured: false, explore: true }
 }
 

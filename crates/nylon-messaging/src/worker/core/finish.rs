@@ -30,7 +30,7 @@ impl Core {
         let Some(shared) = &run.session else { return };
         let session = shared.id;
         if let Some(lane) = self.shared.options.entries.get(shared.entry).map(|entry| entry.lane(phase)) {
-            self.pace_mut(lane).finished();
+            self.pace(lane).finished();
         }
         if let Some(counts) = self.entry_counts.get_mut(shared.entry) {
             counts.requests += 1;

@@ -59,7 +59,7 @@ impl Core {
         self.retry_config(now);
         for lane in [Lane::Threads, Lane::Loop] {
             let waiting = self.waiting(lane);
-            self.pace_mut(lane).look(waiting, now);
+            self.pace(lane).look(waiting, now);
         }
         for (session, due) in self.all_due(now) {
             match due {
