@@ -26,6 +26,10 @@ const PROBE_AFTER_MS: u64 = 100;
 /// And then again so often. Milliseconds.
 const PROBE_EVERY_MS: u64 = 50;
 
+/// A worker may end a session at its deadline this long before we see ours: its clock and its ticks are not ours.
+/// Milliseconds.
+const DEADLINE_SLACK_MS: u64 = 20;
+
 /// Why a phase has no result.
 pub(super) enum Stop {
     /// The open was certainly or probably not run; it may be tried elsewhere.
@@ -132,7 +136,7 @@ impl NatsSession {
                     }));
                 }
                 Frame::Error(error) => return Err(self.failed(talk, error).into()),
-                Frame::Abort(abort) => return Err(aborted(talk, &abort).into()),
+                Frame::Abort(abort) => return Err(aborted(talk, &abort, &wait).into()),
                 other => {
                     let message = format!("a worker may not send {:?}", other.kind());
                     return Err(talk.protocol(message).into());
@@ -391,10 +395,12 @@ fn decode(talk: &mut Talk, payload: &Bytes) -> Result<Option<Frame>, PluginError
     }
 }
 
-fn aborted(talk: &Talk, abort: &AbortFrame) -> PluginError {
+fn aborted(talk: &Talk, abort: &AbortFrame, wait: &Wait) -> PluginError {
     let text = abort.text.as_deref().unwrap_or("no reason given");
     let kind = match abort.reason {
         AbortReason::Timeout => PluginErrorKind::Timeout,
+        // To a probe, by a worker that has ended the session at its deadline a moment before us.
+        AbortReason::Stale if Clock::now_ms() + DEADLINE_SLACK_MS >= wait.deadline => PluginErrorKind::Timeout,
         AbortReason::Protocol => PluginErrorKind::Protocol,
         _ if talk.accepted => PluginErrorKind::Lost,
         _ => PluginErrorKind::Unavailable,

@@ -489,3 +489,23 @@ fn nobody_behind_a_worker_fails_or_moves_all_that_was_sent_together() {
         gateway.assert_clean().await;
     });
 }
+
+#[test]
+fn a_worker_that_sees_the_deadline_first_has_timed_out_and_is_not_lost() {
+    run(async {
+        for (within, kind) in [(15, PluginErrorKind::Timeout), (3_000, PluginErrorKind::Lost)] {
+            let gateway = Gateway::with(|options| options.balance = Balance::LeastLoaded).await;
+            let mut worker = gateway.beating_worker("w1").await;
+            let asked = spawn_filter(&gateway, Ask { retry: 0, ..Ask::within(within) });
+            let open = worker.open().await;
+            worker.accept(&open).await;
+            // What a worker answers to a probe of a session that it has ended.
+            let header = Header { seq: 0, ..open.header };
+            let abort = nylon_wire::AbortFrame { header, reason: AbortReason::Stale, text: None, ext: Ext::empty() };
+            worker.send(&open.reply, &Frame::Abort(abort)).await;
+            let error = asked.await.unwrap().0.unwrap_err();
+            assert_eq!(error.kind, kind, "{error}");
+            gateway.assert_clean().await;
+        }
+    });
+}
