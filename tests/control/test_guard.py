@@ -82,6 +82,16 @@ def test_a_killed_guard_takes_the_command_along(tmp_path: Path) -> None:
     eventually(lambda: not alive(command), "the command is gone")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="SCHED_BATCH is Linux's")
+def test_a_batch_command_interrupts_nobody(tmp_path: Path) -> None:
+    written = tmp_path / "policy"
+    code = f"import os, pathlib; pathlib.Path({str(written)!r}).write_text(str(os.sched_getscheduler(0)))"
+    child = Child([sys.executable, "-c", code], grace=1.0, batch=True)
+    eventually(lambda: child.ended() is not None, "the command ended")
+    assert child.stop() == 0
+    assert int(written.read_text()) == os.SCHED_BATCH
+
+
 def test_embedded_nats_wants_its_password() -> None:
     nats = EmbeddedNats()
     try:

@@ -21,13 +21,16 @@ class Child:
         environment: Mapping[str, str] | None = None,
         cwd: Path | None = None,
         stderr: int | None = None,
+        batch: bool = False,
     ) -> None:
         """Start `command`; it has `grace` seconds to end when asked. `directory` is removed after it.
 
+        With `batch` it does not interrupt others in the middle of their turn when it wakes (SCHED_BATCH).
         `stderr` is as for subprocess.Popen.
         """
+        policy = "batch" if batch else "-"
         self._guard = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(_GUARD), str(grace), str(directory or "-"), *command],
+            [sys.executable, "-I", "-S", str(_GUARD), str(grace), str(directory or "-"), policy, *command],
             stdin=subprocess.PIPE,
             stderr=stderr,
             env=dict(environment) if environment is not None else None,

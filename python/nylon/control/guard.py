@@ -1,12 +1,15 @@
 """Runs one command for as long as its parent lives, however the parent ends.
 
-    python -I -S guard.py GRACE_SECONDS DIRECTORY COMMAND…
+    python -I -S guard.py GRACE_SECONDS DIRECTORY POLICY COMMAND…
 
 Standard input is a pipe that the parent holds and never writes to. When it closes, because the parent let go of it,
 crashed, or was killed with SIGKILL, the command is asked to end, killed after the grace, and DIRECTORY (or `-`) is
-removed. The guard imports nothing of Nylon: it starts in milliseconds and has no threads of Rust in it.
+removed. POLICY `batch` runs the command under SCHED_BATCH where the system has it, so that it does not interrupt
+others in the middle of their turn when it wakes (docs/operating.md); `-` leaves the policy alone. The guard imports
+nothing of Nylon: it starts in milliseconds and has no threads of Rust in it.
 """
 
+import contextlib
 import ctypes
 import os
 import shutil
@@ -31,10 +34,12 @@ def _wait_for_parent() -> None:
 
 def main(arguments: list[str]) -> int:
     """Run the command to its end and return its exit code."""
-    grace, directory, *command = arguments
+    grace, directory, policy, *command = arguments
     # A Ctrl-C in the terminal is for the parent, which then decides; the pipe says what it decided.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    if policy == "batch":
+        _schedule_as_batch()
     try:
         child = subprocess.Popen(  # no thread has been started yet
             command,
@@ -46,6 +51,13 @@ def main(arguments: list[str]) -> int:
     finally:
         if directory != "-":
             shutil.rmtree(Path(directory), ignore_errors=True)
+
+
+def _schedule_as_batch() -> None:
+    if sys.platform == "linux":
+        # Not allowed in some containers: the command is slower for it, no more.
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def _before_command() -> None:

@@ -45,7 +45,9 @@ class EmbeddedNats:
         user, password = "nylon", secrets.token_urlsafe(24)
         config = self._directory / "nats.conf"
         config.write_text(_CONFIG.format(directory=self._directory, user=user, password=password))
-        self._child = Child([binary, "-c", str(config)], grace=_GRACE_SECONDS, directory=self._directory)
+        command = [binary, "-c", str(config)]
+        # It shares its cores with the gateway and the workers.
+        self._child = Child(command, grace=_GRACE_SECONDS, directory=self._directory, batch=True)
         try:
             port = self._wait_for_port()
         except NatsError:
