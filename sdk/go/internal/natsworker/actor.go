@@ -1,0 +1,125 @@
+package natsworker
+
+import (
+	"time"
+
+	"github.com/AssetsArt/nylon/sdk/go/internal/session"
+	"github.com/AssetsArt/nylon/sdk/go/internal/wire"
+)
+
+// work is the session's goroutine: it runs the phases one after the other, so that callbacks of a session never overlap, and
+// ends when none waits.
+func (l *live) work() {
+	clean := false
+	defer func() {
+		if !clean { // runtime.Goexit in a callback ends this goroutine, not the session
+			go l.work()
+		}
+	}()
+	for {
+		l.w.mu.Lock()
+		if len(l.queue) == 0 {
+			l.working = false
+			l.w.mu.Unlock()
+			clean = true
+			return
+		}
+		r := l.queue[0]
+		l.queue = l.queue[1:]
+		l.w.mu.Unlock()
+		if r.claim() {
+			l.runPhase(r)
+		}
+	}
+}
+
+func (l *live) runPhase(r *run) {
+	defer l.w.onReturned(r)
+	if l.handler == nil {
+		handler, failure := l.entry.open(l)
+		if failure != nil {
+			l.mask.Store(r.Phase.Bit())
+			_ = l.Fail(&r.Run, *failure) // a session that is over needs no answer
+			return
+		}
+		l.handler = handler
+		l.mask.Store(handler.Mask())
+	}
+	if l.mask.Load()&r.Phase.Bit() == 0 {
+		_ = l.Finish(&r.Run, wire.Next) // a session that is over needs no answer
+		return
+	}
+	l.handler.Run(&r.Run)
+}
+
+// onReturned notes that a callback has returned, whatever became of its phase.
+func (w *Worker) onReturned(r *run) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	r.returned = time.Now()
+	if r.left {
+		delete(w.left, r)
+		wake(w.changed)
+	}
+}
+
+// finish ends a phase with its result.
+func (w *Worker) finish(r *run, action wire.Action) error {
+	l := r.live
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if l.run != r || l.sending != nil {
+		return closedBy(l)
+	}
+	handling := time.Since(r.Received) - r.waited()
+	l.entry.requests++
+	l.entry.handling += handling
+	if l.silent {
+		w.counts.Results++
+		w.afterPhase(l, r.Phase)
+		return nil
+	}
+	timing := &wire.Timing{QueueUs: micros(r.waited()), HandlerUs: micros(handling)}
+	w.sendResult(l, wire.Result{Ops: r.ops, Action: action, Timing: timing})
+	return nil
+}
+
+// failed ends a phase, and so its session, as failed.
+func (w *Worker) failed(r *run, failure session.Failure) error {
+	l := r.live
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	l.entry.requests++
+	l.entry.errors++
+	l.entry.lastError = shortened(failure.Text)
+	if l.run != r || l.sending != nil {
+		return closedBy(l)
+	}
+	w.counts.Errors++
+	w.sendError(l, failure)
+	l.run = nil // it is answered: nothing of it is cancelled
+	w.cancel(l, session.ErrClosed)
+	return nil
+}
+
+func closedBy(l *live) error {
+	if l.over != nil {
+		return l.over
+	}
+	return session.ErrClosed
+}
+
+func micros(d time.Duration) uint32 { return uint32(min(max(d.Microseconds(), 0), 1<<32-1)) }
+
+// shortened keeps a frame small; the full story is in the worker's log.
+func shortened(text string) string {
+	const most = 1024
+	if len(text) <= most {
+		return text
+	}
+	end := most
+	for end > 0 && text[end]&0xc0 == 0x80 {
+		end--
+	}
+	return text[:end]
+}
