@@ -135,12 +135,15 @@ func (r *phaseRun) fetch(what wire.FetchKind) ([]byte, error) {
 }
 
 // doomBy is what a body that a plain reader could not give means for the phase: it must not go on as if there were none.
-func (r *phaseRun) doomBy(what string, err error) {
-	code := wire.FailHandler
-	if errors.Is(err, ErrBodyTooLarge) {
-		code = wire.FailBodyTooLarge
+func (r *phaseRun) doomBy(what wire.FetchKind, err error) {
+	switch {
+	case what == wire.FetchRequestBody:
+		r.doom(wire.FailHandler, "reading the request body: "+err.Error())
+	case errors.Is(err, ErrBodyTooLarge):
+		r.doom(wire.FailBodyTooLarge, "reading the response body: "+err.Error())
+	default:
+		r.doom(wire.FailHandler, "reading the response body: "+err.Error())
 	}
-	r.doom(code, what+": "+err.Error())
 }
 
 func (r *phaseRun) upgrade(WebSocketCallbacks) error {

@@ -71,13 +71,14 @@ func (r *Request) Headers() *Headers { return &Headers{r.snapshot().Headers} }
 func (r *Request) RawBody() []byte {
 	body, err := r.RawBodyErr()
 	if err != nil {
-		r.run.doomBy("reading the request body", err)
+		r.run.doomBy(wire.FetchRequestBody, err)
 		return nil
 	}
 	return body
 }
 
 // RawBodyErr is the whole body, never a cut one. Errors: ErrBodyTooLarge, ErrNoBody in logging, and those that end a session.
+// Over NATS a gateway that finds a body beyond its limit has answered 413 by itself when the error arrives.
 func (r *Request) RawBodyErr() ([]byte, error) { return r.run.fetch(wire.FetchRequestBody) }
 
 // BodyReader reads the body. It is fetched at the first Read, up to the limit of RawBodyErr.

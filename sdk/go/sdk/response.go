@@ -100,7 +100,7 @@ func (r *Response) Stream() (*ResponseStream, error) {
 func (r *Response) ReadBody() []byte {
 	body, err := r.ReadBodyErr()
 	if err != nil {
-		r.run.doomBy("reading the response body", err)
+		r.run.doomBy(wire.FetchResponseBody, err)
 		return nil
 	}
 	return body

@@ -1,6 +1,7 @@
 package natsworker
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/AssetsArt/nylon/sdk/go/internal/session"
@@ -44,12 +45,50 @@ func (l *live) runPhase(r *run) {
 		}
 		l.handler = handler
 		l.mask.Store(handler.Mask())
+		if missing := l.missing(r.Phase); missing != 0 {
+			_ = l.Fail(&r.Run, session.Failure{ // a session that is over needs no answer
+				Code: wire.FailHandler,
+				Text: fmt.Sprintf("with its config, the handler registered other phases (mask %d) than before (mask %d)", handler.Mask(), handler.Mask()&^missing),
+			})
+			return
+		}
 	}
 	if l.mask.Load()&r.Phase.Bit() == 0 {
 		_ = l.Finish(&r.Run, wire.Next) // a session that is over needs no answer
 		return
 	}
 	l.handler.Run(&r.Run)
+}
+
+// register runs the registration function for a session whose first frame is a FETCH: that frame names the phases. The handler
+// itself is made again when its phase runs, because the configuration may be another by then. Nothing is run before a
+// registration function has returned, so running it twice changes nothing.
+func (l *live) register(then func()) {
+	if l.firstSent {
+		then()
+		return
+	}
+	go func() {
+		handler, failure := l.entry.open(l)
+		l.w.mu.Lock()
+		defer l.w.mu.Unlock()
+		if failure == nil { // else every phase is announced
+			l.mask.Store(handler.Mask())
+		}
+		if l.over == nil {
+			then()
+		}
+	}()
+}
+
+// missing is the later phases that the handler has registered and the gateway has not been told of. It would leave them out.
+func (l *live) missing(phase wire.Phase) uint32 {
+	l.w.mu.Lock()
+	defer l.w.mu.Unlock()
+	if !l.firstSent {
+		return 0
+	}
+	return (l.mask.Load() &^ l.said) >> phase << phase
 }
 
 // onReturned notes that a callback has returned, whatever became of its phase.

@@ -59,7 +59,9 @@ func (w *Worker) takeConfig(l *live) {
 	case l.silent && !l.attended: // nobody attends to it (SPEC 9.5); the next one that can ask will
 	default:
 		w.init.begin(revision, l)
-		w.call(l, wire.FetchConfig, w.options.MaxBody, func(text []byte, err error) { w.onConfig(l, text, err) })
+		l.register(func() {
+			w.call(l, wire.FetchConfig, w.options.MaxBody, func(text []byte, err error) { w.onConfig(l, text, err) })
+		})
 	}
 }
 

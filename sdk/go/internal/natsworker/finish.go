@@ -79,7 +79,7 @@ func (w *Worker) afterPhase(l *live, phase wire.Phase) {
 	l.run = nil
 	now := time.Now()
 	l.heard, l.probed = now, now
-	if l.announced()>>phase != 0 && phase != wire.Logging {
+	if l.said>>phase != 0 && phase != wire.Logging {
 		w.keepBody(l)
 		wake(w.changed)
 		return

@@ -55,6 +55,7 @@ type live struct {
 	// Of the goroutine that works on the session.
 	handler session.Handler
 	mask    atomic.Uint32
+	said    uint32 // the mask of the first frame: the gateway sends these phases
 	queue   []*run
 	working bool
 

@@ -217,7 +217,8 @@ func (l *live) first() *wire.First {
 		return nil
 	}
 	l.firstSent = true
-	return &wire.First{Worker: l.w.id, Mask: l.announced(), BodyMode: wire.Buffered, Credit: l.w.options.Credit}
+	l.said = l.announced()
+	return &wire.First{Worker: l.w.id, Mask: l.said, BodyMode: wire.Buffered, Credit: l.w.options.Credit}
 }
 
 // announced is the session's mask; before its handler is registered nothing is known, so that nothing is left out.

@@ -63,12 +63,14 @@ func (w *Worker) onOpen(open *wire.Open, now time.Time) {
 	w.setBusy(l, true)
 	if open.More {
 		l.wait = waitRest
-		w.call(l, wire.FetchOpenRest, w.options.MaxBody, func(body []byte, err error) {
-			if err == nil {
-				w.onRest(l, body)
-			} else if l.over == nil {
-				w.breakOff(l, wire.AbortProtocol)
-			}
+		l.register(func() {
+			w.call(l, wire.FetchOpenRest, w.options.MaxBody, func(body []byte, err error) {
+				if err == nil {
+					w.onRest(l, body)
+				} else if l.over == nil {
+					w.breakOff(l, wire.AbortProtocol)
+				}
+			})
 		})
 		return
 	}

@@ -74,6 +74,8 @@ func behave(what, where string, request *sdk.Request, response *sdk.Response, ph
 	case "exit":
 		runtime.Goexit()
 	case "kill":
+		// sleep: until ACCEPT is out, so that nobody else gets the request
+		time.Sleep(150 * time.Millisecond)
 		self, err := os.FindProcess(os.Getpid())
 		if err == nil {
 			err = self.Kill()
