@@ -17,7 +17,7 @@ type WebSocketCallbacks struct {
 }
 
 // WebSocketConn is a client's WebSocket. No transport of this version makes one; its methods give ErrNotSupported.
-type WebSocketConn struct{ unsupported struct{} }
+type WebSocketConn struct{}
 
 func (ws *WebSocketConn) call(what string) error {
 	return fmt.Errorf("%s on a WebSocket: %w", what, ErrNotSupported)

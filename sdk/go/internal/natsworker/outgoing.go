@@ -102,12 +102,3 @@ func (o *outgoing) takeAll() []message {
 	o.messages = nil
 	return messages
 }
-
-func (o *outgoing) empty() bool {
-	for _, batch := range o.batches {
-		if len(batch.ends) > 0 {
-			return false
-		}
-	}
-	return len(o.messages) == 0
-}

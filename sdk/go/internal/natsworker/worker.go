@@ -41,7 +41,6 @@ type Worker struct {
 	done    chan struct{}
 	drain   sync.Once
 	begin   sync.Once
-	stopped error
 	idle    sync.WaitGroup // the worker's own goroutines
 
 	mu        sync.Mutex
