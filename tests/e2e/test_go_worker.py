@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -29,7 +30,11 @@ def worker(stage: Stage) -> Iterator[Start]:
     """Starts Go workers that end with the test."""
     binary = go.build("./internal/tested")
     with ExitStack() as stack:
-        yield lambda **options: stack.enter_context(go.GoWorker(binary, stage.nats.url, **options))
+
+        def start(**options: Any) -> go.GoWorker:
+            return stack.enter_context(go.GoWorker(binary, stage.nats.url, **options))
+
+        yield start
 
 
 def notes(worker: go.GoWorker, **wanted: object) -> list[dict[str, Any]]:
@@ -285,3 +290,66 @@ def test_an_open_that_does_not_fit(stage: Stage, worker: Start) -> None:
     payload = {"s": "x" * 1_200_000}
     gateway = stage.gateway(chain=[{"plugin": "tested", "entry": "answers", "payload": payload}])
     assert gateway.get("/json").json == {"payload": payload, "query": ""}
+
+
+def test_the_example_protects_an_upstream(stage: Stage) -> None:
+    """examples/nats-plugin-go as it stands, with the tokens of the configuration."""
+    binary = go.build(".", module="examples/nats-plugin-go")
+    plugin = {"name": "auth", "group": "auth_workers", "config": {"tokens": {"secret": "alice"}}}
+    with go.GoWorker(binary, stage.nats.url, group="auth_workers") as worker:
+        gateway = stage.gateway(
+            chain=[{"plugin": "auth", "entry": "auth"}],
+            plugins=[{**plugin, "type": "messaging", "messaging": "bus"}],
+            route={"strip_headers": ["X-Auth-User"]},
+        )
+        refused = gateway.get("/x")
+        assert (refused.status, refused.json) == (401, {"error": "unauthorized"})
+        assert stage.upstream.seen == []
+        assert gateway.get("/x", Authorization="Bearer secret", X_Auth_User="mallory").status == 200
+        (seen,) = stage.upstream.seen
+        assert [value for name, value in seen.headers if name.lower() == "x-auth-user"] == ["alice"]
+        eventually(lambda: '"alice" GET /x 200' in worker.log, what="the logging phase")
+        worker.signal(signal.SIGTERM)
+        eventually(lambda: worker.returncode is not None, what="the end of the worker")
+        assert gateway.get("/x", Authorization="Bearer secret").json["error"] == "PLUGIN_UNAVAILABLE"
+
+
+def test_workers_in_go_and_python_share_a_group(stage: Stage, worker: Start) -> None:
+    pids = {worker().pid}
+    stage.worker()
+    gateway = stage.gateway()
+    eventually(lambda: {gateway.get("/plugin").json["pid"] for _ in range(20)} > pids, what="both serve")
+
+
+def test_opens_that_are_too_old_do_not_run(stage: Stage, worker: Start) -> None:
+    plugin = worker()
+    gateway = stage.gateway(chain=[{**FILTER[0], "timeout": "300ms"}])
+    assert gateway.get("/x", X_Id="before").status == 200
+    plugin.signal(signal.SIGSTOP)
+    assert gateway.get("/x", X_Id="stopped").status == 504
+    plugin.signal(signal.SIGCONT)
+    eventually(lambda: gateway.get("/x", X_Id="after").status == 200, what="the worker is back")
+    eventually(lambda: notes(plugin, id="after"), what="the logging phase")
+    assert not [note for note in notes(plugin, id="stopped") if "request" in note["trail"]]
+
+
+def test_a_client_that_leaves_cancels_the_handler(stage: Stage, worker: Start) -> None:
+    plugin = worker()
+    gateway = stage.gateway(chain=FILTER)
+    host, port = gateway.address.rsplit(":", 1)
+    with socket.create_connection((host, int(port))) as client:
+        client.sendall(b"GET /x HTTP/1.1\r\nHost: a\r\nX-Rf: hang\r\nX-Id: gone\r\n\r\n")
+        eventually(lambda: notes(plugin, hanging="request_filter", id="gone"), what="the handler runs")
+    eventually(lambda: notes(plugin, hung="request_filter", cancelled=True, id="gone"), what="the cancelled handler")
+    eventually(lambda: [note for note in notes(plugin, id="gone") if note.get("error")], what="logging with the error")
+    eventually(gateway.idle, what="nothing left in the gateway")
+
+
+def test_a_worker_outlives_its_nats_server(own_stage: Stage) -> None:
+    with go.GoWorker(go.build("./internal/tested"), own_stage.nats.url) as worker:
+        gateway = own_stage.gateway()
+        assert gateway.get("/plugin").status == 200
+        own_stage.nats.kill()
+        eventually(lambda: gateway.get("/plugin").status == 503, what="no NATS")
+        own_stage.nats.start()
+        eventually(lambda: gateway.get("/plugin").json.get("pid") == worker.pid, what="the worker is back")

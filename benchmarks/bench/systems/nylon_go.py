@@ -34,12 +34,14 @@ class GoService(GoWorkers, NylonService):
 
 def _auth(count: int) -> type[GoAuth]:
     title = f"Nylon, auth plugin (Go), {count} worker{'s' if count > 1 else ''}"
-    return type(f"GoAuth{count}", (GoAuth,), {"name": f"nylon-auth-go-{count}", "title": title, "workers": count})
+    values = {"name": f"nylon-auth-go-{count}", "title": title, "workers": count, "entry": "auth"}
+    return type(f"GoAuth{count}", (GoAuth,), values)
 
 
 def _service(count: int) -> type[GoService]:
     title = f"Nylon, plugin service (Go), {count} worker{'s' if count > 1 else ''}"
-    return type(f"GoService{count}", (GoService,), {"name": f"nylon-service-go-{count}", "title": title, "workers": count})
+    values = {"name": f"nylon-service-go-{count}", "title": title, "workers": count}
+    return type(f"GoService{count}", (GoService,), values)
 
 
 GO: tuple[type[System], ...] = (*(_auth(count) for count in (1, 2, 10)), *(_service(count) for count in (1, 10)))

@@ -20,7 +20,7 @@ def available() -> bool:
 @functools.cache
 def build(package: str, module: str = "sdk/go") -> Path:
     """The static binary of a Go program of this repository."""
-    target = Path(tempfile.mkdtemp(prefix="nylon-go-")) / Path(package).name
+    target = Path(tempfile.mkdtemp(prefix="nylon-go-")) / "worker"
     subprocess.run(
         ["go", "build", "-trimpath", "-o", target, package],
         cwd=ROOT / module,
