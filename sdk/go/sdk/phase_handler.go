@@ -68,15 +68,17 @@ type phases struct{ *PhaseHandler }
 // Mask is the registered phases.
 func (p phases) Mask() uint32 {
 	var mask uint32
-	for phase, registered := range map[wire.Phase]bool{
-		wire.RequestFilter:      p.requestFilter != nil,
-		wire.ResponseFilter:     p.responseFilter != nil,
-		wire.ResponseBodyFilter: p.responseBodyFilter != nil,
-		wire.Logging:            p.logging != nil,
-	} {
-		if registered {
-			mask |= phase.Bit()
-		}
+	if p.requestFilter != nil {
+		mask |= wire.RequestFilter.Bit()
+	}
+	if p.responseFilter != nil {
+		mask |= wire.ResponseFilter.Bit()
+	}
+	if p.responseBodyFilter != nil {
+		mask |= wire.ResponseBodyFilter.Bit()
+	}
+	if p.logging != nil {
+		mask |= wire.Logging.Bit()
 	}
 	return mask
 }

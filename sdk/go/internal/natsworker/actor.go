@@ -8,34 +8,61 @@ import (
 	"github.com/AssetsArt/nylon/sdk/go/internal/wire"
 )
 
-// work is the session's goroutine: it runs the phases one after the other, so that callbacks of a session never overlap, and
-// ends when none waits.
-func (l *live) work() {
+// idleActors: so many goroutines wait for the next session, with stacks that have grown already.
+const idleActors = 256
+
+// actor is a goroutine that works on one session after the other. A session has at most one, so that its callbacks never
+// overlap, and none between its phases.
+type actor struct{ next chan *live }
+
+// start gives a session an actor; the mutex is held.
+func (w *Worker) start(l *live) {
+	if last := len(w.actors) - 1; last >= 0 {
+		a := w.actors[last]
+		w.actors = w.actors[:last]
+		a.next <- l // it waits, and has room for one
+		return
+	}
+	go w.act(&actor{make(chan *live, 1)}, l, nil)
+}
+
+// act runs the phases of a session, in order, and then those of other sessions. `last` has just returned.
+func (w *Worker) act(a *actor, l *live, last *run) {
 	clean := false
 	defer func() {
 		if !clean { // runtime.Goexit in a callback ends this goroutine, not the session
-			go l.work()
+			go w.act(a, l, last)
 		}
 	}()
-	for {
-		l.w.mu.Lock()
-		if len(l.queue) == 0 {
-			l.working = false
-			l.w.mu.Unlock()
-			clean = true
-			return
+	for l != nil {
+		w.mu.Lock()
+		if last != nil {
+			w.onReturned(last)
 		}
-		r := l.queue[0]
-		l.queue = l.queue[1:]
-		l.w.mu.Unlock()
-		if r.claim() {
-			l.runPhase(r)
+		if len(l.queue) > 0 {
+			last = l.queue[0]
+			l.queue = l.queue[1:]
+			w.mu.Unlock()
+			if last.claim() {
+				l.runPhase(last)
+			}
+			continue
 		}
+		l.working, last = false, nil
+		waits := len(w.actors) < idleActors && !w.over
+		if waits {
+			w.actors = append(w.actors, a)
+		}
+		w.mu.Unlock()
+		if !waits {
+			break
+		}
+		l = <-a.next // nil at the worker's end
 	}
+	clean = true
 }
 
 func (l *live) runPhase(r *run) {
-	defer l.w.onReturned(r)
 	if l.handler == nil {
 		handler, failure := l.entry.open(l)
 		if failure != nil {
@@ -83,18 +110,14 @@ func (l *live) register(then func()) {
 
 // missing is the later phases that the handler has registered and the gateway has not been told of. It would leave them out.
 func (l *live) missing(phase wire.Phase) uint32 {
-	l.w.mu.Lock()
-	defer l.w.mu.Unlock()
-	if !l.firstSent {
+	if !l.told {
 		return 0
 	}
 	return (l.mask.Load() &^ l.said) >> phase << phase
 }
 
-// onReturned notes that a callback has returned, whatever became of its phase.
+// onReturned notes that a callback has returned, whatever became of its phase; the mutex is held.
 func (w *Worker) onReturned(r *run) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	r.returned = time.Now()
 	if r.left {
 		delete(w.left, r)

@@ -46,6 +46,13 @@ func (w *Worker) end() {
 	if err := w.conn.FlushTimeout(time.Second); err != nil {
 		w.options.Logger.Debug("nylon worker: flushing the last frames", "error", err)
 	}
+	w.mu.Lock()
+	w.over = true
+	for _, a := range w.actors {
+		a.next <- nil
+	}
+	w.actors = nil
+	w.mu.Unlock()
 	close(w.done)
 	if w.ownConn {
 		w.conn.Close()

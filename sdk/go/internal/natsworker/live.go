@@ -43,6 +43,7 @@ type live struct {
 	nextOut    uint32
 	phaseSeq   uint32
 	firstSent  bool
+	told       bool // firstSent before the handler was made
 	silent     bool // nothing is answered: logging runs
 	attended   bool // although it is silent, what it needs to start may be asked for
 	busy       bool // counted as active

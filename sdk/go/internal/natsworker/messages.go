@@ -1,6 +1,7 @@
 package natsworker
 
 import (
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -35,7 +36,8 @@ func (w *Worker) onMessage(m *nats.Msg) {
 		return
 	}
 	for _, frame := range batch.(*wire.Batch).Frames {
-		w.onFrame(frame, m.Reply, now)
+		// A copy: a session that lives for long must not keep the whole message.
+		w.onFrame(strings.Clone(frame), m.Reply, now)
 	}
 }
 

@@ -141,10 +141,11 @@ func (w *Worker) onPhase(l *live, frame *wire.PhaseFrame, now time.Time) {
 func (w *Worker) enqueue(l *live, r *run) {
 	r.live, r.Received, r.Own = l, l.received, r
 	l.run = r
+	l.told = l.firstSent
 	l.queue = append(l.queue, r)
 	if !l.working {
 		l.working = true
-		go l.work()
+		w.start(l)
 	}
 }
 

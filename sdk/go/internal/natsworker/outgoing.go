@@ -9,6 +9,25 @@ import (
 type outgoing struct {
 	messages []message
 	batches  []*outBatch
+	spare    [][]byte // buffers of messages that are sent
+}
+
+// buffer is an empty buffer.
+func (o *outgoing) buffer() []byte {
+	last := len(o.spare) - 1
+	if last < 0 {
+		return make([]byte, 0, 4096)
+	}
+	buffer := o.spare[last]
+	o.spare = o.spare[:last]
+	return buffer[:0]
+}
+
+// give takes a buffer back that is used no more.
+func (o *outgoing) give(buffer []byte) {
+	if len(o.spare) < 16 && cap(buffer) <= 2*wire.MaxBatch {
+		o.spare = append(o.spare, buffer)
+	}
 }
 
 type message struct {
@@ -34,6 +53,9 @@ const (
 // frame queues a session frame.
 func (o *outgoing) frame(gateway, subject string, frame wire.Frame, most int) {
 	batch := o.batchFor(gateway)
+	if batch.frames == nil {
+		batch.frames = o.buffer()
+	}
 	start := len(batch.frames)
 	batch.frames = wire.Append(batch.frames, frame)
 	if start > 0 && len(batch.frames)+batchOverhead*(len(batch.ends)+2) > most {
@@ -66,7 +88,7 @@ func (o *outgoing) batchFor(gateway string) *outBatch {
 
 // alone queues a message that is never part of a batch.
 func (o *outgoing) alone(subject, reply string, frame wire.Frame) {
-	o.messages = append(o.messages, message{subject, reply, wire.Append(nil, frame)})
+	o.messages = append(o.messages, message{subject, reply, wire.Append(o.buffer(), frame)})
 }
 
 // close makes a message of a batch.
@@ -77,14 +99,9 @@ func (o *outgoing) close(batch *outBatch) {
 	case 1:
 		o.messages = append(o.messages, message{subject: batch.subject, payload: batch.frames})
 	default:
-		frames := make([]string, 0, len(batch.ends))
-		all, start := string(batch.frames), 0
-		for _, end := range batch.ends {
-			frames = append(frames, all[start:end])
-			start = end
-		}
-		payload := wire.Append(make([]byte, 0, len(all)+batchOverhead*(len(frames)+2)), &wire.Batch{Frames: frames})
+		payload := wire.AppendBatch(o.buffer(), batch.frames, batch.ends)
 		o.messages = append(o.messages, message{subject: batch.subject, payload: payload})
+		o.give(batch.frames)
 	}
 	batch.frames, batch.ends = nil, batch.ends[:0]
 }

@@ -64,6 +64,8 @@ type Worker struct {
 	keptBytes int
 	payload   int // the server's max_payload
 	counts    counts
+	actors    []*actor // that wait
+	over      bool     // no actor waits any more
 }
 
 // counts is what happened to sessions since the start.
@@ -264,6 +266,11 @@ func (w *Worker) flush() {
 			w.mu.Unlock()
 			w.options.Logger.Warn("nylon worker: sending a frame", "error", err, "bytes", len(m.payload))
 		}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i := range messages {
+		w.out.give(messages[i].payload) // the client has copied it
 	}
 }
 

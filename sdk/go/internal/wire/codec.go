@@ -104,3 +104,18 @@ func newFrame(kind FrameType) Frame {
 func IsBatch(data []byte) bool {
 	return len(data) > 1 && data[0]&0xf0 == 0x90 && data[1] == byte(TypeBatch)
 }
+
+// AppendBatch writes a BATCH of frames that lie one behind the other and end at these places.
+func AppendBatch(out, frames []byte, ends []int) []byte {
+	c := coder{writing: true, out: out}
+	c.arrayHead(3)
+	c.putUint(uint64(TypeBatch))
+	c.arrayHead(len(ends))
+	start := 0
+	for _, end := range ends {
+		c.binHead(end - start)
+		c.out = append(c.out, frames[start:end]...)
+		start = end
+	}
+	return append(c.out, 0x80)
+}

@@ -366,6 +366,20 @@ func TestServiceNames(t *testing.T) {
 	}
 }
 
+func TestAppendBatch(t *testing.T) {
+	for _, frames := range [][]string{{"a"}, {"", "bc", strings.Repeat("d", 300)}} {
+		var all []byte
+		var ends []int
+		for _, frame := range frames {
+			all = append(all, frame...)
+			ends = append(ends, len(all))
+		}
+		if got, want := AppendBatch(nil, all, ends), Append(nil, &Batch{Frames: frames}); string(got) != string(want) {
+			t.Errorf("%x, want %x", got, want)
+		}
+	}
+}
+
 func BenchmarkDecodeOpen(b *testing.B) {
 	raw := []byte(unhex(b, vectors(b, "valid")["OPEN"][0].Hex))
 	b.ReportAllocs()
