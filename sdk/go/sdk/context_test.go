@@ -324,7 +324,7 @@ func TestTheConstructorSaysWhatIsWrong(t *testing.T) {
 		"connecting to nats at nats://u:xxxxx@127.0.0.1:1": func() (*sdk.NatsPlugin, error) {
 			return sdk.NewNatsPlugin("nats://u:p@127.0.0.1:1", "g", sdk.WithFailFast())
 		},
-		"nowhere": func() (*sdk.NatsPlugin, error) { return sdk.NewNatsPlugin("", "g", sdk.WithNKeySeed("nowhere")) },
+		"NKey seed": func() (*sdk.NatsPlugin, error) { return sdk.NewNatsPlugin("", "g", sdk.WithNKeySeed("SUnone")) },
 	} {
 		plugin, err := make()
 		if err == nil {

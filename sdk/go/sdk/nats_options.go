@@ -2,10 +2,13 @@ package sdk
 
 import (
 	"crypto/tls"
+	"fmt"
 	"log/slog"
+	"os"
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nkeys"
 )
 
 // NatsOption changes how a worker connects and serves.
@@ -15,6 +18,8 @@ type natsOptions struct {
 	name         string
 	prefix       string
 	connect      []nats.Option
+	login        bool // an option says who the worker is
+	encrypted    bool // an option says how the connection is encrypted
 	conn         *nats.Conn
 	failFast     bool
 	maxSessions  int
@@ -33,36 +38,78 @@ func WithName(name string) NatsOption { return func(o *natsOptions) { o.name = n
 func WithPrefix(prefix string) NatsOption { return func(o *natsOptions) { o.prefix = prefix } }
 
 // WithCredsFile authenticates with a credentials file (JWT and NKey).
-func WithCredsFile(path string) NatsOption { return connecting(nats.UserCredentials(path)) }
+func WithCredsFile(path string) NatsOption { return loggingIn(nats.UserCredentials(path)) }
 
-// WithNKeySeed authenticates with an NKey whose seed is in this file.
-func WithNKeySeed(path string) NatsOption {
+// WithNKeySeed authenticates with the NKey of this seed, "SU…".
+func WithNKeySeed(seed string) NatsOption {
 	return func(o *natsOptions) {
-		option, err := nats.NkeyOptionFromSeed(path)
+		o.login = true
+		pair, err := nkeys.FromSeed([]byte(seed))
 		if err != nil {
-			o.err = err
+			o.err = fmt.Errorf("reading the NKey seed: %w", err)
 			return
 		}
-		o.connect = append(o.connect, option)
+		public, err := pair.PublicKey()
+		if err != nil {
+			o.err = fmt.Errorf("reading the NKey seed: %w", err)
+			return
+		}
+		o.connect = append(o.connect, nats.Nkey(public, pair.Sign))
 	}
 }
 
 // WithToken authenticates with a token.
-func WithToken(token string) NatsOption { return connecting(nats.Token(token)) }
+func WithToken(token string) NatsOption { return loggingIn(nats.Token(token)) }
 
 // WithUserInfo authenticates with user and password.
-func WithUserInfo(user, password string) NatsOption { return connecting(nats.UserInfo(user, password)) }
+func WithUserInfo(user, password string) NatsOption { return loggingIn(nats.UserInfo(user, password)) }
 
 // WithTLS encrypts the connection; a nil config trusts the system's authorities.
 func WithTLS(config *tls.Config) NatsOption {
-	if config == nil {
-		return connecting(nats.Secure())
+	return func(o *natsOptions) {
+		o.encrypted = true
+		if config == nil {
+			o.connect = append(o.connect, nats.Secure())
+		} else {
+			o.connect = append(o.connect, nats.Secure(config))
+		}
 	}
-	return connecting(nats.Secure(config))
 }
 
-func connecting(option nats.Option) NatsOption {
-	return func(o *natsOptions) { o.connect = append(o.connect, option) }
+func loggingIn(option nats.Option) NatsOption {
+	return func(o *natsOptions) {
+		o.login = true
+		o.connect = append(o.connect, option)
+	}
+}
+
+// fromEnvironment adds what no option says: the variables are those of the other SDKs.
+func (o *natsOptions) fromEnvironment() {
+	if !o.login {
+		for _, each := range []struct {
+			variable string
+			option   func(string) NatsOption
+		}{
+			{"NATS_USER", func(user string) NatsOption { return WithUserInfo(user, os.Getenv("NATS_PASSWORD")) }},
+			{"NATS_TOKEN", WithToken}, {"NATS_NKEY_SEED", WithNKeySeed}, {"NATS_CREDS_FILE", WithCredsFile},
+		} {
+			if value := os.Getenv(each.variable); value != "" {
+				each.option(value)(o)
+			}
+		}
+	}
+	if o.encrypted {
+		return
+	}
+	if os.Getenv("NATS_TLS") != "" {
+		o.connect = append(o.connect, nats.Secure())
+	}
+	if authorities := os.Getenv("NATS_CA_FILE"); authorities != "" {
+		o.connect = append(o.connect, nats.RootCAs(authorities))
+	}
+	if certificate := os.Getenv("NATS_CERT_FILE"); certificate != "" {
+		o.connect = append(o.connect, nats.ClientCert(certificate, os.Getenv("NATS_KEY_FILE")))
+	}
 }
 
 // WithConn serves over this connection, which Close leaves open. Servers and options of authentication do not count then.

@@ -27,7 +27,8 @@ var _ Plugin = (*NatsPlugin)(nil)
 
 // NewNatsPlugin makes a worker. Servers is one URL or several with commas; group is the plugin's `group:` in the gateway's
 // configuration, by default the plugin's name there. Empty ones are read from NATS_SERVERS (then nats://127.0.0.1:4222) and
-// NATS_GROUP.
+// NATS_GROUP. What no option says about the login comes from NATS_USER and NATS_PASSWORD, NATS_TOKEN, NATS_NKEY_SEED or
+// NATS_CREDS_FILE, and about TLS from NATS_TLS, NATS_CA_FILE, NATS_CERT_FILE and NATS_KEY_FILE.
 //
 // The worker connects in the background and tries for ever, so that it may start before NATS. It serves from the first
 // AddPhaseHandler on. Until Start or Run is called, SIGTERM and SIGINT make it drain and then end the process.
@@ -37,6 +38,7 @@ func NewNatsPlugin(servers string, group string, opts ...NatsOption) (*NatsPlugi
 		option(o)
 	}
 	o.logger = defaultLogger(o.logger)
+	o.fromEnvironment()
 	if servers == "" {
 		servers = os.Getenv("NATS_SERVERS")
 	}
