@@ -22,6 +22,7 @@ func (w *Worker) beat() {
 		w.ages.look(now)
 		w.retryConfig(now)
 		w.survey(connected, now)
+		w.lookForDrops()
 		fresh := w.fresh
 		w.mu.Unlock()
 		if connected && !wasConnected {
@@ -51,6 +52,26 @@ func (w *Worker) beat() {
 		case <-w.done:
 			return
 		}
+	}
+}
+
+// lookForDrops: credit keeps the queues of subscriptions from overflowing. If one does, a message of any session may be lost, and
+// none goes on with a hole (SPEC 12.7); the mutex is held.
+func (w *Worker) lookForDrops() {
+	dropped := 0
+	for _, sub := range append(w.opens[:len(w.opens):len(w.opens)], w.direct...) {
+		if n, err := sub.Dropped(); err == nil { // else it has ended
+			dropped += n
+		}
+	}
+	if dropped <= w.dropped {
+		return
+	}
+	w.options.Logger.Error("nylon worker: nats messages were dropped, so every open session is aborted", "messages", dropped-w.dropped, "sessions", len(w.live))
+	w.dropped = dropped
+	for _, l := range w.live {
+		w.counts.Gaps++
+		w.breakOff(l, wire.AbortGap)
 	}
 }
 

@@ -31,6 +31,9 @@ func (l *live) Context() context.Context {
 
 func (l *live) Apply(r *session.Run, op wire.Operation) error {
 	own := r.Own.(*run)
+	if own.ops == nil {
+		own.ops = make([]wire.Operation, 0, 4)
+	}
 	own.ops = append(own.ops, op)
 	return nil
 }

@@ -66,6 +66,7 @@ type Worker struct {
 	counts    counts
 	actors    []*actor // that wait
 	over      bool     // no actor waits any more
+	dropped   int      // messages that the client dropped, as far as it has told
 }
 
 // counts is what happened to sessions since the start.
@@ -180,7 +181,9 @@ func (w *Worker) serve() error {
 				err = errors.Join(err, failed)
 				continue
 			}
+			w.mu.Lock()
 			w.direct = append(w.direct, sub)
+			w.mu.Unlock()
 		}
 		w.mu.Lock()
 		w.fresh = true
