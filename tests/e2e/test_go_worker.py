@@ -272,6 +272,14 @@ def test_config_reaches_initialize_and_again_after_a_reload(stage: Stage, worker
     assert gateway.get("/x").json == {"n": 2}
 
 
+def test_a_config_of_the_workers_own_wins(stage: Stage, worker: Start) -> None:
+    plugin = worker(env={"TESTED_CONFIG": "1", "TESTED_OWN_CONFIG": "yes"})
+    eventually(lambda: notes(plugin, initialize={"own": "yes"}), what="Initialize before any request")
+    gateway = stage.gateway(chain=[{"plugin": "tested", "entry": "configured"}], plugin={"config": {"n": 1}})
+    assert gateway.get("/x").json == {"own": "yes"}
+    assert len([note for note in notes(plugin) if "initialize" in note]) == 1
+
+
 def test_a_first_initialize_that_fails_is_unavailable(stage: Stage, worker: Start) -> None:
     worker(env={"TESTED_CONFIG": "1"})
     gateway = stage.gateway(chain=[{"plugin": "tested", "entry": "configured"}], plugin={"config": {"refuse": True}})

@@ -26,7 +26,11 @@ func note(values map[string]any) {
 }
 
 func main() {
-	plugin, err := sdk.NewNatsPlugin("", "")
+	var options []sdk.NatsOption
+	if n := os.Getenv("TESTED_OWN_CONFIG"); n != "" {
+		options = append(options, sdk.WithConfig(map[string]interface{}{"own": n}))
+	}
+	plugin, err := sdk.NewNatsPlugin("", "", options...)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -126,6 +126,13 @@ func FuzzDecode(f *testing.F) {
 			}
 		}
 	}
+	found, err := os.ReadFile("../../../../protocol/corpus/frames.hex")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, line := range strings.Fields(string(found)) {
+		f.Add([]byte(unhex(f, line)))
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		Peek(string(data))
 		frame, err := Decode(string(data))
