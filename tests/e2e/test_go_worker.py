@@ -254,6 +254,20 @@ def test_sigterm_drains_without_a_failed_request(stage: Stage, worker: Start) ->
     assert staying.returncode is None
 
 
+def test_sigterm_drains_every_plugin_of_a_process(stage: Stage, worker: Start) -> None:
+    plugin = worker(env={"TESTED_SECOND_GROUP": "second"})
+    second = {"name": "second", "type": "messaging", "messaging": "bus", "group": "second"}
+    gateway = stage.gateway(chain=[{"plugin": "second", "entry": "slow"}], plugins=[second])
+    assert gateway.get("/x").status == 200
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(gateway.get, "/x", X_Ms="700")
+        eventually(lambda: gateway.metric("nylon_requests_in_flight") >= 1, what="the slow request runs")
+        plugin.signal(signal.SIGTERM)
+        assert running.result().status == 200
+    eventually(lambda: plugin.returncode == -signal.SIGTERM, what="the end of the worker")
+    assert plugin.log.count("nylon worker: ended") == 2
+
+
 def test_config_reaches_initialize_and_again_after_a_reload(stage: Stage, worker: Start) -> None:
     plugin = worker(env={"TESTED_CONFIG": "1"})
     chain = [{"plugin": "tested", "entry": "configured"}]

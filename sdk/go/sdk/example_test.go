@@ -1,11 +1,30 @@
 package sdk_test
 
 import (
+	"context"
 	"fmt"
+	"log"
+	"net/http"
 
 	"github.com/AssetsArt/nylon/sdk/go/sdk"
 	"github.com/AssetsArt/nylon/sdk/go/sdktest"
 )
+
+func ExampleNewNatsPlugin() {
+	plugin, err := sdk.NewNatsPlugin("nats://localhost:4222", "auth_workers", sdk.WithMaxSessions(256))
+	if err != nil {
+		log.Fatal(err)
+	}
+	plugin.AddPhaseHandler("hello", func(phase *sdk.PhaseHandler) {
+		phase.RequestFilter(func(ctx *sdk.PhaseRequestFilter) {
+			ctx.Response().BodyText("hello " + ctx.Request().Path())
+			ctx.End()
+		})
+	})
+	if err := plugin.Run(context.Background()); err != nil { // until SIGTERM; drains
+		log.Fatal(err)
+	}
+}
 
 func ExamplePhaseHandler() {
 	register := func(p sdk.Plugin) {
@@ -60,9 +79,11 @@ func ExampleResponse_ReadBody() {
 			ctx.Next()
 		})
 	})
-	got := plugin.Do("redact", &sdktest.Request{Service: false})
+	got := plugin.Do("redact", &sdktest.Request{
+		Upstream: func(*http.Request) *sdktest.Answer { return &sdktest.Answer{Body: []byte("secret")} },
+	})
 	fmt.Println(string(got.Body))
-	// Output: 0 bytes, redacted
+	// Output: 6 bytes, redacted
 }
 
 func ExampleNewInitializer() {

@@ -10,7 +10,6 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -20,7 +19,6 @@ import (
 // NatsPlugin is a plugin that serves as a worker of a group on NATS. Any number of processes may serve one group.
 type NatsPlugin struct {
 	transport *natsTransport
-	signals   *signals
 }
 
 var _ Plugin = (*NatsPlugin)(nil)
@@ -63,7 +61,7 @@ func NewNatsPlugin(servers string, group string, opts ...NatsOption) (*NatsPlugi
 		return nil, fmt.Errorf("creating a NATS plugin: %w", err)
 	}
 	p := &NatsPlugin{transport: transport}
-	p.signals = watchSignals(p)
+	unattended.add(p)
 	return p, nil
 }
 
@@ -83,7 +81,7 @@ func (p *NatsPlugin) Shutdown(fn func()) { p.transport.Shutdown(fn) }
 // Start makes sure that the worker serves: it flushes the subscriptions, waits for WithConfig's Initialize, and reports what
 // went wrong so far. From then on signals are the caller's. It may be called again.
 func (p *NatsPlugin) Start() error {
-	p.signals.stop()
+	unattended.remove(p)
 	return p.transport.Start()
 }
 
@@ -113,7 +111,7 @@ func (p *NatsPlugin) Run(ctx context.Context) error {
 // Close drains: no new requests, running ones may finish until the drain timeout, then Shutdown. It waits for the end unless a
 // callback of this plugin calls it, and may be called again.
 func (p *NatsPlugin) Close() error {
-	p.signals.stop()
+	unattended.remove(p)
 	return p.transport.Close()
 }
 
@@ -122,58 +120,6 @@ func (p *NatsPlugin) Done() <-chan struct{} { return p.transport.worker.Done() }
 
 // Ready says whether the worker takes requests: connected, initialized, not draining. For a health endpoint.
 func (p *NatsPlugin) Ready() bool { return p.transport.worker.Ready() }
-
-// signals drains a worker that nobody else ends: the one whose main waits in `select {}`.
-type signals struct {
-	came chan os.Signal
-	quit chan struct{}
-	once sync.Once
-}
-
-func watchSignals(p *NatsPlugin) *signals {
-	s := &signals{came: make(chan os.Signal, 2), quit: make(chan struct{})}
-	signal.Notify(s.came, syscall.SIGTERM, os.Interrupt)
-	go func() {
-		select {
-		case first := <-s.came:
-			p.transport.worker.Drain()
-			select {
-			case <-p.Done():
-			case <-s.came: // a second one does not wait
-			}
-			signal.Stop(s.came)
-			raise(first)
-		case <-s.quit:
-		}
-	}()
-	return s
-}
-
-func (s *signals) stop() {
-	s.once.Do(func() {
-		signal.Stop(s.came)
-		close(s.quit)
-	})
-}
-
-// raise ends the process as the signal would have; if the program has a handler of its own, that one gets the signal again.
-func raise(s os.Signal) {
-	self, err := os.FindProcess(os.Getpid())
-	if err == nil {
-		err = self.Signal(s)
-	}
-	// The first process of a container is not ended by a signal that it does not handle.
-	if err != nil || os.Getpid() == 1 {
-		os.Exit(exitCode(s))
-	}
-}
-
-func exitCode(s os.Signal) int {
-	if number, ok := s.(syscall.Signal); ok {
-		return 128 + int(number)
-	}
-	return 1
-}
 
 // inCallback says whether a callback of a plugin is on this goroutine's stack.
 func inCallback() bool {

@@ -45,6 +45,14 @@ func main() {
 	} {
 		plugin.AddPhaseHandler(name, handler)
 	}
+	if group := os.Getenv("TESTED_SECOND_GROUP"); group != "" {
+		second, err := sdk.NewNatsPlugin("", group)
+		if err != nil {
+			log.Fatal(err)
+		}
+		defer second.Close()
+		second.AddPhaseHandler("slow", slow)
+	}
 	select {}
 }
 
