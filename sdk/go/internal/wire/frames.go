@@ -153,10 +153,10 @@ func (*Fetch) elements() int   { return 10 }
 func (f *Fetch) code(c *coder) {
 	f.Head.code(c)
 	c.u32(&f.CallID)
-	enum(c, &f.What, FetchResponseBody, FetchOpenRest)
+	enum(c, &f.What, FetchResponseBody, FetchResponseStream)
 	if !c.writing && c.err == nil {
 		switch f.What {
-		case FetchResponseBody, FetchRequestBody, FetchConfig, FetchOpenRest:
+		case FetchResponseBody, FetchRequestBody, FetchConfig, FetchOpenRest, FetchRequestStream, FetchResponseStream:
 		default:
 			c.fail(ErrRange)
 		}

@@ -63,6 +63,9 @@ const (
 	FetchRequestBody  FetchKind = 200
 	FetchConfig       FetchKind = 400
 	FetchOpenRest     FetchKind = 401
+	// The bodies as they come; this worker asks for neither yet.
+	FetchRequestStream  FetchKind = 402
+	FetchResponseStream FetchKind = 403
 )
 
 // DataKind is what the bytes of a DATA frame are.

@@ -17,7 +17,7 @@ var enumNames = map[string][]string{
 	"WorkerState": {"Ready", "Initializing", "FailedFirst", "FailedKeepingOld"},
 }
 
-var fetchNames = map[FetchKind]string{107: "ResponseBody", 200: "RequestBody", 400: "Config", 401: "OpenRest"}
+var fetchNames = map[FetchKind]string{107: "ResponseBody", 200: "RequestBody", 400: "Config", 401: "OpenRest", 402: "RequestStream", 403: "ResponseStream"}
 
 // Fields that are bin on the wire although they are kept as strings.
 var binFields = map[string]bool{"Header.Value": true, "Revision.Hash": true, "Batch.Frames": true, "Operation.Value": true}
