@@ -18,7 +18,7 @@ run: build ## start gateway, NATS, upstream and an auth plugin, and print three 
 	@$(PYTHON) examples/quickstart/run.py
 
 test: ## install what is missing and run every test
-	@.ci/run setup build rust-tests python-tests e2e
+	@.ci/run setup build rust-tests go python-tests e2e
 
 check: ## format, lint, types, stub, docs: everything that needs no running gateway
 	@.ci/run setup build format lint types stub docs

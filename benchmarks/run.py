@@ -29,10 +29,11 @@ from bench.requirements import judge
 from bench.results import Run
 from bench.systems.base import System
 from bench.systems.nylon import OURS
+from bench.systems.nylon_go import GO
 from bench.systems.peers import PEERS, Direct, Nginx
 from bench.table import markdown
 
-SYSTEMS: tuple[type[System], ...] = (Direct, *PEERS, *OURS)
+SYSTEMS: tuple[type[System], ...] = (Direct, *PEERS, *OURS, *GO)
 
 
 def arguments() -> argparse.Namespace:

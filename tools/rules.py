@@ -86,6 +86,13 @@ def sleeping_tests() -> Iterator[str]:
                 where = f"{path.relative_to(ROOT)}:{number}"
                 yield f"{where}: a test that sleeps; wait for a condition, or say '# sleep: why'"
 
+    for path in files("sdk/go/*_test.go", "examples/*_test.go"):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        for number, line in enumerate(lines, 1):
+            if "time.Sleep(" in line and "sleep: " not in "".join(lines[max(0, number - 2) : number]):
+                where = f"{path.relative_to(ROOT)}:{number}"
+                yield f"{where}: a test that sleeps; wait for a condition, or say '// sleep: why'"
+
 
 def _rust_sleeps(lines: list[str]) -> Iterator[int]:
     for number, line in enumerate(lines, 1):

@@ -53,6 +53,17 @@ def nats_server() -> Path:
 
 
 @cache
+def go_worker() -> Path:
+    """The static binary of `benchmarks/auth/go`."""
+    if shutil.which("go") is None:
+        raise BenchError("building the Go worker: go is not installed")
+    binary = WORK / "go-worker"
+    command = ("go", "build", "-C", AUTH / "go", "-trimpath", "-o", binary, ".")
+    _run("building the Go worker", command, {"CGO_ENABLED": "0"})
+    return binary
+
+
+@cache
 def loadgen() -> Path:
     return WORK / "loadgen/release/loadgen"
 

@@ -1,9 +1,13 @@
 """Everything works under the authorization block that `nylon nats permissions` prints, and a stranger gets nothing."""
 
 import json
+import signal
 import subprocess
 from pathlib import Path
 
+import pytest
+
+from .support import go
 from .support.gateway import PLUGINS, Gateway, Worker, configuration
 from .support.http import get
 from .support.nats import NatsServer
@@ -46,6 +50,25 @@ def test_all_phases_under_permissions(tmp_path: Path) -> None:
             assert passed.header("x-trail") == "request,response"
             assert upstream.seen[-1].header("x-auth-user") == "alice"
             assert gateway.get("/plugin").status == 401
+            log = (tmp_path / "nats" / "nats.log").read_text()
+            assert "Violation" not in log, log
+
+
+@pytest.mark.skipif(not go.available(), reason="this machine has no Go")
+def test_a_go_worker_under_permissions(tmp_path: Path) -> None:
+    with Upstream() as upstream, NatsServer(tmp_path / "nats", config=authorization(tmp_path / "print")) as nats:
+        auth = {"auth": {"user": "gateway", "password": "g"}}
+        config = configuration(nats.url, upstream.address, chain=CHAIN, plugins=[PLUGIN], messaging=auth)
+        binary = go.build("./internal/tested")
+        with (
+            Gateway(tmp_path / "gateway", config) as gateway,
+            go.GoWorker(binary, nats.url, env=login("worker-tested", "t")) as worker,
+        ):
+            eventually(lambda: gateway.get("/x").status == 401, what="the worker")
+            passed = gateway.get("/x", authorization="Bearer secret")
+            assert (passed.status, passed.header("x-trail")) == (200, "request,response")
+            worker.signal(signal.SIGTERM)
+            eventually(lambda: worker.returncode is not None, what="the end of the worker")
             log = (tmp_path / "nats" / "nats.log").read_text()
             assert "Violation" not in log, log
 

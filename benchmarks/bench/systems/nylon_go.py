@@ -1,0 +1,47 @@
+"""Nylon with workers in Go: what the Python ones do, compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bench import tools
+from bench.processes import Process
+from bench.systems.base import System
+from bench.systems.nylon import Nylon, NylonAuth, NylonService
+
+
+class GoWorkers(Nylon):
+    """Go workers in place of the Python ones: each is a process with as many threads as it likes."""
+
+    def launch(self) -> None:
+        self.start_nats()
+        self.spawn("gateway", tools.nylon(), "run", "-c", self.write_config(), "--log-level", "error")
+        for _ in range(self.workers):
+            self.start_worker()
+
+    def start_worker(self, env: Mapping[str, str] | None = None, options: tuple[str, ...] = ()) -> Process:
+        serving = {"NATS_SERVERS": f"nats://127.0.0.1:{self.nats}", "NATS_GROUP": self.group}
+        return self.spawn("workers", tools.go_worker(), *options, **serving, **(env or {}))
+
+
+class GoAuth(GoWorkers, NylonAuth):
+    """NATS + Go auth + upstream."""
+
+
+class GoService(GoWorkers, NylonService):
+    """NATS + Go, which answers by itself."""
+
+
+def _auth(count: int) -> type[GoAuth]:
+    title = f"Nylon, auth plugin (Go), {count} worker{'s' if count > 1 else ''}"
+    values = {"name": f"nylon-auth-go-{count}", "title": title, "workers": count, "entry": "auth"}
+    return type(f"GoAuth{count}", (GoAuth,), values)
+
+
+def _service(count: int) -> type[GoService]:
+    title = f"Nylon, plugin service (Go), {count} worker{'s' if count > 1 else ''}"
+    values = {"name": f"nylon-service-go-{count}", "title": title, "workers": count}
+    return type(f"GoService{count}", (GoService,), values)
+
+
+GO: tuple[type[System], ...] = (*(_auth(count) for count in (1, 2, 10)), *(_service(count) for count in (1, 10)))

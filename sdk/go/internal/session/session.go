@@ -1,0 +1,91 @@
+// Package session is what lies between the contexts of package sdk and the transports: a port per session, seen from user
+// code, and the session's handler, seen from the transport. It knows neither.
+package session
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/AssetsArt/nylon/sdk/go/internal/wire"
+)
+
+// What ends a session or a call; package sdk exports them.
+var (
+	ErrClientGone   = errors.New("the client has left")
+	ErrPhaseTimeout = errors.New("the phase is over its deadline")
+	ErrBodyTooLarge = errors.New("the body is longer than the limit")
+	ErrClosed       = errors.New("the session is over")
+	ErrNotWebSocket = errors.New("the request is no WebSocket upgrade")
+	ErrShuttingDown = errors.New("the worker is shutting down")
+	ErrUnsupported  = errors.New("not supported by this transport yet")
+	ErrNoBody       = errors.New("there is no body in this phase")
+)
+
+// Port is a session's channel to its gateway: the one thing that the contexts use, and the one thing that differs between
+// transports. The calls for one run that change it (Apply, Finish, Fail) are made one at a time.
+type Port interface {
+	// Number counts the sessions of this process.
+	Number() int32
+	// UID names the session in every log.
+	UID() string
+	// Context ends with the session; its cause says why.
+	Context() context.Context
+	// Logger is where the SDK reports.
+	Logger() *slog.Logger
+	// Snapshot is the request as it came.
+	Snapshot() *wire.Snapshot
+	// Fetch reads a body of up to limit bytes (0: the transport's own limit): FetchRequestBody or FetchResponseBody.
+	Fetch(ctx context.Context, run *Run, what wire.FetchKind, limit int) ([]byte, error)
+	// Apply hands over a change: gathered until Finish, or at once, as the transport likes.
+	Apply(run *Run, op wire.Operation) error
+	// Finish ends the run. The first call counts; later ones give ErrClosed.
+	Finish(run *Run, action wire.Action) error
+	// Fail ends the run as failed.
+	Fail(run *Run, failure Failure) error
+	// OpenStream turns the answer into a stream.
+	OpenStream(ctx context.Context, run *Run) (StreamPort, error)
+	// Upgrade makes the request a WebSocket.
+	Upgrade(ctx context.Context, run *Run) error
+}
+
+// StreamPort is the channel of a streamed answer.
+type StreamPort interface {
+	Write(p []byte) (int, error)
+	End() error
+}
+
+// Failure is how a phase failed.
+type Failure struct {
+	// Code is one of SPEC 15.5.
+	Code string
+	// Text goes to the gateway's log.
+	Text string
+	// LogID finds the full story in the worker's log.
+	LogID string
+}
+
+// Run is one run of a phase.
+type Run struct {
+	Phase    wire.Phase
+	Payload  []byte
+	Response *wire.Response // nil in a request filter
+	Received time.Time
+	// Own is the transport's.
+	Own any
+}
+
+// Handler is user code's side of a session.
+type Handler interface {
+	// Mask is the registered phases.
+	Mask() uint32
+	// Run runs a phase's callback and returns when that has returned. It lets no panic out.
+	Run(run *Run)
+}
+
+// Open registers the phases of a new session. It lets no panic out: a failure is the second result.
+type Open func(port Port) (Handler, *Failure)
+
+// Initialize takes a configuration (JSON text, empty for none) and lets no panic out.
+type Initialize func(config []byte) error

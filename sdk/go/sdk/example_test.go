@@ -1,0 +1,99 @@
+package sdk_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"net/http"
+
+	"github.com/AssetsArt/nylon/sdk/go/sdk"
+	"github.com/AssetsArt/nylon/sdk/go/sdktest"
+)
+
+func ExampleNewNatsPlugin() {
+	plugin, err := sdk.NewNatsPlugin("nats://localhost:4222", "auth_workers", sdk.WithMaxSessions(256))
+	if err != nil {
+		log.Fatal(err)
+	}
+	plugin.AddPhaseHandler("hello", func(phase *sdk.PhaseHandler) {
+		phase.RequestFilter(func(ctx *sdk.PhaseRequestFilter) {
+			ctx.Response().BodyText("hello " + ctx.Request().Path())
+			ctx.End()
+		})
+	})
+	if err := plugin.Run(context.Background()); err != nil { // until SIGTERM; drains
+		log.Fatal(err)
+	}
+}
+
+func ExamplePhaseHandler() {
+	register := func(p sdk.Plugin) {
+		p.AddPhaseHandler("greet", func(phase *sdk.PhaseHandler) {
+			var name string // state of this request
+			phase.RequestFilter(func(ctx *sdk.PhaseRequestFilter) {
+				name = ctx.Request().Header("X-Name")
+				ctx.Next()
+			})
+			phase.ResponseFilter(func(ctx *sdk.PhaseResponseFilter) {
+				ctx.SetResponseHeader("X-Greeting", "hello "+name)
+				ctx.Next()
+			})
+		})
+	}
+	plugin := sdktest.New()
+	register(plugin)
+	got := plugin.Do("greet", sdktest.Get("/", "X-Name", "Ada"))
+	fmt.Println(got.Status, got.Header.Get("X-Greeting"))
+	// Output: 200 hello Ada
+}
+
+func ExamplePhaseRequestFilter_End() {
+	plugin := sdktest.New()
+	plugin.AddPhaseHandler("auth", func(phase *sdk.PhaseHandler) {
+		phase.RequestFilter(func(ctx *sdk.PhaseRequestFilter) {
+			if ctx.Request().Header("Authorization") == "" {
+				ctx.Response().SetStatus(sdk.StatusUnauthorized)
+				ctx.Response().BodyJSON(map[string]string{"error": "unauthorized"})
+				ctx.End()
+				return
+			}
+			ctx.Request().SetHeader("X-Auth-User", "alice")
+			ctx.Next()
+		})
+	})
+	got := plugin.Do("auth", sdktest.Get("/"))
+	fmt.Println(got.Status, string(got.Body))
+	got = plugin.Do("auth", sdktest.Get("/", "Authorization", "Bearer secret"))
+	fmt.Println(got.Status, got.UpstreamHeader.Get("X-Auth-User"))
+	// Output:
+	// 401 {"error":"unauthorized"}
+	// 200 alice
+}
+
+func ExampleResponse_ReadBody() {
+	plugin := sdktest.New()
+	plugin.AddPhaseHandler("redact", func(phase *sdk.PhaseHandler) {
+		phase.ResponseBodyFilter(func(ctx *sdk.PhaseResponseBodyFilter) {
+			body := ctx.Response().ReadBody()
+			ctx.Response().BodyRaw([]byte(fmt.Sprintf("%d bytes, redacted", len(body))))
+			ctx.Next()
+		})
+	})
+	got := plugin.Do("redact", &sdktest.Request{
+		Upstream: func(*http.Request) *sdktest.Answer { return &sdktest.Answer{Body: []byte("secret")} },
+	})
+	fmt.Println(string(got.Body))
+	// Output: 6 bytes, redacted
+}
+
+func ExampleNewInitializer() {
+	type config struct {
+		Limit int `json:"limit"`
+	}
+	plugin := sdktest.New()
+	plugin.Initialize(sdk.NewInitializer(func(c config) { fmt.Println("limit", c.Limit) }))
+	if err := plugin.Configure(map[string]any{"limit": 10}); err != nil {
+		fmt.Println(err)
+	}
+	// Output: limit 10
+}

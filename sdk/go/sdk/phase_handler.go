@@ -1,0 +1,102 @@
+package sdk
+
+import (
+	"context"
+
+	"github.com/AssetsArt/nylon/sdk/go/internal/session"
+	"github.com/AssetsArt/nylon/sdk/go/internal/wire"
+)
+
+// PhaseHandler is one request as one entry sees it. The function given to AddPhaseHandler gets a new one for each and
+// registers callbacks with it; nothing is read or written before that function has returned.
+type PhaseHandler struct {
+	// SessionId counts the sessions of this process. SessionUID names the session everywhere.
+	SessionId int32
+
+	port               sessionPort
+	requestFilter      func(*PhaseRequestFilter)
+	responseFilter     func(*PhaseResponseFilter)
+	responseBodyFilter func(*PhaseResponseBodyFilter)
+	logging            func(*PhaseLogging)
+}
+
+// RequestFilter registers what runs before the service is asked; nil registers nothing, the last call counts.
+func (p *PhaseHandler) RequestFilter(phaseRequestFilter func(requestFilter *PhaseRequestFilter)) {
+	p.requestFilter = phaseRequestFilter
+}
+
+// ResponseFilter registers what runs before the response head goes out; nil registers nothing, the last call counts.
+func (p *PhaseHandler) ResponseFilter(phaseResponseFilter func(responseFilter *PhaseResponseFilter)) {
+	p.responseFilter = phaseResponseFilter
+}
+
+// ResponseBodyFilter registers what runs once with the whole response body; nil registers nothing, the last call counts.
+func (p *PhaseHandler) ResponseBodyFilter(phaseResponseBodyFilter func(responseBodyFilter *PhaseResponseBodyFilter)) {
+	p.responseBodyFilter = phaseResponseBodyFilter
+}
+
+// Logging registers what runs after the last byte; nil registers nothing, the last call counts.
+func (p *PhaseHandler) Logging(phaseLogging func(logging *PhaseLogging)) {
+	p.logging = phaseLogging
+}
+
+// SessionUID names the session in the logs of gateway and worker.
+func (p *PhaseHandler) SessionUID() string { return p.port.UID() }
+
+// Context is cancelled when the session is over: deadline, client gone, gateway or worker shutting down, or simply done.
+// context.Cause says which: ErrPhaseTimeout, ErrClientGone, ErrShuttingDown, ErrSessionClosed.
+func (p *PhaseHandler) Context() context.Context { return p.port.Context() }
+
+// Go runs fn in a goroutine whose panics are caught: it is logged, and the worker lives on. A phase that waits for what fn did
+// not finish is ended by its deadline.
+func (p *PhaseHandler) Go(fn func()) {
+	go guarded(p.port.Logger(), "a goroutine of a handler", fn)
+}
+
+// openSession runs a registration function for a new session.
+func openSession(register func(*PhaseHandler), port sessionPort) (session.Handler, *session.Failure) {
+	handler := &PhaseHandler{SessionId: port.Number(), port: port}
+	if failure := guarded(port.Logger(), "the registration function", func() { register(handler) }); failure != nil {
+		return nil, failure
+	}
+	return phases{handler}, nil
+}
+
+// phases is a PhaseHandler as the transport sees it.
+type phases struct{ *PhaseHandler }
+
+// Mask is the registered phases.
+func (p phases) Mask() uint32 {
+	var mask uint32
+	if p.requestFilter != nil {
+		mask |= wire.RequestFilter.Bit()
+	}
+	if p.responseFilter != nil {
+		mask |= wire.ResponseFilter.Bit()
+	}
+	if p.responseBodyFilter != nil {
+		mask |= wire.ResponseBodyFilter.Bit()
+	}
+	if p.logging != nil {
+		mask |= wire.Logging.Bit()
+	}
+	return mask
+}
+
+// Run runs a phase's callback; a panic fails the phase.
+func (p phases) Run(r *session.Run) {
+	run := &phaseRun{port: p.port, run: r}
+	var what string
+	var callback func()
+	switch r.Phase {
+	case wire.RequestFilter:
+		what, callback = "RequestFilter", func() { p.requestFilter(&PhaseRequestFilter{run}) }
+	case wire.ResponseFilter:
+		what, callback = "ResponseFilter", func() { p.responseFilter(&PhaseResponseFilter{run}) }
+	case wire.ResponseBodyFilter:
+		what, callback = "ResponseBodyFilter", func() { p.responseBodyFilter(&PhaseResponseBodyFilter{run}) }
+	case wire.Logging:
+		what, callback = "Logging", func() { p.logging(&PhaseLogging{run}) }
+	}
+	guard(p.port.Logger(), what, callback, run.fail)
+}

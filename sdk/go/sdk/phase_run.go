@@ -1,0 +1,177 @@
+package sdk
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"sync"
+
+	"github.com/AssetsArt/nylon/sdk/go/internal/session"
+	"github.com/AssetsArt/nylon/sdk/go/internal/wire"
+)
+
+// phaseRun is one run of a phase: what its contexts share. Safe for concurrent use.
+type phaseRun struct {
+	port sessionPort
+	run  *session.Run
+
+	mu       sync.Mutex
+	over     bool
+	reported bool
+	failure  *session.Failure // what makes the phase fail when it ends
+	status   int              // 0: none was set
+	headers  []wire.Header    // effective, once something was changed
+	copied   bool
+	body     []byte // nil: none was set
+	values   map[string]any
+	decoded  bool
+}
+
+// late reports, once, what came after the phase was over; the mutex is held.
+func (r *phaseRun) late(what string) {
+	if !r.reported {
+		r.reported = true
+		r.port.Logger().Warn("nylon plugin: ignored "+what+" after the end of the phase", "session", r.port.UID(), "phase", r.run.Phase)
+	}
+}
+
+func (r *phaseRun) next() { r.finish(wire.Next, "Next") }
+func (r *phaseRun) end()  { r.finish(wire.End, "End") }
+
+func (r *phaseRun) finish(action wire.Action, what string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.over {
+		r.late(what)
+		return
+	}
+	r.over = true
+	var err error
+	if r.failure != nil {
+		err = r.port.Fail(r.run, *r.failure)
+	} else {
+		err = r.port.Finish(r.run, action)
+	}
+	r.ended(err)
+}
+
+// fail ends the phase as failed; after its end there is nothing left to fail.
+func (r *phaseRun) fail(failure session.Failure) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.over {
+		r.over = true
+		r.ended(r.port.Fail(r.run, failure))
+	}
+}
+
+func (r *phaseRun) ended(err error) {
+	if err != nil {
+		r.port.Logger().Debug("nylon plugin: a phase ended too late", "session", r.port.UID(), "error", err)
+	}
+}
+
+// doom makes the phase fail when it ends; the first reason counts.
+func (r *phaseRun) doom(code, text string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.failure == nil && !r.over {
+		r.failure = &session.Failure{Code: code, Text: text, LogID: logID()}
+		r.port.Logger().Error("nylon plugin: "+text, "session", r.port.UID(), "log_id", r.failure.LogID)
+	}
+}
+
+// apply hands over a change and notes it for readers.
+func (r *phaseRun) apply(op wire.Operation, note func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.over {
+		r.late("a change")
+		return
+	}
+	if err := r.port.Apply(r.run, op); err != nil {
+		r.ended(err)
+		return
+	}
+	if note != nil {
+		note()
+	}
+}
+
+// effective gives the response's headers for changes; the mutex is held.
+func (r *phaseRun) effective() []wire.Header {
+	if !r.copied && r.run.Response != nil {
+		r.headers = append([]wire.Header(nil), r.run.Response.Headers...)
+	}
+	r.copied = true
+	return r.headers
+}
+
+func (r *phaseRun) removeHeader(name string) {
+	kept := r.effective()[:0]
+	for _, header := range r.headers {
+		if header.Name != name {
+			kept = append(kept, header)
+		}
+	}
+	r.headers = kept
+}
+
+func (r *phaseRun) payload() map[string]any {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.decoded {
+		r.decoded = true
+		if len(r.run.Payload) > 0 && json.Unmarshal(r.run.Payload, &r.values) != nil {
+			r.values = nil // no object
+		}
+	}
+	return r.values
+}
+
+// fetch reads a body.
+func (r *phaseRun) fetch(what wire.FetchKind) ([]byte, error) {
+	return r.port.Fetch(r.port.Context(), r.run, what, 0)
+}
+
+// doomBy is what a body that a plain reader could not give means for the phase: it must not go on as if there were none.
+func (r *phaseRun) doomBy(what wire.FetchKind, err error) {
+	switch {
+	case what == wire.FetchRequestBody:
+		r.doom(wire.FailHandler, "reading the request body: "+err.Error())
+	case errors.Is(err, ErrBodyTooLarge):
+		r.doom(wire.FailBodyTooLarge, "reading the response body: "+err.Error())
+	default:
+		r.doom(wire.FailHandler, "reading the response body: "+err.Error())
+	}
+}
+
+func (r *phaseRun) upgrade(WebSocketCallbacks) error {
+	if !r.port.Snapshot().Websocket {
+		return ErrNotWebSocket
+	}
+	return r.port.Upgrade(r.port.Context(), r.run)
+}
+
+// joined is the values of one header as one text.
+func joined(headers []wire.Header) map[string]string {
+	all := make(map[string]string, len(headers))
+	for _, header := range headers {
+		before, repeated := all[header.Name]
+		if !repeated {
+			all[header.Name] = header.Value
+		} else {
+			all[header.Name] = before + separator(header.Name) + header.Value
+		}
+	}
+	return all
+}
+
+func separator(name string) string {
+	if name == "cookie" {
+		return "; "
+	}
+	return ", "
+}
+
+func lower(name string) string { return strings.ToLower(name) }

@@ -1,0 +1,162 @@
+package sdk
+
+import (
+	"bytes"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/AssetsArt/nylon/sdk/go/internal/wire"
+)
+
+// Request is the request as the gateway received it. Reading anything but the body needs no message and cannot fail.
+type Request struct{ run *phaseRun }
+
+func (r *Request) snapshot() *wire.Snapshot { return r.run.port.Snapshot() }
+
+// Method is the verb as received.
+func (r *Request) Method() string { return r.snapshot().Method }
+
+// URL is scheme://host[:port]path[?query]; the ports 80 and 443 are left out.
+func (r *Request) URL() string {
+	s := r.snapshot()
+	url := s.Scheme + "://" + s.Host
+	if s.Port != 0 && s.Port != 80 && s.Port != 443 {
+		url += ":" + strconv.Itoa(int(s.Port))
+	}
+	url += s.Path
+	if s.Query != "" {
+		url += "?" + s.Query
+	}
+	return url
+}
+
+// Path is the path without query, not decoded; "/" at least.
+func (r *Request) Path() string { return r.snapshot().Path }
+
+// Query is the query without "?", not decoded; "" if there is none.
+func (r *Request) Query() string { return r.snapshot().Query }
+
+// Params gives the route's variables: a copy, never nil.
+func (r *Request) Params() map[string]string {
+	params := make(map[string]string, len(r.snapshot().Params))
+	for _, param := range r.snapshot().Params {
+		params[param.Name] = param.Value
+	}
+	return params
+}
+
+// Host is the host without port; IPv6 literals keep their brackets.
+func (r *Request) Host() string { return r.snapshot().Host }
+
+// ClientIP is the client's address, behind the proxies that the gateway trusts.
+func (r *Request) ClientIP() string { return r.snapshot().ClientIP }
+
+// Header gives the first value of a header, whatever the case of its name; "" if it is absent.
+func (r *Request) Header(key string) string {
+	key = lower(key)
+	for _, header := range r.snapshot().Headers {
+		if header.Name == key {
+			return header.Value
+		}
+	}
+	return ""
+}
+
+// Headers gives all headers.
+func (r *Request) Headers() *Headers { return &Headers{r.snapshot().Headers} }
+
+// RawBody is the whole body; the upstream gets it all the same. A body that cannot be had, because it is beyond the limit, say,
+// gives nil and fails the phase; with RawBodyErr the handler decides.
+func (r *Request) RawBody() []byte {
+	body, err := r.RawBodyErr()
+	if err != nil {
+		r.run.doomBy(wire.FetchRequestBody, err)
+		return nil
+	}
+	return body
+}
+
+// RawBodyErr is the whole body, never a cut one. Errors: ErrBodyTooLarge, ErrNoBody in logging, and those that end a session.
+// Over NATS a gateway that finds a body beyond its limit has answered 413 by itself when the error arrives.
+func (r *Request) RawBodyErr() ([]byte, error) { return r.run.fetch(wire.FetchRequestBody) }
+
+// BodyReader reads the body. It is fetched at the first Read, up to the limit of RawBodyErr.
+func (r *Request) BodyReader() io.ReadCloser { return &bodyReader{request: r} }
+
+type bodyReader struct {
+	request *Request
+	rest    *bytes.Reader
+	closed  bool
+}
+
+// Read reads from the fetched body.
+func (b *bodyReader) Read(p []byte) (int, error) {
+	if b.closed {
+		return 0, io.ErrClosedPipe
+	}
+	if b.rest == nil {
+		body, err := b.request.RawBodyErr()
+		if err != nil {
+			return 0, err
+		}
+		b.rest = bytes.NewReader(body)
+	}
+	return b.rest.Read(p)
+}
+
+// Close ends reading.
+func (b *bodyReader) Close() error {
+	b.closed = true
+	return nil
+}
+
+// Bytes is the Content-Length of the request; 0 if it has none.
+func (r *Request) Bytes() int64 { return int64(r.snapshot().ContentLength.N) }
+
+// Timestamp is the arrival in Unix milliseconds.
+func (r *Request) Timestamp() int64 { return int64(r.snapshot().TimestampMs) }
+
+// SetHeader sets a header of the request that goes upstream: it replaces every spelling and repeat. Request filter only.
+func (r *Request) SetHeader(key, value string) {
+	r.change(wire.Operation{Number: wire.OpSetRequestHeader, Name: key, Value: value})
+}
+
+// AddHeader adds a header to the request that goes upstream and keeps what is there. Request filter only.
+func (r *Request) AddHeader(key, value string) {
+	r.change(wire.Operation{Number: wire.OpAddRequestHeader, Name: key, Value: value})
+}
+
+// RemoveHeader removes a header from the request that goes upstream. Request filter only.
+func (r *Request) RemoveHeader(key string) {
+	r.change(wire.Operation{Number: wire.OpRemoveRequestHeader, Name: key})
+}
+
+func (r *Request) change(op wire.Operation) {
+	op.Name = strings.ToValidUTF8(op.Name, "\ufffd") // refused by the gateway as no header name
+	r.run.apply(op, nil)
+}
+
+// Headers are request headers; names are lower case.
+type Headers struct{ list []wire.Header }
+
+// Get gives a header, whatever the case of its name: repeats joined with ", " (cookies with "; "), "" if it is absent.
+func (h *Headers) Get(key string) string {
+	key = lower(key)
+	return strings.Join(h.Values(key), separator(key))
+}
+
+// GetAll gives all headers by their lower-case names, repeats joined as in Get: a copy.
+func (h *Headers) GetAll() map[string]string { return joined(h.list) }
+
+// Values gives every value of a header, in order; nil if it is absent.
+func (h *Headers) Values(key string) []string {
+	key = lower(key)
+	var values []string
+	for _, header := range h.list {
+		if header.Name == key {
+			values = append(values, header.Value)
+		}
+	}
+	return values
+}

@@ -1,0 +1,186 @@
+package sdk
+
+import (
+	"encoding/json"
+	"strings"
+	"time"
+
+	"github.com/AssetsArt/nylon/sdk/go/internal/wire"
+)
+
+// Response is the response as it stands: in a request filter what End sends, later what the client gets. Changes leave with the
+// end of the phase, in the order in which they were made; readers see them at once.
+type Response struct{ run *phaseRun }
+
+// SetHeader sets a header: it replaces every spelling and repeat. A name or value that HTTP does not allow fails the request;
+// hop-by-hop and framing headers are ignored by the gateway, which frames the message itself. No effect once the head is out.
+func (r *Response) SetHeader(key, value string) {
+	r.header(wire.OpSetResponseHeader, key, value, func() {
+		r.run.removeHeader(lower(key))
+		r.run.headers = append(r.run.headers, wire.Header{Name: lower(key), Value: value})
+	})
+}
+
+// AddHeader adds a header and keeps what is there: a second Set-Cookie.
+func (r *Response) AddHeader(key, value string) {
+	r.header(wire.OpAddResponseHeader, key, value, func() {
+		r.run.headers = append(r.run.effective(), wire.Header{Name: lower(key), Value: value})
+	})
+}
+
+// RemoveHeader removes a header, whatever the case of its name.
+func (r *Response) RemoveHeader(key string) {
+	r.header(wire.OpRemoveResponseHeader, key, "", func() { r.run.removeHeader(lower(key)) })
+}
+
+func (r *Response) header(number uint32, key, value string, note func()) {
+	key = strings.ToValidUTF8(key, "\ufffd") // refused by the gateway as no header name
+	r.run.apply(wire.Operation{Number: number, Name: key, Value: value}, note)
+}
+
+// SetStatus sets the status; one outside 200 to 999 fails the request.
+func (r *Response) SetStatus(status uint16) {
+	r.run.apply(wire.Operation{Number: wire.OpSetResponseStatus, Status: status}, func() { r.run.status = int(status) })
+}
+
+// BodyRaw replaces the whole body; an empty one blanks it. The slice may be used again afterwards.
+func (r *Response) BodyRaw(body []byte) {
+	own := append([]byte{}, body...)
+	r.run.apply(wire.Operation{Number: wire.OpSetResponseFullBody, Bytes: own}, func() { r.run.body = own })
+}
+
+// BodyJSON sets the body to the JSON form of v, and the content type. If v has none, the body stays as it was, and the phase
+// fails when it ends.
+func (r *Response) BodyJSON(v any) *Response {
+	text, err := json.Marshal(v)
+	if err != nil {
+		r.run.doom(wire.FailHandler, "encoding a JSON body: "+err.Error())
+		return r
+	}
+	return r.typed(ContentTypeJSON, text)
+}
+
+// BodyText sets the body and the content type of plain text.
+func (r *Response) BodyText(s string) *Response { return r.typed(ContentTypeText, []byte(s)) }
+
+// BodyHTML sets the body and the content type of HTML.
+func (r *Response) BodyHTML(s string) *Response { return r.typed(ContentTypeHTML, []byte(s)) }
+
+func (r *Response) typed(contentType string, body []byte) *Response {
+	if r.run.run.Phase != wire.ResponseBodyFilter { // there the head is on its way
+		r.SetHeader(HeaderContentType, contentType)
+	}
+	r.BodyRaw(body)
+	return r
+}
+
+// Redirect sets status (302 unless one is given), Location and an empty body. End has to follow.
+func (r *Response) Redirect(url string, code ...uint16) *Response {
+	status := uint16(StatusFound)
+	if len(code) > 0 {
+		status = code[0]
+	}
+	r.SetStatus(status)
+	r.SetHeader(HeaderLocation, url)
+	r.BodyRaw(nil)
+	return r
+}
+
+// Stream turns the response into a stream. Over NATS it gives ErrNotSupported for now.
+func (r *Response) Stream() (*ResponseStream, error) {
+	port, err := r.run.port.OpenStream(r.run.port.Context(), r.run.run)
+	if err != nil {
+		return nil, err
+	}
+	return &ResponseStream{port}, nil
+}
+
+// ReadBody is the body: in a response body filter the whole of it, before what this phase has set, else nothing. One that
+// cannot be had gives nil and fails the phase, so that an unfiltered body never passes; see ReadBodyErr.
+func (r *Response) ReadBody() []byte {
+	body, err := r.ReadBodyErr()
+	if err != nil {
+		r.run.doomBy(wire.FetchResponseBody, err)
+		return nil
+	}
+	return body
+}
+
+// ReadBodyErr is ReadBody for a handler that decides itself. Errors: ErrBodyTooLarge, and those that end a session.
+func (r *Response) ReadBodyErr() ([]byte, error) {
+	r.run.mu.Lock()
+	body, phase := r.run.body, r.run.run.Phase
+	r.run.mu.Unlock()
+	if body != nil {
+		return append([]byte{}, body...), nil
+	}
+	if phase != wire.ResponseBodyFilter {
+		return []byte{}, nil
+	}
+	return r.run.fetch(wire.FetchResponseBody)
+}
+
+// Status is the status that the client gets as things stand; 200 in a request filter unless one was set.
+func (r *Response) Status() int {
+	r.run.mu.Lock()
+	defer r.run.mu.Unlock()
+	switch {
+	case r.run.status != 0:
+		return r.run.status
+	case r.run.run.Response != nil:
+		return int(r.run.run.Response.Status)
+	default:
+		return StatusOK
+	}
+}
+
+// Bytes is the length of the body in a response body filter, the body bytes sent to the client in logging, 0 before.
+func (r *Response) Bytes() int64 {
+	response := r.run.run.Response
+	switch {
+	case response == nil:
+		return 0
+	case r.run.run.Phase == wire.Logging:
+		return int64(response.BodyBytes)
+	case r.run.run.Phase == wire.ResponseBodyFilter && response.BodyLength.Set:
+		return int64(response.BodyLength.N)
+	case r.run.run.Phase == wire.ResponseBodyFilter:
+		return int64(len(r.ReadBody()))
+	default:
+		return 0
+	}
+}
+
+// Headers gives the response's headers as they stand, by lower-case names: a copy, never nil.
+func (r *Response) Headers() map[string]string {
+	r.run.mu.Lock()
+	defer r.run.mu.Unlock()
+	if r.run.copied {
+		return joined(r.run.headers)
+	}
+	if r.run.run.Response != nil {
+		return joined(r.run.run.Response.Headers)
+	}
+	return map[string]string{}
+}
+
+// Duration is the milliseconds from the request's arrival to this call; in logging, to the end of the response.
+func (r *Response) Duration() int64 {
+	response := r.run.run.Response
+	switch {
+	case response == nil:
+		return time.Since(r.run.run.Received).Milliseconds()
+	case r.run.run.Phase == wire.Logging:
+		return int64(response.DurationMs)
+	default:
+		return int64(response.DurationMs) + time.Since(r.run.run.Received).Milliseconds()
+	}
+}
+
+// Error says what went wrong where the gateway made the answer because of an error, or the client left; else "".
+func (r *Response) Error() string {
+	if response := r.run.run.Response; response != nil && response.Error != nil {
+		return *response.Error
+	}
+	return ""
+}

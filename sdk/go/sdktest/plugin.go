@@ -1,0 +1,117 @@
+package sdktest
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/AssetsArt/nylon/sdk/go/internal/bridge"
+	"github.com/AssetsArt/nylon/sdk/go/internal/wire"
+	"github.com/AssetsArt/nylon/sdk/go/sdk"
+)
+
+// Plugin is a plugin in memory: an sdk.Plugin whose requests come from Do. Safe for concurrent use.
+type Plugin struct {
+	// Timeout is the deadline of each phase. Default 5 s.
+	Timeout time.Duration
+	// MaxBody is the longest body that a handler gets. Default 10 MiB.
+	MaxBody int
+	// Logger is where the SDK reports. Default slog.Default().
+	Logger *slog.Logger
+
+	mu         sync.Mutex
+	handlers   map[string]func(*sdk.PhaseHandler)
+	initialize func(map[string]interface{})
+	shutdown   func()
+	sessions   atomic.Int32
+}
+
+var _ sdk.Plugin = (*Plugin)(nil)
+
+// New makes a plugin without handlers.
+func New() *Plugin {
+	return &Plugin{
+		Timeout: 5 * time.Second, MaxBody: 10 << 20, Logger: slog.Default(), handlers: map[string]func(*sdk.PhaseHandler){},
+	}
+}
+
+// AddPhaseHandler registers an entry; the same name again replaces it.
+func (p *Plugin) AddPhaseHandler(name string, handler func(*sdk.PhaseHandler)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.handlers[name] = handler
+}
+
+// Initialize registers what Configure calls.
+func (p *Plugin) Initialize(fn func(map[string]interface{})) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.initialize = fn
+}
+
+// Shutdown registers what Close calls.
+func (p *Plugin) Shutdown(fn func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.shutdown = fn
+}
+
+// Configure runs the plugin's Initialize, as a gateway's `config:` does; a panic is the error. Numbers reach it as float64.
+func (p *Plugin) Configure(config map[string]interface{}) error {
+	p.mu.Lock()
+	fn := p.initialize
+	p.mu.Unlock()
+	if fn == nil {
+		return nil
+	}
+	text, err := json.Marshal(config)
+	if err != nil {
+		return fmt.Errorf("encoding the config: %w", err)
+	}
+	return bridge.Initialize(fn, text)
+}
+
+// Close runs the plugin's Shutdown.
+func (p *Plugin) Close() {
+	p.mu.Lock()
+	fn := p.shutdown
+	p.mu.Unlock()
+	if fn != nil {
+		fn()
+	}
+}
+
+// Do sends a request through the middleware entry and gives what came of it.
+func (p *Plugin) Do(entry string, request *Request) *Result {
+	p.mu.Lock()
+	handler := p.handlers[entry]
+	p.mu.Unlock()
+	if handler == nil {
+		return &Result{Err: fmt.Errorf("running entry %q: the plugin has none of that name", entry)}
+	}
+	s := newSession(p, request)
+	defer s.cancel(sdk.ErrSessionClosed)
+	user, failure := bridge.Open(handler, s)
+	if failure != nil {
+		return &Result{Err: fmt.Errorf("opening entry %q: %s", entry, failure.Text), Status: 500}
+	}
+	e := &exchange{session: s, request: request, handler: user, result: &Result{}}
+	e.run()
+	return e.result
+}
+
+func has(mask uint32, phase wire.Phase) bool { return mask&phase.Bit() != 0 }
+
+func encodePayload(payload map[string]any) ([]byte, error) {
+	if payload == nil {
+		return nil, nil
+	}
+	text, err := json.Marshal(payload)
+	if err != nil {
+		return nil, fmt.Errorf("encoding the payload: %w", err)
+	}
+	return text, nil
+}
