@@ -316,18 +316,18 @@ def test_a_client_that_leaves_in_its_upload(house: House) -> None:
     house.idle()
 
 
-def test_the_worker_is_killed(stage: Stage) -> None:
-    worker = stage.worker("streaming")
-    gateway = stage.gateway(paths=[{"path": "/s", "service": {"name": "answer"}}])
-    house = House(gateway, worker, stage.upstream)
+def test_the_worker_is_killed(own_stage: Stage) -> None:
+    worker = own_stage.worker("streaming")
+    gateway = own_stage.gateway(paths=[{"path": "/s", "service": {"name": "answer"}}])
+    house = House(gateway, worker, own_stage.upstream)
     cut(house.dial("/s", X_Count="1", X_Then="kill"))
     house.idle()
 
 
-def test_the_worker_drains(stage: Stage) -> None:
-    worker = stage.worker("streaming", env={"NYLON_DRAIN_TIMEOUT": "1"})
-    gateway = stage.gateway(paths=[{"path": "/s", "service": {"name": "answer"}}])
-    house = House(gateway, worker, stage.upstream)
+def test_the_worker_drains(own_stage: Stage) -> None:
+    worker = own_stage.worker("streaming")
+    gateway = own_stage.gateway(paths=[{"path": "/s", "service": {"name": "answer"}}])
+    house = House(gateway, worker, own_stage.upstream)
     client = house.dial("/s", X_Count="1", X_Then="wait", X_Id="drained")
     until(client, b"data: 0\n\n")
     client.settimeout(60)
@@ -337,14 +337,15 @@ def test_the_worker_drains(stage: Stage) -> None:
     house.idle()
 
 
-def test_the_gateway_is_lost(stage: Stage) -> None:
-    worker = stage.worker("streaming")
-    gateway = stage.gateway(paths=[{"path": "/s", "service": {"name": "answer"}}])
-    house = House(gateway, worker, stage.upstream)
+def test_the_gateway_is_lost(own_stage: Stage) -> None:
+    worker = own_stage.worker("streaming")
+    gateway = own_stage.gateway(paths=[{"path": "/s", "service": {"name": "answer"}}])
+    house = House(gateway, worker, own_stage.upstream)
     client = house.dial("/s", X_Count="1", X_Then="wait", X_Id="lost")
     until(client, b"data: 0\n\n")
     gateway.process.kill()
     assert house.note(id="lost", gone="cancelled")
+    client.close()
 
 
 def test_a_stream_goes_on_after_a_reconnect(own_stage: Stage) -> None:

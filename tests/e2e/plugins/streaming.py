@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import json
 import os
-import threading
 from typing import Any
 
 from nylon import (
@@ -19,8 +18,7 @@ from nylon import (
     ResponseStream,
 )
 
-plugin = Plugin()
-go_on = threading.Event()
+plugin = Plugin(drain_timeout=1.0)
 
 
 def note(**values: Any) -> None:

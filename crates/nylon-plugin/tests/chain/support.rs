@@ -137,7 +137,7 @@ impl Session for FakeSession {
                 queue: Duration::from_micros(200),
                 handler: Duration::from_micros(300),
             };
-            Ok(Outcome { operations, action, timing })
+            Ok(Outcome { operations, action, timing, stream: None })
         })
     }
 
