@@ -102,7 +102,7 @@ class QueryParams(Mapping[str, str]):
 class _Done:
     """Nothing in plain code; where an event loop runs, an awaitable."""
 
-    def __await__(self) -> Generator[Any, Any, None]: ...
+    def __await__(self) -> Generator[Any, Any]: ...
 
 @final
 class ResponseStream:

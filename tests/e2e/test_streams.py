@@ -65,9 +65,7 @@ class House:
 
     def notes(self, **wanted: object) -> list[dict[str, Any]]:
         lines = [match[1] for line in list(self.worker.lines) if (match := re.search(r"NOTE (\{.*\})", line))]
-        return [
-            note for note in map(json.loads, lines) if all(note.get(key) == value for key, value in wanted.items())
-        ]
+        return [note for note in map(json.loads, lines) if all(note.get(key) == value for key, value in wanted.items())]
 
     def note(self, **wanted: object) -> dict[str, Any]:
         return eventually(lambda: self.notes(**wanted), what=f"a note with {wanted}")[0]
@@ -308,7 +306,9 @@ def test_a_body_that_was_taken_cannot_go_on(house: House) -> None:
 def test_a_client_that_leaves_in_its_upload(house: House) -> None:
     address, _, port = house.gateway.address.rpartition(":")
     client = socket.create_connection((address, int(port)))
-    client.sendall(b"POST /echo HTTP/1.1\r\nHost: none\r\nX-Id: upload\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 1000)
+    client.sendall(
+        b"POST /echo HTTP/1.1\r\nHost: none\r\nX-Id: upload\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 1000
+    )
     house.note(id="upload", reads=True)
     client.close()
     assert house.note(id="upload", broken="ClientGoneError")

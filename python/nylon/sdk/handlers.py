@@ -111,7 +111,9 @@ def _describe_class(name: str, handler: type[Any]) -> Entry:
     if not phases:
         raise TypeError(f"registering entry {name!r}: {handler.__name__} has none of {', '.join(PHASES)}")
     _check_call(name, handler, 0, "its class must be made without arguments: one instance serves one request")
-    return Entry(name, handler, is_class=True, phases=phases, loop_phases=loop_phases, methods=methods, streams_body=streams_body)
+    return Entry(
+        name, handler, is_class=True, phases=phases, loop_phases=loop_phases, methods=methods, streams_body=streams_body
+    )
 
 
 def _has(handler: type[Any], phase: str) -> bool:
@@ -131,7 +133,9 @@ def _describe_function(name: str, handler: Callable[[Phase], object]) -> Entry:
     if not phases:
         raise TypeError(f"registering entry {name!r}: its function registers none of {', '.join(PHASES)}")
     streams_body = probe._streams_body()  # pyright: ignore[reportPrivateUsage]
-    return Entry(name, handler, is_class=False, phases=phases, loop_phases=loop_phases, methods=[], streams_body=streams_body)
+    return Entry(
+        name, handler, is_class=False, phases=phases, loop_phases=loop_phases, methods=[], streams_body=streams_body
+    )
 
 
 def _check_call(name: str, handler: Callable[..., object], arguments: int, rule: str) -> None:

@@ -12,6 +12,7 @@ from nylon import (
     LoggingContext,
     PhaseHandler,
     Plugin,
+    PluginError,
     RequestFilterContext,
     ResponseBodyFilterContext,
     ResponseFilterContext,
@@ -83,7 +84,7 @@ class Service(Logged):
             raise
         try:
             await stream.write(b"after the end")
-        except Exception as error:
+        except PluginError as error:
             note(id=identity, after=type(error).__name__)
 
 
@@ -177,5 +178,5 @@ class Misplaced(PhaseHandler):
         try:
             async with ctx.response.stream():
                 pass
-        except Exception as error:
+        except PluginError as error:
             ctx.response.set_header("X-Error", type(error).__name__)

@@ -115,8 +115,7 @@ async fn next(stream: &mut dyn BodyStream) -> Option<Result<Piece, StreamError>>
 fn a_stream_outlives_the_deadline_and_logs_in_its_session() {
     run(async {
         let mut begun = Begun::start().await;
-        // sleep: the deadline of the phase has to pass
-        tokio::time::sleep(Duration::from_millis(400)).await;
+        tokio::time::sleep(Duration::from_millis(400)).await; // sleep: the deadline of the phase has to pass
         begun.data("one").await;
         assert_eq!(begun.bytes().await, "one");
         begun.end(Outcome::Ok).await;
