@@ -35,7 +35,7 @@ def config_of(nats: str, upstream: str, **changes: Any) -> dict[str, Any]:
     config["services"] += [
         {"name": entry, "service_type": "plugin", "plugin": {"name": "tested", "entry": entry}} for entry in SERVICES
     ]
-    paths = [{"path": f"/{entry}", "service": {"name": entry}} for entry in SERVICES]
+    paths: list[dict[str, Any]] = [{"path": f"/{entry}", "service": {"name": entry}} for entry in SERVICES]
     paths.append({"path": ["/", "/{*path}"], "service": {"name": "upstream"}})
     config["routes"] = [
         {
