@@ -7,6 +7,8 @@ import selectors
 import time
 from statistics import quantiles
 
+from bench.processes import BenchError
+
 from scenarios.setup import Outcome
 from scenarios.streams import Memory, dial, setup
 
@@ -27,8 +29,12 @@ def run(upstream: int, quick: bool) -> Outcome:
         with memory.watched():
             for _ in range(count):
                 client = stack.enter_context(dial(system.port, f"/events?seconds={seconds}"))
+                begun = client.recv(65536)
+                if not begun.startswith(b"HTTP/1.1 200"):
+                    raise BenchError(f"opening an event stream: {begun[:100]!r}")
                 client.setblocking(False)
-                buffers[client.fileno()] = b""
+                _, _, first = begun.partition(b"\r\n\r\n")
+                buffers[client.fileno()] = first
                 got[client.fileno()] = 0
                 selector.register(client, selectors.EVENT_READ, client)
             deadline = time.monotonic() + seconds + 30

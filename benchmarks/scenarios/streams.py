@@ -19,7 +19,9 @@ APP = AUTH / "nylon_streams.py"
 
 def setup(upstream: int, name: str) -> Setup:
     """One gateway with two threads and one worker."""
-    return Setup(upstream, name, workers=1, app=APP, config="nylon-streams.yaml")
+    system = Setup(upstream, name, workers=1, app=APP, config="nylon-streams.yaml")
+    system.auth = system.via_upstream = False
+    return system
 
 
 class Memory:
