@@ -303,6 +303,8 @@ VALID: dict[str, dict[str, Value]] = {
         "the request body": {"call_id": 1, "what": "RequestBody", "max_bytes": 10_485_760, "first": FIRST},
         "the response body": {"seq": 2, "call_id": 2, "what": "ResponseBody", "max_bytes": 0},
         "the config": {"call_id": 3, "what": "Config", "max_bytes": 1_048_576, "first": FIRST},
+        "an upload as it comes": {"call_id": 5, "what": "RequestStream", "max_bytes": 9_007_199_254_740_991},
+        "a body to filter as it comes": {"seq": 1, "call_id": 1, "what": "ResponseStream", "max_bytes": 1 << 50},
         "the rest of the open": {"call_id": 4, "what": "OpenRest", "max_bytes": 1_048_576, "first": FIRST},
     },
     "DATA": {

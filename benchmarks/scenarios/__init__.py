@@ -19,6 +19,9 @@ NAMES = (
     "growth_routes",
     "growth_plugins",
     "growth_connections",
+    "stream_filter",
+    "stopped_clients",
+    "event_streams",
 )
 
 

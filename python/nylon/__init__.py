@@ -2,6 +2,7 @@
 
 from nylon._core import __version__
 from nylon.sdk import (
+    BodyReader,
     BodyTooLargeError,
     ClientGoneError,
     DecodingError,
@@ -23,12 +24,14 @@ from nylon.sdk import (
     ResponseBodyFilterContext,
     ResponseFilterContext,
     ResponseHeaders,
+    ResponseStream,
     SessionClosedError,
     ShuttingDownError,
     request_id,
 )
 
 __all__ = [
+    "BodyReader",
     "BodyTooLargeError",
     "ClientGoneError",
     "DecodingError",
@@ -50,6 +53,7 @@ __all__ = [
     "ResponseBodyFilterContext",
     "ResponseFilterContext",
     "ResponseHeaders",
+    "ResponseStream",
     "SessionClosedError",
     "ShuttingDownError",
     "__version__",

@@ -1,7 +1,7 @@
 """The compiled half of Nylon; `.ci/run stub` compares this page with the module."""
 
 from asyncio import AbstractEventLoop
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal, Self, TypeVar, final, overload
 
@@ -99,6 +99,40 @@ class QueryParams(Mapping[str, str]):
     def multi_items(self) -> list[tuple[str, str]]:
         """Every pair in order, repeats kept."""
 
+class _Done:
+    """Nothing in plain code; where an event loop runs, an awaitable."""
+
+    def __await__(self) -> Generator[Any, Any]: ...
+
+@final
+class ResponseStream:
+    """A body on its way to the client. An exception inside its block cuts it short, so that it never looks whole."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, error: object, value: object, trace: object, /) -> bool: ...
+    def __aenter__(self) -> Awaitable[Self]: ...
+    def __aexit__(self, error: object, value: object, trace: object, /) -> Awaitable[None]: ...
+    def write(self, data: _Bytes | str) -> _Done:
+        """Send these bytes now; wait while the client does not take them. In an `async def` handler await it.
+
+        Raises ClientGoneError when the client has left.
+        """
+
+    def end(self) -> _Done:
+        """End the body. The end of the block does it as well."""
+
+@final
+class BodyReader:
+    """A body on its way to the handler: iterate over its pieces, with `async for` in an `async def` handler."""
+
+    def read(self, n: int) -> _Body:
+        """Return up to `n` bytes as soon as there are any, none at the end. In an `async def` handler await it."""
+
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> bytes: ...
+    def __aiter__(self) -> Self: ...
+    def __anext__(self) -> Awaitable[bytes]: ...
+
 @final
 class Request:
     """The request. Everything but the body is answered from memory."""
@@ -180,6 +214,12 @@ class Request:
         Raises BodyTooLargeError, ClientGoneError, PhaseTimeoutError.
         """
 
+    def stream(self) -> BodyReader:
+        """Return a reader of the body as it comes, of any length.
+
+        It takes the body: use it in a service or before `ctx.end()`; nobody behind this handler can have it.
+        """
+
     def set_header(self, name: str, value: str) -> Self:
         """Set a header for the service: every spelling and repeat is replaced."""
 
@@ -235,6 +275,12 @@ class Response:
 
     def redirect(self, url: str, code: int = 302) -> Self:
         """Set status and `Location` and an empty body. `ctx.end()` must follow."""
+
+    def stream(self) -> ResponseStream:
+        """Answer with a body that is sent while it is made, in a request filter.
+
+        `async with ctx.response.stream() as stream:` (plain `with` in a `def` handler) sends status and headers.
+        """
 
     def read_body(self) -> _Body:
         """Return the complete body in a response body filter, else what was set; in `async def` await it."""
@@ -346,6 +392,10 @@ class Phase:
     def response_body_filter(self, callback: _Callback) -> _Callback:
         """Register what runs when the complete body of the answer is known."""
 
+    def response_body_stream(self, callback: _Callback) -> _Callback:
+        """Register what the body passes while it is on its way, instead of a response body filter."""
+
+    def _streams_body(self) -> bool: ...
     def logging(self, callback: _Callback) -> _Callback:
         """Register what runs after the last byte."""
 
@@ -353,11 +403,11 @@ class Phase:
 
 @final
 class Dispatcher:
-    """Entries and how to call them: (name, handler, whether it is a class, phase mask, [(callable, plain)])."""
+    """Entries and how to call them: name, handler, is a class, phase mask, [(callable, plain)], streams its body."""
 
     def __new__(
         cls,
-        entries: Sequence[tuple[str, Any, bool, int, Sequence[tuple[Any, bool]]]],
+        entries: Sequence[tuple[str, Any, bool, int, Sequence[tuple[Any, bool]], bool]],
         need_loop: Callable[[], object],
     ) -> Self: ...
 
@@ -389,7 +439,7 @@ class Worker:
         cls,
         dispatcher: Dispatcher,
         group: str,
-        entries: Sequence[tuple[str, int, int]],
+        entries: Sequence[tuple[str, int, int, bool]],
         on_initialize: Callable[[bytes], object],
         on_shutdown: Callable[[], object],
         options: dict[str, Any],

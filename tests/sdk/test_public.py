@@ -10,6 +10,7 @@ from nylon.testing import Client
 from nylon.worker.loading import load
 
 FROZEN = {
+    "BodyReader",
     "BodyTooLargeError",
     "ClientGoneError",
     "DecodingError",
@@ -31,6 +32,7 @@ FROZEN = {
     "ResponseBodyFilterContext",
     "ResponseFilterContext",
     "ResponseHeaders",
+    "ResponseStream",
     "SessionClosedError",
     "ShuttingDownError",
     "__version__",

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use http::{HeaderMap, Method, Uri};
 
-use crate::{EarlyResponse, Response};
+use crate::{BodyStream, EarlyResponse, Response, Whole};
 
 /// The one object that all phases of a request work on.
 pub struct Exchange {
@@ -91,6 +91,9 @@ pub enum BodyError {
     /// Longer than the limit that was asked for, in bytes.
     #[error("the request body is longer than {0} bytes")]
     TooLarge(usize),
+    /// An entry has read it piece by piece.
+    #[error("the request body has been taken by an entry that reads it piece by piece")]
+    Taken,
     /// The client left, stalled or sent bad framing.
     #[error("reading the request body: {0}")]
     Client(String),
@@ -110,6 +113,12 @@ pub trait RequestBody {
 
     /// Whether there is no body at all.
     fn is_empty(&self) -> bool;
+
+    /// The body as it comes, of any length. It is taken: nobody else can have it after that, nor an upstream.
+    ///
+    /// # Errors
+    /// [`BodyError::Taken`] the second time.
+    fn stream(&mut self) -> Result<Box<dyn BodyStream>, BodyError>;
 }
 
 /// The body of a request without one.
@@ -126,5 +135,9 @@ impl RequestBody for NoBody {
 
     fn is_empty(&self) -> bool {
         true
+    }
+
+    fn stream(&mut self) -> Result<Box<dyn BodyStream>, BodyError> {
+        Ok(Box::new(Whole(Bytes::new())))
     }
 }

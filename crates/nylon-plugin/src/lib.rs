@@ -11,6 +11,7 @@ mod phase;
 mod port;
 mod response;
 mod run;
+mod stream;
 
 pub use chain::{Chain, Link, OnError, Policy};
 pub use entry::{Entries, Entry, InFlight, Permit};
@@ -23,3 +24,4 @@ pub use phase::{BodyMode, Phase, PhaseMask};
 pub use port::{Action, Call, HeaderFilter, Outcome, Plugin, Session, Timing};
 pub use response::{EarlyResponse, Response, ResponseBody};
 pub use run::{BodyPlan, Flow, Run};
+pub use stream::{BodyStream, Piece, StreamError, Whole};

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use nylon_wire::{Operation, ResponseBody as WireBody};
 
-use crate::{Exchange, Phase, PluginError, PluginErrorKind, Response, ResponseBody};
+use crate::{BodyStream, Exchange, Phase, PluginError, PluginErrorKind, Response, ResponseBody};
 
 /// A change of headers. Changes apply strictly in call order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,6 +120,12 @@ impl Exchange {
             body: ResponseBody::Full(early.body.unwrap_or_default()),
             bytes_sent: 0,
         };
+    }
+
+    /// The same for an answer whose body is made while it is sent.
+    pub(crate) fn answer_streamed(&mut self, stream: Box<dyn BodyStream>) {
+        self.answer_early();
+        self.response.body = ResponseBody::Stream(stream);
     }
 
     /// Applies the header changes of the request filters to the service's answer. On the gateway's own error answer

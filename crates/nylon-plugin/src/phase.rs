@@ -75,6 +75,6 @@ pub enum BodyMode {
     /// The complete body, once (default).
     #[default]
     Buffered,
-    /// Chunk by chunk. Draft until streams are built.
+    /// Piece by piece.
     Streaming,
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use nylon_wire::Operation;
 
-use crate::{BodyMode, Exchange, Phase, PhaseMask, PluginError};
+use crate::{BodyMode, BodyStream, Exchange, Phase, PhaseMask, PluginError};
 
 /// A configured entry of a plugin, as one gateway thread sees it.
 pub trait Plugin {
@@ -20,6 +20,11 @@ pub trait Plugin {
     /// (rules §5). `None` when that is not known. Never used to skip a request filter.
     fn announced_phases(&self) -> Option<PhaseMask> {
         None
+    }
+
+    /// How the body filter of a new session is going to want the body, as far as its workers say.
+    fn announced_body_mode(&self) -> BodyMode {
+        BodyMode::Buffered
     }
 }
 
@@ -73,6 +78,9 @@ pub struct Outcome {
     pub action: Action,
     /// Where the time went.
     pub timing: Timing,
+    /// The body that the entry is going to send: instead of an action in a request filter, in place of the body in
+    /// `exchange.response` in a body filter. The session goes on until its end.
+    pub stream: Option<Box<dyn BodyStream>>,
 }
 
 /// How a phase ended.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
-use crate::HeaderChange;
+use crate::{BodyStream, HeaderChange};
 
 /// What request filters have collected. Status and body count only if an entry ends the request; header
 /// changes are also applied to the later answer of the service (sdk-api §1.6).
@@ -38,6 +38,8 @@ pub enum ResponseBody {
     Service,
     /// Set by a plugin, or buffered for a body filter.
     Full(Bytes),
+    /// Made while it is sent: by a plugin, or by the filters that it passes.
+    Stream(Box<dyn BodyStream>),
 }
 
 impl ResponseBody {
@@ -46,7 +48,7 @@ impl ResponseBody {
     pub fn full(&self) -> Option<&Bytes> {
         match self {
             Self::Full(body) => Some(body),
-            Self::Service => None,
+            Self::Service | Self::Stream(_) => None,
         }
     }
 }

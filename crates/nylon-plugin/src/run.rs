@@ -23,6 +23,8 @@ pub struct Run {
     slots: Vec<Slot>,
     /// The session whose failure the client is told about: nothing but logging runs on it any more.
     failed: Option<usize>,
+    /// The session whose entry streams the answer: its own filters do not see it (rules §6).
+    streaming: Option<usize>,
 }
 
 /// How the request filters ended.
@@ -39,7 +41,7 @@ impl Run {
     #[must_use]
     pub fn new(chain: Rc<Chain>, entries: Entries) -> Self {
         let slots = (0..chain.sessions).map(|_| Slot::default()).collect();
-        Self { chain, entries, slots, failed: None }
+        Self { chain, entries, slots, failed: None, streaming: None }
     }
 
     /// Whether the path's service is a plugin: [`Run::service`] is to be asked instead of an upstream.
@@ -68,6 +70,11 @@ impl Run {
                 continue;
             }
             match self.phase(place, Phase::RequestFilter, place.link.retry, exchange).await {
+                Ok(slot::Done { stream: Some(stream), .. }) => {
+                    self.streaming = Some(place.session);
+                    exchange.answer_streamed(stream);
+                    return Ok(Flow::Answered);
+                }
                 Ok(done) if done.action == Action::End => {
                     exchange.answer_early();
                     return Ok(Flow::Answered);
@@ -93,6 +100,11 @@ impl Run {
         };
         let retry = if is_idempotent(&exchange.request.method) { place.link.retry } else { 0 };
         let result = match self.phase(place, Phase::RequestFilter, retry, exchange).await {
+            Ok(slot::Done { stream: Some(stream), .. }) => {
+                self.streaming = Some(place.session);
+                exchange.answer_streamed(stream);
+                return Ok(());
+            }
             Ok(done) if done.action == Action::End || done.answers => Ok(()),
             Ok(_) => Err(PluginError::new(
                 PluginErrorKind::Protocol,

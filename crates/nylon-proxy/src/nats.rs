@@ -44,6 +44,9 @@ struct Prepared {
     plugins: Vec<(Arc<PluginShared>, Arc<InFlight>)>,
 }
 
+/// A stream in which nothing moves for so long is cut.
+const STREAM_IDLE: Duration = Duration::from_secs(300);
+
 thread_local! {
     /// The links of this gateway thread; a link ends with its last session once no snapshot has its entry.
     static LINKS: RefCell<Vec<(Weak<Messaging>, Rc<Link>)>> = const { RefCell::new(Vec::new()) };
@@ -87,6 +90,7 @@ impl PluginSource for NatsPlugins {
                 max_in_flight: usize::MAX,
                 max_body_bytes: plugin.max_body,
                 prefetch_body_bytes: plugin.prefetch_body,
+                stream_idle: STREAM_IDLE,
             };
             let shared = messaging[plugin.messaging]
                 .messaging

@@ -15,7 +15,7 @@ use futures_util::future::LocalBoxFuture;
 use http::HeaderMap;
 use http_body::{Body, Frame};
 use hyper::body::Incoming;
-use nylon_plugin::{BodyError, RequestBody};
+use nylon_plugin::{BodyError, BodyStream, RequestBody, StreamError};
 use nylon_wire::ErrorCode;
 
 /// How much of a body that nobody wants is read so that the connection can carry another request, bytes.
@@ -37,6 +37,8 @@ struct Shared {
     asked: Cell<bool>,
     limit: u64,
     failure: Cell<Option<ErrorCode>>,
+    /// Somebody reads it piece by piece.
+    taken: Cell<bool>,
 }
 
 struct Reading {
@@ -61,6 +63,7 @@ impl ClientBody {
             asked: Cell::new(false),
             limit: limit.unwrap_or(u64::MAX),
             failure: Cell::new(None),
+            taken: Cell::new(false),
         }))
     }
 
@@ -72,6 +75,11 @@ impl ClientBody {
     /// What the client did wrong while the body was read, if it did.
     pub(crate) fn failure(&self) -> Option<ErrorCode> {
         self.0.failure.get()
+    }
+
+    /// Whether somebody reads it piece by piece, so that nobody else can have it.
+    pub(crate) fn is_taken(&self) -> bool {
+        self.0.taken.get()
     }
 
     /// Whether nothing more will come.
@@ -214,6 +222,9 @@ fn describe(error: &hyper::Error) -> (ErrorCode, String) {
 impl RequestBody for ClientBody {
     fn read_all(&mut self, limit: usize) -> LocalBoxFuture<'_, Result<Bytes, BodyError>> {
         Box::pin(async move {
+            if self.is_taken() {
+                return Err(BodyError::Taken);
+            }
             if self.0.length.is_some_and(|length| length > limit as u64) {
                 return Err(BodyError::TooLarge(limit));
             }
@@ -236,7 +247,10 @@ impl RequestBody for ClientBody {
     }
 
     fn ready(&mut self, limit: usize) -> Option<Bytes> {
-        if self.0.length.is_some_and(|length| length > limit as u64) || (self.0.expects && !self.0.asked.get()) {
+        if self.is_taken()
+            || self.0.length.is_some_and(|length| length > limit as u64)
+            || (self.0.expects && !self.0.asked.get())
+        {
             return None;
         }
         let mut reading = self.0.reading.borrow_mut();
@@ -252,5 +266,26 @@ impl RequestBody for ClientBody {
 
     fn is_empty(&self) -> bool {
         false
+    }
+
+    fn stream(&mut self) -> Result<Box<dyn BodyStream>, BodyError> {
+        if self.0.taken.replace(true) {
+            return Err(BodyError::Taken);
+        }
+        Ok(Box::new(Pieces(self.clone())))
+    }
+}
+
+/// The body as it comes.
+struct Pieces(ClientBody);
+
+impl BodyStream for Pieces {
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<nylon_plugin::Piece, StreamError>>> {
+        let piece = ready!(self.0.poll_piece(cx));
+        Poll::Ready(piece.map(|piece| match piece {
+            Ok(Piece::Data(data)) => Ok(nylon_plugin::Piece::Data(data)),
+            Ok(Piece::Trailers(trailers)) => Ok(nylon_plugin::Piece::Trailers(trailers)),
+            Err(error) => Err(StreamError::Source(error.to_string())),
+        }))
     }
 }

@@ -11,7 +11,7 @@ mod response;
 mod send;
 mod upload;
 
-pub(crate) use body::{BodyFailure, Collected, UpstreamBody};
+pub(crate) use body::{Collected, UpstreamBody};
 pub(crate) use pool::Pool;
 pub(crate) use request::{Outbound, Peer};
 pub(crate) use send::{Failure, Outgoing, send};

@@ -8,11 +8,12 @@ use std::sync::{
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use nylon_wire::{Action, Operation, Phase, ResponseBody, ResponsePart, Snapshot, Text};
+use nylon_wire::{Action, Operation, Outcome, Phase, ResponseBody, ResponsePart, Snapshot, Text};
 
 use crate::event_loop::Lane;
+use crate::fetch::FetchFailure;
 use crate::header_list::{self, HeaderList, Pairs, is_request_header, is_response_header};
-use crate::job::{Origin, Work};
+use crate::job::{Origin, Work, Writer};
 use crate::runtime::LaneSlot;
 
 /// What lives as long as the session: the request, with what this entry changed about it.
@@ -138,6 +139,8 @@ struct State {
     body: Option<Bytes>,
     read: Option<Bytes>,
     cancelled: bool,
+    /// Where the body goes, once it is streamed.
+    writer: Option<Writer>,
     /// The task that runs it, if one does.
     task: Option<(Weak<Lane>, u64)>,
 }
@@ -253,12 +256,51 @@ impl Call {
         Ok(())
     }
 
+    /// Begins to stream the body, with the head as it is now: what is set later comes too late.
+    pub(crate) fn start_stream(&self) -> Result<Writer, FetchFailure> {
+        let mut state = self.state();
+        let state = &mut *state;
+        let unavailable = |why: &str| Err(FetchFailure::Other(why.to_owned()));
+        if !matches!(self.phase, Phase::RequestFilter | Phase::ResponseBodyFilter) {
+            return unavailable("only a request filter can stream its answer");
+        }
+        if state.writer.is_some() {
+            return unavailable("the body is streamed already");
+        }
+        if state.action.is_some() {
+            return unavailable("it came after next() or end()");
+        }
+        if state.job.is_none() {
+            return Err(FetchFailure::Closed);
+        }
+        self.keep(state, true);
+        let mut operations = std::mem::take(&mut state.operations);
+        (state.request_shown, state.response_shown) = (0, 0);
+        operations.retain(|operation| !matches!(operation, Operation::SetResponseBody(_)));
+        let Some(job) = &state.job else { return Err(FetchFailure::Closed) };
+        let writer = job.stream(operations)?;
+        state.action = Some(if self.phase == Phase::RequestFilter { Action::End } else { Action::Next });
+        state.writer = Some(writer.clone());
+        Ok(writer)
+    }
+
+    /// The handler has returned: a body filter's output ends with it.
+    pub(crate) fn end_filter(&self) {
+        let writer = self.state().writer.clone();
+        if let Some(writer) = writer.filter(|_| self.phase == Phase::ResponseBodyFilter) {
+            // A session that is over has told the handler.
+            let _ = writer.end(Outcome::Ok);
+        }
+    }
+
     fn writable(&self, kind: Write) -> Result<MutexGuard<'_, State>, Ignored> {
         let state = self.state();
         let why = if !kind.counts_in(self.phase) {
             "it has no effect in this phase"
         } else if state.job.is_none() {
             "the phase is over"
+        } else if state.writer.is_some() {
+            "the response is being streamed"
         } else if state.action.is_some() {
             "it came after next() or end()"
         } else {

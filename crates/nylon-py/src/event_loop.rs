@@ -15,6 +15,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use crate::arrival::{self, Arrived, Doing};
 use crate::call::{Call, lock};
 use crate::driver::Driver;
 use crate::fetch::Fetched;
@@ -28,6 +29,8 @@ const BATCH: usize = 128;
 enum Event {
     /// A body that a future waits for.
     Fetched(Py<PyAny>, Fetched),
+    /// What else a future waits for.
+    Arrived(Py<PyAny>, Doing, Arrived),
     /// What the task with this id runs is cancelled.
     Cancel(u64),
     /// A coroutine that a thread got from a handler.
@@ -129,6 +132,11 @@ impl Lane {
         self.push(Event::Fetched(future, fetched));
     }
 
+    /// What this future waits for has come.
+    pub(crate) fn arrived(&self, future: Py<PyAny>, doing: Doing, arrived: Arrived) {
+        self.push(Event::Arrived(future, doing, arrived));
+    }
+
     /// What this task runs is cancelled.
     pub(crate) fn cancel(&self, id: u64) {
         self.push(Event::Cancel(id));
@@ -204,10 +212,18 @@ impl Lane {
                     Err(failure) => future.call_method1(intern!(py, "set_exception"), (failure.raise(py),))?,
                 };
             }
+            Event::Arrived(future, doing, arrived) => {
+                let future = future.bind(py);
+                if !future.call_method0(intern!(py, "done"))?.is_truthy()? {
+                    arrival::settle(future, doing, arrived)?;
+                }
+            }
             Event::Cancel(id) => {
                 let task = lock(&self.tasks).running.get(&id).map(|task| task.clone_ref(py));
                 if let Some(task) = task {
-                    task.call_method0(py, intern!(py, "cancel"))?;
+                    // In the loop's next turn: a write or read that has just failed is heard of first.
+                    let cancel = task.getattr(py, intern!(py, "cancel"))?;
+                    self.event_loop.call_method1(py, intern!(py, "call_soon"), (cancel,))?;
                 }
             }
             Event::Drive(call, coroutine) => {

@@ -38,18 +38,23 @@ pub(crate) enum FetchFailure {
 }
 
 impl FetchFailure {
-    /// As the exception that the handler sees.
+    /// As the exception that the handler sees who was reading a body.
     pub(crate) fn raise(&self, py: Python<'_>) -> PyErr {
+        self.raise_while(py, "reading the body")
+    }
+
+    /// As the exception that the handler sees.
+    pub(crate) fn raise_while(&self, py: Python<'_>, doing: &str) -> PyErr {
         let (class, text) = match self {
-            Self::TooLarge(limit) => (&python::BODY_TOO_LARGE, format!("reading the body: longer than {limit} bytes")),
-            Self::Refused(text) => (&python::BODY_TOO_LARGE, format!("reading the body: {text}")),
-            Self::ClientGone => (&python::CLIENT_GONE, "reading the body: the client has left".to_owned()),
-            Self::Timeout => (&python::PHASE_TIMEOUT, "reading the body: the phase's deadline has passed".to_owned()),
-            Self::ShuttingDown => (&python::SHUTTING_DOWN, "reading the body: shutting down".to_owned()),
-            Self::Closed => (&python::SESSION_CLOSED, "reading the body: the session is over".to_owned()),
-            Self::Other(text) => (&python::PLUGIN_ERROR, format!("reading the body: {text}")),
+            Self::TooLarge(limit) => (&python::BODY_TOO_LARGE, format!("longer than {limit} bytes")),
+            Self::Refused(text) => (&python::BODY_TOO_LARGE, text.clone()),
+            Self::ClientGone => (&python::CLIENT_GONE, "the client has left".to_owned()),
+            Self::Timeout => (&python::PHASE_TIMEOUT, "the phase's deadline has passed".to_owned()),
+            Self::ShuttingDown => (&python::SHUTTING_DOWN, "shutting down".to_owned()),
+            Self::Closed => (&python::SESSION_CLOSED, "the session is over".to_owned()),
+            Self::Other(text) => (&python::PLUGIN_ERROR, text.clone()),
         };
-        match class.get(py).and_then(|class| class.call1((text,))) {
+        match class.get(py).and_then(|class| class.call1((format!("{doing}: {text}"),))) {
             Ok(error) => PyErr::from_value(error),
             Err(error) => error,
         }

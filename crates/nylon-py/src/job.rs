@@ -4,9 +4,11 @@ use std::any::Any;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use nylon_messaging::worker::{self, Body, FetchError};
-use nylon_wire::{AbortReason, Action, Operation, Phase, ResponsePart, Snapshot, Text, failure};
+use nylon_messaging::worker::{self, Body, FetchError, WriteError};
+use nylon_wire::{AbortReason, Action, Operation, Outcome, Phase, ResponsePart, Snapshot, Text, failure};
 
+use crate::arrival::{Arrival, OnArrival};
+use crate::call::lock;
 use crate::fetch::{FetchFailure, Fetched, Which};
 use crate::memory::{self, MemoryJob};
 
@@ -163,6 +165,25 @@ impl Work {
         }
     }
 
+    /// Begins to stream the answer's body behind this head.
+    pub(crate) fn stream(&self, operations: Vec<Operation>) -> Result<Writer, FetchFailure> {
+        match self {
+            Self::Memory(job) => Ok(Writer::Memory(job.stream(operations))),
+            Self::Nats(job) => job.stream(operations).map(Writer::Nats).map_err(write_failure),
+        }
+    }
+
+    /// A body as it comes.
+    pub(crate) fn read(&self, which: Which) -> Reader {
+        match self {
+            Self::Memory(job) => Reader::Memory(Arc::new(Mutex::new(Some(job.body(which))))),
+            Self::Nats(job) => Reader::Nats(job.read(match which {
+                Which::Request => Body::Request,
+                Which::Response => Body::Response,
+            })),
+        }
+    }
+
     pub(crate) fn finish(self, operations: Vec<Operation>, action: Action) {
         match self {
             Self::Memory(job) => job.run.answer(Ok((operations, action))),
@@ -177,6 +198,69 @@ impl Work {
             }
             Self::Nats(job) => job.fail(code, text, log_id.map(str::to_owned)),
         }
+    }
+}
+
+/// Where the pieces of a body go.
+#[derive(Clone)]
+pub(crate) enum Writer {
+    Memory(Arc<memory::Stream>),
+    Nats(Arc<worker::StreamWriter>),
+}
+
+impl Writer {
+    pub(crate) fn write(&self, bytes: Bytes, done: OnArrival) {
+        match self {
+            Self::Memory(stream) => done(stream.write(&bytes).map(|()| Arrival::Done)),
+            Self::Nats(writer) => writer
+                .write(bytes, Box::new(move |written| done(written.map(|()| Arrival::Done).map_err(write_failure)))),
+        }
+    }
+
+    pub(crate) fn end(&self, outcome: Outcome) -> Result<(), FetchFailure> {
+        match self {
+            Self::Memory(stream) => {
+                stream.end(outcome);
+                Ok(())
+            }
+            Self::Nats(writer) => writer.end(outcome).map_err(write_failure),
+        }
+    }
+}
+
+/// Where the pieces of a body come from.
+#[derive(Clone)]
+pub(crate) enum Reader {
+    /// In one piece.
+    Memory(Arc<Mutex<Option<Fetched>>>),
+    Nats(Arc<worker::BodyReader>),
+}
+
+impl Reader {
+    pub(crate) fn read(&self, done: OnArrival) {
+        match self {
+            Self::Memory(body) => {
+                let body = lock(body).take();
+                done(match body {
+                    None => Ok(Arrival::End),
+                    Some(Ok(bytes)) if bytes.is_empty() => Ok(Arrival::End),
+                    Some(fetched) => fetched.map(Arrival::Bytes),
+                });
+            }
+            Self::Nats(reader) => reader.read(Box::new(move |piece| {
+                done(piece.map(|piece| piece.map_or(Arrival::End, Arrival::Bytes)).map_err(into_failure));
+            })),
+        }
+    }
+}
+
+fn write_failure(error: WriteError) -> FetchFailure {
+    match error {
+        WriteError::Cancelled(reason) => into_failure(FetchError::Cancelled(reason)),
+        WriteError::Closed => FetchFailure::Closed,
+        WriteError::Ended => FetchFailure::Other("it has ended".to_owned()),
+        WriteError::NotAvailable(why) => FetchFailure::Other(why.to_owned()),
+        WriteError::HeadTooLarge(bytes) => FetchFailure::Other(format!("its head has {bytes} bytes, too many")),
     }
 }
 

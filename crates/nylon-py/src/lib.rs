@@ -3,11 +3,13 @@
 #![allow(unsafe_code)] // what the PyO3 macros expand to
 #![allow(missing_docs)] // documented in python/nylon/_core.pyi, where its users look
 
+mod arrival;
 mod call;
 mod context;
 mod driver;
 mod event_loop;
 mod fetch;
+mod flow;
 mod form;
 mod gateway;
 mod header_list;
@@ -39,6 +41,8 @@ mod _core {
     };
     #[pymodule_export]
     use super::event_loop::EventLoopLane;
+    #[pymodule_export]
+    use super::flow::{BodyReader, ResponseStream};
     #[pymodule_export]
     use super::gateway::Gateway;
     #[pymodule_export]

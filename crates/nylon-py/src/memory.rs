@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use nylon_wire::{
-    Action, Frame, Header, Limits, OpenFields, Operation, Phase, ResponseBody, ResponseFields, ResponsePart, SessionId,
-    Snapshot, SnapshotFields, Text, encode_open,
+    Action, Frame, Header, Limits, OpenFields, Operation, Outcome, Phase, ResponseBody, ResponseFields, ResponsePart,
+    SessionId, Snapshot, SnapshotFields, Text, encode_open,
 };
 use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::{PyTimeoutError, PyValueError};
@@ -50,6 +50,56 @@ impl MemoryJob {
             Which::Request => self.session.body.clone().map_err(FetchFailure::TooLarge),
             Which::Response => Ok(self.body.clone()),
         }
+    }
+}
+
+impl MemoryJob {
+    /// The answer's body, collected: in memory the answer comes as a whole.
+    pub(crate) fn stream(&self, operations: Vec<Operation>) -> Arc<Stream> {
+        let state = Streamed { operations, body: Vec::new(), ended: false };
+        Arc::new(Stream { run: Arc::clone(&self.run), filters: self.response.is_some(), state: Mutex::new(state) })
+    }
+}
+
+struct Streamed {
+    operations: Vec<Operation>,
+    body: Vec<u8>,
+    ended: bool,
+}
+
+/// A stream of a phase in memory.
+pub(crate) struct Stream {
+    run: Arc<Run>,
+    filters: bool,
+    state: Mutex<Streamed>,
+}
+
+impl Stream {
+    pub(crate) fn write(&self, bytes: &[u8]) -> Result<(), FetchFailure> {
+        let mut state = lock(&self.state);
+        if self.run.cancelled() {
+            return Err(FetchFailure::ClientGone);
+        }
+        if state.ended {
+            return Err(FetchFailure::Other("it has ended".to_owned()));
+        }
+        state.body.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    pub(crate) fn end(&self, outcome: Outcome) {
+        let mut state = lock(&self.state);
+        if std::mem::replace(&mut state.ended, true) {
+            return;
+        }
+        let mut operations = std::mem::take(&mut state.operations);
+        operations.push(Operation::SetResponseBody(ResponseBody::Inline(std::mem::take(&mut state.body).into())));
+        self.run.answer(match outcome {
+            Outcome::Ok => Ok((operations, if self.filters { Action::Next } else { Action::End })),
+            Outcome::Abort => {
+                Err((nylon_wire::failure::HANDLER_ERROR.to_owned(), "the stream was cut short".to_owned(), None))
+            }
+        });
     }
 }
 

@@ -24,6 +24,7 @@ pub(crate) fn complete(call: &Arc<Call>, ours: usize, result: &Bound<'_, PyAny>)
         );
         return fail(py, call, PyTypeError::new_err(text));
     }
+    call.end_filter();
     if let Some((job, operations, action)) = call.take(ours) {
         job.finish(operations, action);
     }

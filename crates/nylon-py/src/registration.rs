@@ -1,5 +1,6 @@
 //! What a handler function is given to register the callbacks of its session with.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use nylon_wire::Phase;
@@ -14,13 +15,19 @@ pub(crate) struct Registration {
     call: Option<Arc<Call>>,
     /// None once they are taken: a callback that uses the phase it was registered with would keep both for ever.
     callbacks: Mutex<Option<Callbacks>>,
+    /// Whether the body filter takes the body piece by piece.
+    streams_body: AtomicBool,
 }
 
 type Callbacks = [Option<Py<PyAny>>; 4];
 
 impl Registration {
     pub(crate) fn of(call: &Arc<Call>) -> Self {
-        Self { call: Some(Arc::clone(call)), callbacks: Mutex::new(Some(Callbacks::default())) }
+        Self {
+            call: Some(Arc::clone(call)),
+            callbacks: Mutex::new(Some(Callbacks::default())),
+            streams_body: AtomicBool::new(false),
+        }
     }
 
     /// The callbacks that were registered; none the second time.
@@ -43,7 +50,7 @@ impl Registration {
     /// Outside a session: to find out which phases a function registers.
     #[new]
     fn new() -> Self {
-        Self { call: None, callbacks: Mutex::new(Some(Callbacks::default())) }
+        Self { call: None, callbacks: Mutex::new(Some(Callbacks::default())), streams_body: AtomicBool::new(false) }
     }
 
     #[getter]
@@ -69,7 +76,17 @@ impl Registration {
         self.register(Phase::ResponseFilter, callback)
     }
 
+    fn response_body_stream<'py>(&self, callback: Bound<'py, PyAny>) -> Bound<'py, PyAny> {
+        self.streams_body.store(true, Ordering::Relaxed);
+        self.register(Phase::ResponseBodyFilter, callback)
+    }
+
+    fn _streams_body(&self) -> bool {
+        self.streams_body.load(Ordering::Relaxed)
+    }
+
     fn response_body_filter<'py>(&self, callback: Bound<'py, PyAny>) -> Bound<'py, PyAny> {
+        self.streams_body.store(false, Ordering::Relaxed);
         self.register(Phase::ResponseBodyFilter, callback)
     }
 

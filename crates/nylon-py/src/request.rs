@@ -8,6 +8,7 @@ use pyo3::types::{PyAny, PyDateTime, PyDict, PyTzInfo};
 
 use crate::call::Call;
 use crate::fetch::{self, Which};
+use crate::flow::{self, BodyReader};
 use crate::headers::{Headers, QueryParams};
 use crate::{header_list, python};
 
@@ -143,6 +144,10 @@ impl Request {
 
     fn body<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         fetch::body(py, &self.0, Which::Request)
+    }
+
+    fn stream(&self, py: Python<'_>) -> PyResult<BodyReader> {
+        flow::reader(py, &self.0, Which::Request)
     }
 
     fn set_header<'py>(slf: PyRef<'py, Self>, name: &str, value: &str) -> PyResult<PyRef<'py, Self>> {

@@ -7,6 +7,7 @@ use pyo3::types::{PyAny, PyDelta};
 
 use crate::call::Call;
 use crate::fetch::{self, Which};
+use crate::flow::ResponseStream;
 use crate::headers::ResponseHeaders;
 use crate::{header_list, python};
 
@@ -96,6 +97,10 @@ impl Response {
         python::tell(py, &slf.0, slf.0.set_header("location", url.as_bytes()))?;
         python::tell(py, &slf.0, slf.0.set_body(None, bytes::Bytes::new()))?;
         Ok(slf)
+    }
+
+    fn stream(&self) -> ResponseStream {
+        ResponseStream::new(Arc::clone(&self.0))
     }
 
     fn read_body<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {

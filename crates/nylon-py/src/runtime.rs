@@ -12,6 +12,8 @@ use pyo3::types::PyAny;
 
 use crate::call::{Call, Seat, Session, lock};
 use crate::event_loop::Lane;
+use crate::fetch::Which;
+use crate::flow::{self, ResponseStream};
 use crate::job::{Job, Origin};
 use crate::registration::Registration;
 use crate::{context, outcome, python};
@@ -34,6 +36,8 @@ struct Entry {
     name: String,
     handler: Handler,
     phases: PhaseMask,
+    /// Whether its body filter takes the body piece by piece.
+    streams_body: bool,
 }
 
 /// What lives in a session between its phases.
@@ -152,6 +156,9 @@ impl Runtime {
         };
         let context = context::make(py, Arc::clone(call))?;
         let index = usize::from(call.phase.number()) - 1;
+        if entry.streams_body && call.phase == Phase::ResponseBodyFilter {
+            return self.call_stream(py, call, target, &context, entry, place, lane);
+        }
         let called = match (&entry.handler, &target) {
             (Handler::Class { methods, .. }, Target::Instance(instance)) => match &methods[index] {
                 Some(Method { callable, plain: true }) => callable.bind(py).call1((instance, &context)),
@@ -164,16 +171,44 @@ impl Runtime {
             },
             (Handler::Function(_), Target::Instance(_)) => Ok(py.None().into_bound(py)),
         };
-        // Kept even if it raised: logging still comes.
-        if let Some(Place { origin, session, .. }) = place.filter(|_| entry.phases.any_after(call.phase))
-            && let Some(slot) = origin.slot()
-        {
-            *lock(slot) = Some(Box::new(Kept { session, target }));
-        }
-        let result = called?;
+        keep(entry, call.phase, place, target);
+        drop(context); // the handler has it if it wants it
+        self.go_on(call, called?, lane)
+    }
+
+    /// Calls a body filter that takes the body piece by piece: with what comes in and where it goes out.
+    #[allow(clippy::too_many_arguments)] // all that a call knows
+    fn call_stream(
+        &self,
+        py: Python<'_>,
+        call: &Arc<Call>,
+        target: Target,
+        context: &Bound<'_, PyAny>,
+        entry: &Entry,
+        place: Option<Place>,
+        lane: Option<&Arc<Lane>>,
+    ) -> PyResult<()> {
+        const NAME: &str = "response_body_stream";
+        let index = usize::from(Phase::ResponseBodyFilter.number()) - 1;
+        let writer = call.start_stream().map_err(|failure| failure.raise_while(py, "filtering the body"))?;
+        let body = Bound::new(py, flow::reader(py, call, Which::Response)?)?;
+        let out = Bound::new(py, ResponseStream::begun(Arc::clone(call), writer))?;
+        let called = match &target {
+            Target::Instance(instance) => instance.bind(py).call_method1(intern!(py, NAME), (context, body, out)),
+            Target::Callbacks(callbacks) => match &callbacks[index] {
+                Some(callback) => callback.bind(py).call1((context, body, out)),
+                None => Ok(py.None().into_bound(py)),
+            },
+        };
+        keep(entry, call.phase, place, target);
+        self.go_on(call, called?, lane)
+    }
+
+    /// What a handler has returned is its end, or is to be awaited.
+    fn go_on(&self, call: &Arc<Call>, result: Bound<'_, PyAny>, lane: Option<&Arc<Lane>>) -> PyResult<()> {
+        let py = result.py();
         let awaitable = !result.is_none()
             && (result.get_type().is(python::COROUTINE.get(py)?) || result.hasattr(intern!(py, "__await__"))?);
-        drop(context); // the handler has it if it wants it
         if !awaitable {
             return outcome::complete(call, OURS, &result);
         }
@@ -200,6 +235,15 @@ impl Runtime {
                 Ok(())
             }
         }
+    }
+}
+
+/// Keeps a session's object for its later phases, even if the handler raised: logging still comes.
+fn keep(entry: &Entry, phase: Phase, place: Option<Place>, target: Target) {
+    if let Some(Place { origin, session, .. }) = place.filter(|_| entry.phases.any_after(phase))
+        && let Some(slot) = origin.slot()
+    {
+        *lock(slot) = Some(Box::new(Kept { session, target }));
     }
 }
 
@@ -230,7 +274,8 @@ impl Entry {
 pub(crate) struct Dispatcher(pub(crate) Arc<Runtime>);
 
 /// Name, class or function, whether it is a class, phase mask, callables and whether each is a plain function.
-type EntryArguments = (String, Py<PyAny>, bool, u32, Vec<(Option<Py<PyAny>>, bool)>);
+/// Last, whether the body filter takes the body piece by piece.
+type EntryArguments = (String, Py<PyAny>, bool, u32, Vec<(Option<Py<PyAny>>, bool)>, bool);
 
 #[pymethods]
 impl Dispatcher {
@@ -238,7 +283,7 @@ impl Dispatcher {
     fn new(entries: Vec<EntryArguments>, need_loop: Py<PyAny>) -> Self {
         let entries = entries
             .into_iter()
-            .map(|(name, object, is_class, phases, methods)| {
+            .map(|(name, object, is_class, phases, methods, streams_body)| {
                 let handler = if is_class {
                     let mut methods = methods.into_iter();
                     let methods = Phase::ALL.map(|_| {
@@ -249,7 +294,7 @@ impl Dispatcher {
                 } else {
                     Handler::Function(object)
                 };
-                Entry { name, handler, phases: PhaseMask(phases) }
+                Entry { name, handler, phases: PhaseMask(phases), streams_body }
             })
             .collect();
         Self(Arc::new(Runtime { entries, lane: Arc::default(), need_loop }))

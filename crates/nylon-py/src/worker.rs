@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use nylon_messaging::worker::{self, EntryOptions, JobKind, Lane, Next, WorkerOptions};
 use nylon_messaging::{Auth, ConnectionOptions, ConnectionState, TlsOptions};
-use nylon_wire::{Action, PhaseMask, WorkerState, failure};
+use nylon_wire::{Action, BodyMode, PhaseMask, WorkerState, failure};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
@@ -137,12 +137,13 @@ impl<'py> Options<'py> {
 
 #[pymethods]
 impl Worker {
-    /// Starts at once and connects in the background. Entries are (name, phase mask, mask of `async def` phases).
+    /// Starts at once and connects in the background. Entries are (name, phase mask, mask of `async def` phases, whether
+    /// the body filter takes the body piece by piece).
     #[new]
     fn new(
         dispatcher: PyRef<'_, Dispatcher>,
         group: String,
-        entries: Vec<(String, u32, u32)>,
+        entries: Vec<(String, u32, u32, bool)>,
         on_initialize: Py<PyAny>,
         on_shutdown: Py<PyAny>,
         options: Bound<'_, PyDict>,
@@ -150,7 +151,8 @@ impl Worker {
         let py = options.py();
         let entries = entries
             .into_iter()
-            .map(|(name, phases, looped)| EntryOptions {
+            .map(|(name, phases, looped, streams_body)| EntryOptions {
+                body_mode: if streams_body { BodyMode::Streaming } else { BodyMode::Buffered },
                 loop_phases: PhaseMask(looped),
                 ..EntryOptions::new(name, PhaseMask(phases))
             })

@@ -21,9 +21,9 @@ pub enum FrameType {
     Credit = 6,
     /// RESULT, worker to gateway: operations and action end a phase.
     Result = 7,
-    /// STREAM, worker to gateway: the response is streamed (draft).
+    /// STREAM, worker to gateway: the response body is streamed.
     Stream = 8,
-    /// STREAM_END, worker to gateway: the stream is over (draft).
+    /// STREAM_END, worker to gateway: the stream is over.
     StreamEnd = 9,
     /// UPGRADE, worker to gateway: make the request a WebSocket (draft).
     Upgrade = 10,
@@ -165,11 +165,15 @@ pub enum FetchKind {
     Config = 400,
     /// The whole OPEN frame that did not fit.
     OpenRest = 401,
+    /// The request body as it comes, of any length.
+    RequestStream = 402,
+    /// The response body as it comes, of any length.
+    ResponseStream = 403,
 }
 
 impl FetchKind {
     /// Every value, in order of its number.
-    pub const ALL: [FetchKind; 4] = [FetchKind::ResponseBody, FetchKind::RequestBody, FetchKind::Config, FetchKind::OpenRest];
+    pub const ALL: [FetchKind; 6] = [FetchKind::ResponseBody, FetchKind::RequestBody, FetchKind::Config, FetchKind::OpenRest, FetchKind::RequestStream, FetchKind::ResponseStream];
 
     /// The number on the wire.
     pub const fn number(self) -> u16 {
@@ -183,6 +187,8 @@ impl FetchKind {
             200 => FetchKind::RequestBody,
             400 => FetchKind::Config,
             401 => FetchKind::OpenRest,
+            402 => FetchKind::RequestStream,
+            403 => FetchKind::ResponseStream,
             _ => return None,
         })
     }
@@ -194,7 +200,7 @@ impl FetchKind {
 pub enum DataKind {
     /// A body, or the answer to a FETCH.
     Body = 0,
-    /// A streamed response (draft).
+    /// A streamed response body.
     Stream = 1,
     /// A WebSocket text message (draft).
     Text = 2,
@@ -229,7 +235,7 @@ impl DataKind {
 pub enum BodyMode {
     /// Whole.
     Buffered = 0,
-    /// Piece by piece (draft).
+    /// Piece by piece.
     Streaming = 1,
 }
 

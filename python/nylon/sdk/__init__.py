@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import cast
 
 from nylon._core import (
+    BodyReader,
     Headers,
     LoggingContext,
     Phase,
@@ -16,6 +17,7 @@ from nylon._core import (
     ResponseBodyFilterContext,
     ResponseFilterContext,
     ResponseHeaders,
+    ResponseStream,
 )
 from nylon.sdk.errors import (
     BodyTooLargeError,
@@ -37,6 +39,7 @@ for _class in (Headers, ResponseHeaders, QueryParams):
     cast("ABCMeta", Mapping).register(_class)
 
 __all__ = [
+    "BodyReader",
     "BodyTooLargeError",
     "ClientGoneError",
     "DecodingError",
@@ -58,6 +61,7 @@ __all__ = [
     "ResponseBodyFilterContext",
     "ResponseFilterContext",
     "ResponseHeaders",
+    "ResponseStream",
     "SessionClosedError",
     "ShuttingDownError",
     "request_id",

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from nylon._core import (
+    BodyReader,
     LoggingContext,
     Phase,
     RequestFilterContext,
     ResponseBodyFilterContext,
     ResponseFilterContext,
+    ResponseStream,
 )
 
 PHASES = ("request_filter", "response_filter", "response_body_filter", "logging")
@@ -32,6 +34,11 @@ class PhaseHandler:
     def response_body_filter(self, ctx: ResponseBodyFilterContext) -> Awaitable[None] | None:
         """When the complete body of the answer is known."""
 
+    def response_body_stream(
+        self, ctx: ResponseBodyFilterContext, body: BodyReader, out: ResponseStream
+    ) -> Awaitable[None] | None:
+        """In place of `response_body_filter`, while the body is on its way: read from `body`, write to `out`."""
+
     def logging(self, ctx: LoggingContext) -> Awaitable[None] | None:
         """After the last byte. Read-only."""
 
@@ -49,11 +56,13 @@ class Entry:
     """Those of them that are `async def`."""
     methods: list[tuple[Any, bool]]
     """Per phase what to call, and whether it is a plain function of the class."""
+    streams_body: bool = False
+    """Whether its body filter takes the body piece by piece."""
 
     @property
-    def compiled(self) -> tuple[str, Any, bool, int, list[tuple[Any, bool]]]:
+    def compiled(self) -> tuple[str, Any, bool, int, list[tuple[Any, bool]], bool]:
         """As the dispatcher wants it."""
-        return (self.name, self.handler, self.is_class, self.phases, self.methods)
+        return (self.name, self.handler, self.is_class, self.phases, self.methods, self.streams_body)
 
 
 def check(name: str, handler: Any) -> None:
@@ -83,7 +92,12 @@ def describe(name: str, handler: Any) -> Entry:
 def _describe_class(name: str, handler: type[Any]) -> Entry:
     phases = loop_phases = 0
     methods: list[tuple[Any, bool]] = []
-    for index, phase in enumerate(PHASES):
+    streams_body = _has(handler, "response_body_stream")
+    if streams_body and _has(handler, "response_body_filter"):
+        both = "response_body_filter and response_body_stream"
+        raise TypeError(f"registering entry {name!r}: {handler.__name__} has {both}; it can have one of them")
+    for index, name_of in enumerate(PHASES):
+        phase = "response_body_stream" if streams_body and name_of == "response_body_filter" else name_of
         method = getattr(handler, phase, None)
         if method is None or method is getattr(PhaseHandler, phase):
             methods.append((None, False))
@@ -97,7 +111,14 @@ def _describe_class(name: str, handler: type[Any]) -> Entry:
     if not phases:
         raise TypeError(f"registering entry {name!r}: {handler.__name__} has none of {', '.join(PHASES)}")
     _check_call(name, handler, 0, "its class must be made without arguments: one instance serves one request")
-    return Entry(name, handler, is_class=True, phases=phases, loop_phases=loop_phases, methods=methods)
+    return Entry(
+        name, handler, is_class=True, phases=phases, loop_phases=loop_phases, methods=methods, streams_body=streams_body
+    )
+
+
+def _has(handler: type[Any], phase: str) -> bool:
+    method = getattr(handler, phase, None)
+    return method is not None and method is not getattr(PhaseHandler, phase)
 
 
 def _describe_function(name: str, handler: Callable[[Phase], object]) -> Entry:
@@ -111,7 +132,10 @@ def _describe_function(name: str, handler: Callable[[Phase], object]) -> Entry:
             loop_phases |= (1 << index) if _is_async(callback) else 0
     if not phases:
         raise TypeError(f"registering entry {name!r}: its function registers none of {', '.join(PHASES)}")
-    return Entry(name, handler, is_class=False, phases=phases, loop_phases=loop_phases, methods=[])
+    streams_body = probe._streams_body()  # pyright: ignore[reportPrivateUsage]
+    return Entry(
+        name, handler, is_class=False, phases=phases, loop_phases=loop_phases, methods=[], streams_body=streams_body
+    )
 
 
 def _check_call(name: str, handler: Callable[..., object], arguments: int, rule: str) -> None:

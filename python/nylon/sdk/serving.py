@@ -69,7 +69,7 @@ class Serving:
         worker = self._worker = Worker(
             self._dispatcher,
             self.settings.group,
-            [(entry.name, entry.phases, entry.loop_phases) for entry in self._entries],
+            [(entry.name, entry.phases, entry.loop_phases, entry.streams_body) for entry in self._entries],
             self._initialize,
             self._shutdown,
             self.settings.for_worker(initialize=self._on_initialize is not None),

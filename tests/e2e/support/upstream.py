@@ -3,6 +3,7 @@
 `/status/404` that status · `/bytes/N` N bytes · `/chunked/N` N bytes, chunked · `/slow/MS` after so long ·
 `/late/MS` the head at once, `late` after so long ·
 `/cut/N` announces 2 N bytes, sends N and resets · `/sse` one event as `text/event-stream` ·
+`/events` an event, another one when `go_on` is set, and a trailer · `/endless` zeros for ever ·
 anything else: JSON of what it saw.
 """
 
@@ -36,6 +37,7 @@ class Upstream:
 
     seen: list[Seen] = field(default_factory=list[Seen])
     address: str = ""
+    go_on: threading.Event = field(default_factory=threading.Event)
     _server: ThreadingHTTPServer | None = None
 
     def __enter__(self) -> Self:
@@ -113,6 +115,10 @@ class _Handler(BaseHTTPRequestHandler):
                 self._cut(int(argument))
             case "sse":
                 self._send(200, b"data: one\n\n", "text/event-stream")
+            case "events":
+                self._events()
+            case "endless":
+                self._endless()
             case _:
                 report = {
                     "method": seen.method,
@@ -144,6 +150,25 @@ class _Handler(BaseHTTPRequestHandler):
             part = body[start : start + 4096]
             self.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
         self.wfile.write(b"0\r\n\r\n")
+
+    def _events(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.send_header("Trailer", "X-Sum")
+        self.end_headers()
+        self.wfile.write(b"b\r\ndata: one\n\n\r\n")
+        self.wfile.flush()
+        self.owner.go_on.wait(20)
+        self.wfile.write(b"b\r\ndata: two\n\n\r\n0\r\nX-Sum: 22\r\n\r\n")
+
+    def _endless(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "application/octet-stream")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        while True:
+            self.wfile.write(b"10000\r\n%s\r\n" % bytes(65536))
 
     def _late(self, milliseconds: int) -> None:
         self.send_response(200)

@@ -7,10 +7,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use nylon_plugin::{BodyError, BodyMode, Exchange, PluginError, PluginErrorKind};
+use nylon_plugin::{BodyError, BodyMode, Exchange, PluginError, PluginErrorKind, StreamError};
 use nylon_wire::{
     AbortFrame, AbortReason, BusyReason, CloseFrame, Credit, ErrorFrame, Ext, FetchFrame, FetchKind, First, Frame,
-    ProbeFrame, ResultFrame, failure,
+    ProbeFrame, ResultFrame, StreamFrame, failure,
 };
 
 use super::{
@@ -96,12 +96,12 @@ impl NatsSession {
         talk: &mut Talk,
         mut exchange: Option<&mut Exchange>,
         mut wait: Wait,
-    ) -> Result<ResultFrame, Stop> {
+    ) -> Result<Answer, Stop> {
         loop {
             talk.pump()?;
             let frame = match talk.deferred.pop_front() {
                 Some(frame) => frame,
-                None => match talk.lease.next(wait.due(talk)).await {
+                None => match next(talk, wait.due(talk)).await? {
                     Event::Frame(payload) => match decode(talk, &payload)? {
                         Some(frame) => frame,
                         None => continue,
@@ -116,8 +116,9 @@ impl NatsSession {
             match frame {
                 Frame::Result(mut result) => {
                     talk.resolve(&mut result.ops)?;
-                    return Ok(result);
+                    return Ok(Answer::Result(result));
                 }
+                Frame::Stream(stream) => return Ok(Answer::Stream(stream)),
                 Frame::Fetch(fetch) => self.fetch(talk, exchange.as_deref_mut(), fetch, &mut wait).await?,
                 Frame::Data(data) => talk.collect(data, self.entry().shared.options.max_body_bytes)?,
                 Frame::Credit(credit) => talk.credit.grant(credit.bytes),
@@ -280,10 +281,19 @@ impl NatsSession {
                 let limit = most.min(options.max_body_bytes);
                 return self.request_body(talk, exchange, fetch.call_id, limit, wait).await;
             }
+            (FetchKind::RequestStream, Some(exchange)) => match exchange.request_body.stream() {
+                Ok(body) => {
+                    talk.answer_as_it_comes(fetch.call_id, body, fetch.max_bytes);
+                    return Ok(());
+                }
+                Err(error) => return Ok(talk.refuse(fetch.call_id, failure::NOT_FOUND, &error.to_string())?),
+            },
             (FetchKind::ResponseBody, Some(exchange)) => exchange.response.body.full().cloned(),
             (FetchKind::Config, _) => options.config.clone(),
             (FetchKind::OpenRest, _) => talk.whole_open.clone(),
-            (FetchKind::RequestBody | FetchKind::ResponseBody, None) => None,
+            // The body that a filter reads as it comes follows on its STREAM.
+            (FetchKind::ResponseStream, _) => None,
+            (FetchKind::RequestBody | FetchKind::ResponseBody | FetchKind::RequestStream, None) => None,
         };
         match found {
             Some(bytes) if bytes.len() <= most => talk.answer_with(fetch.call_id, bytes),
@@ -321,6 +331,10 @@ impl NatsSession {
                     talk.refuse(call, failure::BODY_TOO_LARGE, &text)?;
                     close(talk);
                     return Err(PluginError::new(PluginErrorKind::RequestBodyTooLarge, text).into());
+                }
+                Step::Body(Err(error @ BodyError::Taken)) => {
+                    talk.refuse(call, failure::NOT_FOUND, &error.to_string())?;
+                    return Ok(());
                 }
                 Step::Body(Err(BodyError::Client(error))) => {
                     let kind = PluginErrorKind::ClientGone;
@@ -362,13 +376,38 @@ impl NatsSession {
     }
 }
 
+/// The next event of a session, while what it reads as it comes is fed to it.
+async fn next(talk: &mut Talk, due: u64) -> Result<Event, PluginError> {
+    poll_fn(|cx| {
+        let fed = talk.feed(cx).map_err(|error| match error {
+            StreamError::Plugin(error) => error,
+            StreamError::Source(error) => {
+                let message = format!("reading the body: {error}");
+                talk.fail(PluginErrorKind::ClientGone, AbortReason::ClientGone, message)
+            }
+        });
+        match fed {
+            Ok(()) => talk.lease.poll(due, cx).map(Ok),
+            Err(error) => Poll::Ready(Err(error)),
+        }
+    })
+    .await
+}
+
+/// How a phase goes on.
+pub(super) enum Answer {
+    Result(ResultFrame),
+    /// With a body that follows.
+    Stream(StreamFrame),
+}
+
 enum Step {
     Body(Result<Bytes, BodyError>),
     Event(Event),
 }
 
 /// Decodes a frame of the session and checks its place. `None`: it belongs to an earlier phase.
-fn decode(talk: &mut Talk, payload: &Bytes) -> Result<Option<Frame>, PluginError> {
+pub(super) fn decode(talk: &mut Talk, payload: &Bytes) -> Result<Option<Frame>, PluginError> {
     let frame = match Frame::decode(payload) {
         Ok(frame) => frame,
         Err(error) => return Err(talk.protocol(error.to_string())),

@@ -179,6 +179,12 @@ impl Group {
         masks.all(|mask| mask == Some(first)).then_some(first)
     }
 
+    /// Whether a worker that is there says that the entry's body filter takes the body piece by piece.
+    pub(super) fn streams_body(&self, entry: &str, now: u64) -> bool {
+        let grace = self.grace();
+        self.workers().iter().any(|worker| worker.fresh(now, grace) && worker.streams_body(entry))
+    }
+
     /// Whether some worker could take the entry now.
     pub(super) fn any_fit(&self, entry_bit: u64, now: u64) -> bool {
         let (grace, longest) = (self.grace(), self.longest_ms.load(Relaxed));

@@ -8,7 +8,7 @@ use std::sync::{
 use arc_swap::ArcSwap;
 use async_nats::Subject;
 use nylon_plugin::PhaseMask;
-use nylon_wire::{BeatFrame, Revision, WorkerState};
+use nylon_wire::{BeatEntry, BeatFrame, Revision, WorkerState};
 
 use super::ewma::Latency;
 
@@ -38,7 +38,7 @@ pub struct KnownWorker {
     state: AtomicU8,
     oldest_running_ms: AtomicU32,
     oldest_waiting_ms: AtomicU32,
-    entries: ArcSwap<Vec<(Box<str>, PhaseMask)>>,
+    entries: ArcSwap<Vec<Announced>>,
     /// Bit n: has the group's entry n.
     entry_bits: AtomicU64,
     /// Start of the hash of the configuration it serves; 0 = none.
@@ -140,7 +140,12 @@ impl KnownWorker {
 
     /// The phases that it announces for an entry; `None` if it does not have it.
     pub(super) fn announced(&self, entry: &str) -> Option<PhaseMask> {
-        self.entries.load().iter().find(|(name, _)| **name == *entry).map(|(_, mask)| *mask)
+        self.entries.load().iter().find(|known| *known.name == *entry).map(|known| known.phases)
+    }
+
+    /// Whether the entry's body filter takes the body piece by piece.
+    pub(super) fn streams_body(&self, entry: &str) -> bool {
+        self.entries.load().iter().any(|known| known.streams_body && *known.name == *entry)
     }
 
     /// Whether a beat was heard lately.
@@ -292,14 +297,9 @@ impl KnownWorker {
         self.oldest_waiting_ms.store(saturate(frame.oldest_waiting_ms), Relaxed);
         let known = self.entries.load();
         let same = known.len() == frame.entries.len()
-            && known
-                .iter()
-                .zip(&frame.entries)
-                .all(|((name, mask), new)| **name == *new.entry && *mask == mask_of(new.mask));
+            && known.iter().zip(&frame.entries).all(|(known, new)| *known == Announced::of(new));
         if !same {
-            let entries =
-                frame.entries.iter().map(|entry| (entry.entry.as_str().into(), mask_of(entry.mask))).collect();
-            self.entries.store(Arc::new(entries));
+            self.entries.store(Arc::new(frame.entries.iter().map(Announced::of).collect()));
             self.index(names);
         }
         self.gone.store(false, Relaxed);
@@ -310,8 +310,23 @@ impl KnownWorker {
     /// Translates its entries into the group's bits.
     pub(super) fn index(&self, names: &[Box<str>]) {
         let entries = self.entries.load();
-        let bits = names.iter().take(64).enumerate().filter(|(_, name)| entries.iter().any(|(has, _)| has == *name));
+        let bits = names.iter().take(64).enumerate().filter(|(_, name)| entries.iter().any(|has| has.name == **name));
         self.entry_bits.store(bits.fold(0, |bits, (n, _)| bits | 1 << n), Relaxed);
+    }
+}
+
+/// What a worker's beats say of one of its entries.
+#[derive(Debug, PartialEq)]
+pub(super) struct Announced {
+    name: Box<str>,
+    phases: PhaseMask,
+    streams_body: bool,
+}
+
+impl Announced {
+    fn of(entry: &BeatEntry) -> Self {
+        let streams_body = entry.body_mode == nylon_wire::BodyMode::Streaming;
+        Self { name: entry.entry.as_str().into(), phases: mask_of(entry.mask), streams_body }
     }
 }
 

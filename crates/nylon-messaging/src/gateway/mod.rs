@@ -19,6 +19,7 @@ mod random;
 mod session;
 mod slots;
 mod stats;
+mod stream;
 mod table;
 mod talk;
 

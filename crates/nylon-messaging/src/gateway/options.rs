@@ -60,6 +60,8 @@ pub struct PluginOptions {
     pub max_body_bytes: usize,
     /// The longest request body that is sent along with an open, in bytes. Default 32 KiB; 0 = never.
     pub prefetch_body_bytes: usize,
+    /// How long a stream may stand still. Default 5 min.
+    pub stream_idle: Duration,
 }
 
 impl PluginOptions {
@@ -75,6 +77,7 @@ impl PluginOptions {
             max_in_flight: 4_096,
             max_body_bytes: 10 << 20,
             prefetch_body_bytes: 32 << 10,
+            stream_idle: Duration::from_secs(300),
         }
     }
 }

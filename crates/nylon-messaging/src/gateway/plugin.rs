@@ -8,7 +8,7 @@ use std::{
 
 use async_nats::Subject;
 use bytes::Bytes;
-use nylon_plugin::{Exchange, PhaseMask, Plugin, PluginError, PluginErrorKind, Session};
+use nylon_plugin::{BodyMode, Exchange, PhaseMask, Plugin, PluginError, PluginErrorKind, Session};
 use nylon_wire::subject;
 
 use super::{
@@ -74,6 +74,11 @@ impl Plugin for NatsPlugin {
 
     fn announced_phases(&self) -> Option<PhaseMask> {
         self.0.shared.group.announced(&self.0.name, Clock::now_ms())
+    }
+
+    fn announced_body_mode(&self) -> BodyMode {
+        let streams = self.0.shared.group.streams_body(&self.0.name, Clock::now_ms());
+        if streams { BodyMode::Streaming } else { BodyMode::Buffered }
     }
 }
 

@@ -7,11 +7,13 @@ use std::{
 };
 
 use futures_util::future::LocalBoxFuture;
-use nylon_plugin::{Action, BodyMode, Call, Outcome, Phase, PhaseMask, PluginError, PluginErrorKind, Session, Timing};
-use nylon_wire::{AbortReason, BusyReason, ResultFrame, SessionId};
+use nylon_plugin::{
+    Action, BodyMode, Call, Outcome, Phase, PhaseMask, PluginError, PluginErrorKind, ResponseBody, Session, Timing,
+};
+use nylon_wire::{AbortReason, BusyReason, ResultFrame, SessionId, StreamFrame};
 
 use super::{
-    answer::{NotRun, Stop, Wait, close},
+    answer::{Answer, NotRun, Stop, Wait, close},
     encode::{self, Opening},
     group::{Choice, Target},
     known::{InFlight, KnownWorker},
@@ -19,6 +21,7 @@ use super::{
     options::Balance,
     plugin::Entry,
     slots::{Event, Signal},
+    stream::{Home, NatsStream},
     talk::Talk,
 };
 use crate::{Clock, PublishError};
@@ -38,6 +41,8 @@ const HOLD_LOOK_MS: u64 = 10;
 pub(super) struct NatsSession {
     entry: Rc<Entry>,
     talk: Option<Box<Talk>>,
+    /// Where the stream of a phase leaves the talk when it has ended.
+    streamed: Option<Rc<Home>>,
     phases: Option<PhaseMask>,
     body_mode: BodyMode,
     /// The phase that ran last.
@@ -66,7 +71,7 @@ impl Attempts {
 
 impl NatsSession {
     pub(super) fn new(entry: Rc<Entry>) -> Self {
-        Self { entry, talk: None, phases: None, body_mode: BodyMode::Buffered, last: None, over: false }
+        Self { entry, talk: None, streamed: None, phases: None, body_mode: BodyMode::Buffered, last: None, over: false }
     }
 
     pub(super) fn entry(&self) -> &Entry {
@@ -86,7 +91,7 @@ impl NatsSession {
         let started = Instant::now();
         let admitted = self.entry.admit()?;
         self.last = Some(call.phase);
-        let talk = self.talk.take();
+        let talk = self.take_talk();
         let mut running = Running { session: self, talk: None };
         let result = match talk {
             Some(talk) => running.later(talk, &mut call).await,
@@ -103,6 +108,11 @@ impl NatsSession {
                 return Err(result.err().unwrap_or(lost));
             }
         };
+        let result = match result {
+            Answer::Result(result) => result,
+            Answer::Stream(stream) => return self.stream(talk, stream, &mut call, started),
+        };
+        talk.stop_feeding();
         self.finished(&mut talk, call.phase);
         if !self.nothing_after(call.phase) {
             self.talk = Some(talk);
@@ -113,6 +123,55 @@ impl NatsSession {
         self.entry.quickness.note(outcome.timing.handler);
         self.entry.times.transport.record(transport);
         Ok(outcome)
+    }
+
+    /// The entry's body begins.
+    fn stream(
+        &mut self,
+        mut talk: Box<Talk>,
+        frame: StreamFrame,
+        call: &mut Call<'_>,
+        started: Instant,
+    ) -> Result<Outcome, PluginError> {
+        let filters = call.phase == Phase::ResponseBodyFilter;
+        if !filters && call.phase != Phase::RequestFilter {
+            self.over = true;
+            return Err(talk.protocol("STREAM in a phase that has no body"));
+        }
+        talk.in_flight = None;
+        // What the handler reads: the answer that it filters, or the request that it answers.
+        let input = if filters {
+            match std::mem::take(&mut call.exchange.response.body) {
+                ResponseBody::Stream(body) => Some(body),
+                other => {
+                    call.exchange.response.body = other;
+                    self.over = true;
+                    return Err(talk.protocol("the body filter streams, its workers had not said so"));
+                }
+            }
+        } else {
+            call.exchange.request_body.stream().ok()
+        };
+        let home = Rc::new(Home::default());
+        self.streamed = Some(home.clone());
+        let stream = NatsStream::new(self.entry.clone(), talk, home, frame.stream_id, input, filters);
+        let timing = Timing { total: started.elapsed(), ..Timing::default() };
+        Ok(Outcome { operations: frame.ops, action: Action::Next, timing, stream: Some(Box::new(stream)) })
+    }
+
+    /// The open session, also if a stream had it.
+    fn take_talk(&mut self) -> Option<Box<Talk>> {
+        let streamed = self.streamed.take();
+        let talk = self.talk.take();
+        match streamed {
+            Some(home) => {
+                let talk = home.take();
+                // It was cut: only logging may follow, on a session of its own.
+                self.over |= talk.is_none();
+                talk
+            }
+            None => talk,
+        }
     }
 
     fn nothing_after(&self, phase: Phase) -> bool {
@@ -359,7 +418,7 @@ impl NatsSession {
     }
 
     fn logged(&mut self, call: &mut Call<'_>) -> Result<(), PluginError> {
-        let open = self.talk.take().filter(|_| !self.over);
+        let open = self.take_talk().filter(|_| !self.over);
         match open {
             Some(talk) => {
                 let Some((_, header)) = talk.lease.next_phase() else { return Ok(()) };
@@ -407,7 +466,7 @@ impl Session for NatsSession {
 
     fn close(&mut self, _client_gone: bool) {
         // A phase that still runs was aborted when its future was dropped.
-        if let Some(talk) = self.talk.take()
+        if let Some(talk) = self.take_talk()
             && self.last.is_none_or(|last| !self.nothing_after(last))
         {
             close(&talk);
@@ -429,7 +488,7 @@ struct Running<'a> {
 }
 
 impl Running<'_> {
-    async fn open(&mut self, call: &mut Call<'_>) -> Result<ResultFrame, PluginError> {
+    async fn open(&mut self, call: &mut Call<'_>) -> Result<Answer, PluginError> {
         let mut attempts = Attempts::default();
         loop {
             let published = Clock::now_ms();
@@ -447,7 +506,7 @@ impl Running<'_> {
         }
     }
 
-    async fn later(&mut self, talk: Box<Talk>, call: &mut Call<'_>) -> Result<ResultFrame, PluginError> {
+    async fn later(&mut self, talk: Box<Talk>, call: &mut Call<'_>) -> Result<Answer, PluginError> {
         let talk = self.talk.insert(talk);
         let entry = &self.session.entry;
         let (link, group) = (&entry.link, &entry.shared.group);
@@ -478,10 +537,7 @@ impl Running<'_> {
     }
 
     /// Sorts how an open ended: with a result or an error, or to be tried again.
-    fn ended(
-        &mut self,
-        result: Result<ResultFrame, Stop>,
-    ) -> Result<Result<ResultFrame, PluginError>, (Box<Talk>, NotRun)> {
+    fn ended(&mut self, result: Result<Answer, Stop>) -> Result<Result<Answer, PluginError>, (Box<Talk>, NotRun)> {
         match result {
             Ok(result) => Ok(Ok(result)),
             Err(Stop::Failed(error)) => Ok(Err(error)),
@@ -511,7 +567,7 @@ fn outcome(result: ResultFrame, total: Duration) -> (Outcome, Duration) {
         nylon_wire::Action::End => Action::End,
     };
     let transport = total.saturating_sub(queue + handler);
-    (Outcome { operations: result.ops, action, timing: Timing { total, queue, handler } }, transport)
+    (Outcome { operations: result.ops, action, timing: Timing { total, queue, handler }, stream: None }, transport)
 }
 
 fn full() -> PluginError {

@@ -1,11 +1,18 @@
 //! An open session's side of the conversation: order, credit, bodies both ways.
 
-use std::{collections::VecDeque, sync::Arc, time::Instant};
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Instant,
+};
 
 use bytes::{Bytes, BytesMut};
-use nylon_plugin::{PluginError, PluginErrorKind};
+use http::HeaderMap;
+use nylon_plugin::{BodyStream, Piece, PluginError, PluginErrorKind, StreamError};
 use nylon_wire::{
     AbortReason, Credit, CreditFrame, DataFrame, DataKind, ErrorFrame, Ext, Frame, Limits, Operation, ResponseBody,
+    failure,
 };
 
 use super::{
@@ -48,6 +55,20 @@ pub(super) struct Talk {
     outgoing: VecDeque<Outgoing>,
     window: Window,
     incoming: Option<Incoming>,
+    inflow: Option<Box<Inflow>>,
+    /// Of the body that the worker reads.
+    pub trailers: Option<HeaderMap>,
+}
+
+/// A body that the worker reads as it comes.
+struct Inflow {
+    call: u32,
+    body: Box<dyn BodyStream>,
+    /// Read and not sent yet.
+    piece: Bytes,
+    ended: bool,
+    /// Bytes that the worker still takes.
+    left: u64,
 }
 
 struct Outgoing {
@@ -56,9 +77,15 @@ struct Outgoing {
 }
 
 /// What the worker may send: granted and not used.
+///
+/// For streams the link counts what has come and not moved on as granted: it is still in memory.
 struct Window {
     left: u64,
     size: u64,
+    /// Came in a stream and has not moved on.
+    held: u64,
+    /// Has moved on and is not granted again.
+    owed: u64,
 }
 
 struct Incoming {
@@ -86,8 +113,10 @@ impl Talk {
             seq_in: 0,
             credit: Credit::new(0),
             outgoing: VecDeque::new(),
-            window: Window { left: u64::from(credit), size: u64::from(credit) },
+            window: Window { left: u64::from(credit), size: u64::from(credit), held: 0, owed: 0 },
             incoming: None,
+            inflow: None,
+            trailers: None,
         }
     }
 
@@ -157,6 +186,91 @@ impl Talk {
         Ok(())
     }
 
+    /// Answers a FETCH with a body of which pieces are sent as they come, up to `limit` bytes.
+    pub(super) fn answer_as_it_comes(&mut self, call: u32, body: Box<dyn BodyStream>, limit: u64) {
+        self.inflow = Some(Box::new(Inflow { call, body, piece: Bytes::new(), ended: false, left: limit }));
+    }
+
+    /// The phase is over: nobody reads its body any more.
+    pub(super) fn stop_feeding(&mut self) {
+        self.inflow = None;
+    }
+
+    /// Sends what has come of the body that the worker reads, as credit allows.
+    pub(super) fn feed(&mut self, cx: &mut Context<'_>) -> Result<(), StreamError> {
+        while let Some(inflow) = &mut self.inflow {
+            if inflow.piece.is_empty() && !inflow.ended {
+                match inflow.body.poll_piece(cx) {
+                    Poll::Pending => return Ok(()),
+                    Poll::Ready(None) => inflow.ended = true,
+                    Poll::Ready(Some(Ok(Piece::Data(piece)))) => inflow.piece = piece,
+                    Poll::Ready(Some(Ok(Piece::Trailers(trailers)))) => self.trailers = Some(trailers),
+                    Poll::Ready(Some(Err(error))) => return Err(error),
+                }
+                continue;
+            }
+            if inflow.piece.len() as u64 > inflow.left {
+                let call = inflow.call;
+                self.inflow = None;
+                self.refuse(call, failure::BODY_TOO_LARGE, "the body is longer than was asked for")?;
+                return Ok(());
+            }
+            let link = &self.lease.link;
+            let wanted = inflow.piece.len().min(Limits::chunk(link.max_payload()));
+            let length = if inflow.ended { 0 } else { self.credit.allowance(wanted) };
+            // Without a connection it waits: streams go on after a reconnect (rules §2).
+            if (length == 0 && !inflow.ended) || !link.is_connected() || !self.credit.take(length) {
+                return Ok(());
+            }
+            let (id, bytes, more) = (inflow.call, inflow.piece.split_to(length), !inflow.ended);
+            inflow.left -= length as u64;
+            if inflow.piece.is_empty() {
+                inflow.body.moved_on();
+            }
+            if !more {
+                self.inflow = None;
+            }
+            let sent = self.lease.send(|header| {
+                Frame::Data(DataFrame { header, id, bytes, more, kind: DataKind::Body, ext: Ext::empty() })
+            });
+            sent.map_err(|error| PluginError::new(PluginErrorKind::Lost, error.to_string()))?;
+        }
+        Ok(())
+    }
+
+    /// Takes a piece of a stream. What it cost is granted again when it has moved on.
+    pub(super) fn receive(&mut self, data: &DataFrame) -> Result<(), PluginError> {
+        let cost = Credit::cost(data.bytes.len());
+        if cost > self.window.left {
+            return Err(self.protocol("the worker sent more than it was granted"));
+        }
+        self.window.left -= cost;
+        self.window.held += cost;
+        Ok(())
+    }
+
+    /// What has come of a stream has moved on: grants as much again, and more while it flows.
+    pub(super) fn moved_on(&mut self, id: u32) -> Result<(), PluginError> {
+        let window = &mut self.window;
+        window.owed += std::mem::take(&mut window.held);
+        let link = &self.lease.link;
+        if window.owed < window.size / 4 || !link.is_connected() {
+            return Ok(());
+        }
+        let mut bytes = std::mem::take(&mut window.owed);
+        let grown = (window.size * 2).min(WINDOW_MAX);
+        if window.left < window.size / 4 && link.may_grant(grown - window.size) {
+            let more = grown - window.size;
+            link.grant(more);
+            window.size = grown;
+            bytes += more;
+        }
+        window.left += bytes;
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let sent = self.lease.send(|header| Frame::Credit(CreditFrame { header, id, bytes, ext: Ext::empty() }));
+        sent.map_err(|error| PluginError::new(PluginErrorKind::Lost, error.to_string()))
+    }
+
     /// Takes a piece of a body that the worker sends, and grants more.
     pub(super) fn collect(&mut self, data: DataFrame, limit: usize) -> Result<(), PluginError> {
         self.account(&data)?;
@@ -220,6 +334,6 @@ impl Talk {
 
 impl Drop for Talk {
     fn drop(&mut self) {
-        self.lease.link.ungrant(self.window.left);
+        self.lease.link.ungrant(self.window.left + self.window.held + self.window.owed);
     }
 }

@@ -4,6 +4,7 @@ mod beat;
 mod bodies;
 mod config;
 mod finish;
+mod flows;
 mod opens;
 mod pace;
 mod timers;
@@ -23,10 +24,10 @@ use nylon_wire::{
 
 use self::pace::Pace;
 use super::{
-    Lane, WorkerError,
+    FetchError, Lane, WorkerError, WriteError,
     age::Ages,
     init::Init,
-    live::{Live, Wait},
+    live::{Live, Then, Wait},
     outbox::Event,
     outgoing::Outgoing,
     run::{Run, Stage, lock},
@@ -214,6 +215,11 @@ impl Core {
         live.heard = now;
         live.probed = now;
         if matches!(frame, Frame::Probe(_)) {
+            // The number that its next frame will have shows what a stream has missed (SPEC 14.6).
+            if live.writer.is_some() && header.seq != live.next_in {
+                self.count(|c| &c.gaps);
+                self.break_off(header.session, AbortReason::Gap);
+            }
             return;
         }
         if let Frame::Abort(abort) = &frame {
@@ -231,11 +237,19 @@ impl Core {
         match frame {
             Frame::Phase(phase) => self.on_phase(phase, now),
             Frame::Data(data) => self.on_data(session, data, now),
-            Frame::Credit(credit) => {
-                live.credit.grant(credit.bytes);
-                self.pump(session, now);
-            }
+            Frame::Credit(credit) => match &live.writer {
+                Some(writer) => {
+                    writer.grant(credit.bytes);
+                    self.flush(session, now);
+                }
+                None => {
+                    live.credit.grant(credit.bytes);
+                    self.pump(session, now);
+                }
+            },
             Frame::Error(error) => self.on_call_error(session, &error, now),
+            // What a handler does behind the end of its stream is no concern of the gateway's.
+            Frame::Close(_) if live.tail => live.closed = true,
             Frame::Close(_) => self.cancel(session, AbortReason::ClientGone),
             _ => {
                 self.count(|c| &c.protocol);
@@ -276,6 +290,10 @@ impl Core {
         match event {
             Event::Finished { run, outcome, handler } => self.on_finished(&run, outcome, handler, now),
             Event::Fetch { run, body, max, callback } => self.on_fetch(&run, body, max, callback, now),
+            Event::Stream { run, writer, operations } => self.on_stream(&run, writer, operations, now),
+            Event::Write(run) => self.on_write(&run, now),
+            Event::Read { run, body, reader } => self.on_read(&run, body, reader),
+            Event::Took { run, reader } => self.on_took(&run, &reader),
             Event::Connection(ConnectionEvent::Connected | ConnectionEvent::Disconnected) => self.ages.disturbed(now),
             Event::Connection(_) | Event::Drain | Event::Stop => {}
         }
@@ -316,6 +334,18 @@ impl Core {
     /// Ends a session: its handler is told, its calls fail.
     fn cancel(&mut self, session: SessionId, reason: AbortReason) {
         let Some(live) = self.remove(session) else { return };
+        // Who waits in a stream learns why before he is cancelled.
+        if let Some(writer) = &live.writer {
+            writer.close(&WriteError::Cancelled(reason));
+            if let Some(run) = &live.run {
+                run.taken_again(Instant::now());
+            }
+        }
+        for call in &live.calls {
+            if let Then::Pieces(reader) = &call.then {
+                reader.finish(Err(FetchError::Cancelled(reason)));
+            }
+        }
         if let Some(run) = &live.run {
             run.cancel(reason);
         }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use nylon_wire::{AbortReason, Action, FetchKind, Operation, Phase, ResponsePart, Revision, Snapshot, failure};
 
 use super::{
-    OnCancel, Session, lane,
+    BodyReader, OnCancel, Session, StreamWriter, WriteError, lane,
     outbox::{Event, Outcome},
     run::{Run, lock},
     shared::Shared,
@@ -185,6 +185,37 @@ impl Job {
             Some(result) => callback(result),
             None => self.shared.outbox.push(Event::Fetch { run: self.run.clone(), body, max, callback }),
         }
+    }
+
+    /// Begins to stream the body of the answer, with the status and headers that the operations set: in a request filter
+    /// instead of an answer, in a response body filter in place of the body. [`Job::finish`] comes behind its end; what
+    /// it says does not matter any more, and a stream that has not ended by then is cut short.
+    ///
+    /// # Errors
+    /// [`WriteError::NotAvailable`] in the other phases.
+    pub fn stream(&self, operations: Vec<Operation>) -> Result<Arc<StreamWriter>, WriteError> {
+        if !matches!(self.phase(), Some(Phase::RequestFilter | Phase::ResponseBodyFilter)) {
+            return Err(WriteError::NotAvailable("this phase has no body to stream"));
+        }
+        if let Some(reason) = self.run.cancel_reason() {
+            return Err(WriteError::Cancelled(reason));
+        }
+        let writer = StreamWriter::new(self.shared.clone(), self.run.clone());
+        let (run, to_open) = (self.run.clone(), writer.clone());
+        self.shared.outbox.push(Event::Stream { run, writer: to_open, operations });
+        Ok(writer)
+    }
+
+    /// A body as it comes, of any length. The response's only behind [`Job::stream`] in a response body filter.
+    #[must_use]
+    pub fn read(&self, body: Body) -> Arc<BodyReader> {
+        let (run, shared) = (self.run.clone(), self.shared.clone());
+        if let Some(body) = self.at_hand(body) {
+            return BodyReader::known(shared, run, body);
+        }
+        let reader = BodyReader::new(shared, run.clone());
+        self.shared.outbox.push(Event::Read { run, body, reader: reader.clone() });
+        reader
     }
 
     /// What is known without asking the gateway.

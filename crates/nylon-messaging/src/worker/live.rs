@@ -1,12 +1,15 @@
 //! A session as the I/O thread sees it.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use async_nats::Subject;
 use bytes::{Bytes, BytesMut};
-use nylon_wire::{Action, Credit, FetchKind, OpenFrame, Operation, Revision, Timing};
+use nylon_wire::{Action, Credit, FetchKind, OpenFrame, Operation, PhaseFrame, Revision, Timing};
 
-use super::{OnBody, Session, run::Run};
+use super::{BodyReader, OnBody, Session, StreamWriter, run::Run};
 
 /// A FETCH that is not answered yet.
 pub(super) struct Call {
@@ -25,6 +28,8 @@ pub(super) enum Then {
     Config(Option<Revision>),
     /// The open that did not fit.
     Open,
+    /// A body that user code reads as it comes.
+    Pieces(Arc<BodyReader>),
 }
 
 /// A body on its way out, with the result that follows it.
@@ -91,6 +96,18 @@ pub(super) struct Live {
     pub calls: Vec<Call>,
     pub next_id: u32,
     pub sending: Option<Box<Sending>>,
+    /// While the handler streams.
+    pub writer: Option<Arc<StreamWriter>>,
+    /// The stream has ended, its handler has not returned.
+    pub tail: bool,
+    /// The handler has returned, its stream has not ended.
+    pub returned: bool,
+    /// The phase that waits for the handler of an ended stream.
+    pub held: Option<Box<PhaseFrame>>,
+    /// No further phase comes.
+    pub closed: bool,
+    /// How long the running phase may take.
+    pub span: Duration,
 }
 
 impl Live {

@@ -23,6 +23,7 @@
 mod age;
 mod core;
 mod drive;
+mod flow;
 mod handle;
 mod init;
 mod io;
@@ -37,6 +38,7 @@ mod service;
 mod shared;
 mod stats;
 
+pub use flow::{BodyReader, OnPiece, OnWritten, StreamWriter, WriteError};
 pub use handle::{Next, Worker};
 pub use job::{Body, FetchError, Job, JobKind, OnBody};
 pub use lane::Lane;

@@ -15,7 +15,7 @@ use nylon_wire::{Action, Operation};
 use tokio::sync::Notify;
 
 use super::{
-    Body, FetchError, OnBody,
+    Body, BodyReader, FetchError, OnBody, StreamWriter, WriteError,
     run::{Run, lock},
 };
 use crate::ConnectionEvent;
@@ -38,6 +38,25 @@ pub(super) enum Event {
         body: Body,
         max: usize,
         callback: OnBody,
+    },
+    /// A handler begins to stream.
+    Stream {
+        run: Arc<Run>,
+        writer: Arc<StreamWriter>,
+        operations: Vec<Operation>,
+    },
+    /// There is something to send in the stream of this run.
+    Write(Arc<Run>),
+    /// A handler wants a body as it comes.
+    Read {
+        run: Arc<Run>,
+        body: Body,
+        reader: Arc<BodyReader>,
+    },
+    /// A handler has taken pieces of it.
+    Took {
+        run: Arc<Run>,
+        reader: Arc<BodyReader>,
     },
     Connection(ConnectionEvent),
     /// Finish what runs, then end.
@@ -146,7 +165,10 @@ impl Outbox {
 }
 
 fn refuse(event: Event) {
-    if let Event::Fetch { callback, .. } = event {
-        callback(Err(FetchError::Closed));
+    match event {
+        Event::Fetch { callback, .. } => callback(Err(FetchError::Closed)),
+        Event::Stream { writer, .. } => writer.close(&WriteError::Closed),
+        Event::Read { reader, .. } => reader.finish(Err(FetchError::Closed)),
+        _ => {}
     }
 }

@@ -115,6 +115,8 @@ impl Outgoing {
 
     /// Queues a message that is never part of a batch.
     pub fn alone(&mut self, subject: Subject, reply: Option<Subject>, encode: impl FnOnce(&mut BytesMut)) {
+        // It may speak of frames that are ready before it.
+        self.close();
         encode(&mut self.buffer);
         let payload = self.buffer.split().freeze();
         push(&mut self.queue, &mut self.bytes, Some(Message { subject, reply, payload }));

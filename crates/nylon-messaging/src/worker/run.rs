@@ -15,7 +15,7 @@ use std::{
 use std::sync::Arc;
 
 use bytes::Bytes;
-use nylon_wire::{AbortReason, ResponsePart, SessionId, Snapshot};
+use nylon_wire::{AbortReason, Phase, ResponsePart, SessionId, Snapshot};
 
 use super::{JobKind, lane::Queued};
 
@@ -149,6 +149,20 @@ impl Run {
     /// When user code got it, if it has it.
     pub fn taken(&self) -> Option<Instant> {
         (self.stage() == Stage::Taken).then(|| self.queued + self.wait())
+    }
+
+    /// From now on its age counts from here: what a stream has taken says nothing about its worker.
+    pub fn taken_again(&self, now: Instant) {
+        let waited = now.saturating_duration_since(self.queued).as_micros();
+        self.taken_us.store(u64::try_from(waited).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    /// The phase; none for Initialize and Shutdown.
+    pub fn phase(&self) -> Option<Phase> {
+        match self.kind {
+            JobKind::Phase(phase) => Some(phase),
+            _ => None,
+        }
     }
 
     /// How long it waited for user code.

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
-use nylon_plugin::{BodyError, Exchange, Operation, Phase, PluginErrorKind, RequestBody, ResponseBody};
+use nylon_plugin::{BodyError, BodyStream, Exchange, Operation, Phase, PluginErrorKind, RequestBody, ResponseBody};
 use nylon_wire::{AbortReason, Action, FetchKind, Frame, Header, OpenFrame, failure};
 
 use crate::{
@@ -133,6 +133,10 @@ impl RequestBody for Broken {
 
     fn is_empty(&self) -> bool {
         false
+    }
+
+    fn stream(&mut self) -> Result<Box<dyn BodyStream>, BodyError> {
+        Err(BodyError::Taken)
     }
 }
 

@@ -14,8 +14,8 @@ use nylon_messaging::{
     gateway::{Link, Messaging, MessagingOptions, NatsPlugin, PluginOptions},
 };
 use nylon_plugin::{
-    BodyError, Call, EarlyResponse, Exchange, HeaderFilter, NoBody, Outcome, Phase, Plugin, PluginError, Request,
-    RequestBody, Response, Session,
+    BodyError, BodyStream, Call, EarlyResponse, Exchange, HeaderFilter, NoBody, Outcome, Phase, Plugin, PluginError,
+    Request, RequestBody, Response, Session, Whole,
 };
 
 use crate::{fake::Fake, server::NatsServer};
@@ -160,6 +160,10 @@ impl RequestBody for Body {
 
     fn is_empty(&self) -> bool {
         self.bytes.is_empty()
+    }
+
+    fn stream(&mut self) -> Result<Box<dyn BodyStream>, BodyError> {
+        Ok(Box::new(Whole(std::mem::take(&mut self.bytes))))
     }
 }
 

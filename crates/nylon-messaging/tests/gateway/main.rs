@@ -11,3 +11,4 @@ mod fake;
 mod gateway;
 mod phases;
 mod retries;
+mod streams;

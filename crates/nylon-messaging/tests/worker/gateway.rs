@@ -255,6 +255,7 @@ impl Gateway {
             Frame::Result(frame) => Some((&mut frame.header, &mut frame.first)),
             Frame::Fetch(frame) => Some((&mut frame.header, &mut frame.first)),
             Frame::Error(frame) => Some((&mut frame.header, &mut frame.first)),
+            Frame::Stream(frame) => Some((&mut frame.header, &mut frame.first)),
             _ => None,
         };
         if let Some((header, first)) = place {

@@ -8,7 +8,7 @@ use crate::{Exchange, GatewayError, Phase};
 impl Run {
     /// Runs the response filters in order on the answer in `exchange.response`, whatever it is: the upstream's, an
     /// early one, a plugin service's, or the gateway's own error answer (`exchange.error` is set). Header changes of
-    /// the request filters come first. The entry whose failure made the error answer is left out; the others see that
+    /// the request filters come first. The entry that streams the answer, or whose failure made the error answer, is left out; the others see that
     /// answer even if they have seen the one it replaces.
     ///
     /// # Errors
@@ -18,7 +18,8 @@ impl Run {
         exchange.apply_early_headers();
         let chain = Rc::clone(&self.chain);
         for place in &chain.links {
-            if exchange.error.is_some() && self.failed == Some(place.session) {
+            let left_out = if exchange.error.is_some() { self.failed } else { self.streaming };
+            if left_out == Some(place.session) {
                 continue;
             }
             let entry = &self.entries[place.link.entry];

@@ -1,4 +1,4 @@
-//! The answer's body under buffered body filters (rules §9).
+//! The answer's body under body filters: in memory (rules §9), or piece by piece.
 
 use std::rc::Rc;
 
@@ -6,8 +6,10 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use super::{Run, slot::State};
 use crate::{
-    BodyMode, Exchange, GatewayError, OnError, Phase, PluginError, PluginErrorKind, ResponseBody, chain::Place,
+    BodyMode, Exchange, GatewayError, OnError, Phase, PluginError, PluginErrorKind, ResponseBody, StreamError, Whole,
+    chain::Place,
     operations::forget_validators,
+    stream::{Collected, collect},
 };
 
 /// What is to be done with the body of an answer.
@@ -24,6 +26,9 @@ pub enum BodyPlan {
         /// Most bytes to collect.
         limit: usize,
     },
+    /// Put the body as it comes into `exchange.response.body` unless a plugin has put one there, then call
+    /// [`Run::stream_filters`].
+    Stream,
 }
 
 impl Run {
@@ -59,13 +64,23 @@ impl Run {
         }
         let chain = Rc::clone(&self.chain);
         let unfilterable = unfilterable(exchange);
-        let (mut fail_limit, mut continue_limit) = (None::<usize>, None::<usize>);
+        let streamed = matches!(exchange.response.body, ResponseBody::Stream(_));
+        let (mut fail_limit, mut continue_limit, mut streams) = (None::<usize>, None::<usize>, false);
         for place in &chain.links {
             if !self.filters(place) {
                 continue;
             }
+            let streaming = self.streams(place);
+            // A stream has no end to wait for: buffered filters do not see it (rules §6).
+            if streamed && !streaming {
+                continue;
+            }
             if let Some(problem) = self.obstacle(place, unfilterable) {
                 self.failure(place, Phase::ResponseBodyFilter, problem, exchange)?;
+                continue;
+            }
+            if streaming {
+                streams = true;
                 continue;
             }
             let limit = self.entries[place.link.entry].max_body;
@@ -74,9 +89,13 @@ impl Run {
                 OnError::Continue => continue_limit = Some(continue_limit.map_or(limit, |other| other.max(limit))),
             }
         }
-        let Some(limit) = fail_limit.or(continue_limit) else { return Ok(BodyPlan::Pass) };
+        let plan = match fail_limit.or(continue_limit) {
+            Some(limit) => BodyPlan::Buffer { limit },
+            None if streams => BodyPlan::Stream,
+            None => return Ok(BodyPlan::Pass),
+        };
         forget_validators(&mut exchange.response.headers);
-        Ok(BodyPlan::Buffer { limit })
+        Ok(plan)
     }
 
     /// Runs the body filters in order on the body in `exchange.response.body`.
@@ -104,12 +123,56 @@ impl Run {
                 Some(_) if place.link.policy.response_body_filter == OnError::Continue => continue,
                 Some(problem) => Err(problem),
                 None if length > limit => Err(too_large(limit)),
+                None if self.streams(place) => self.stream_whole(place, limit, exchange).await,
                 None => self.phase(place, Phase::ResponseBodyFilter, place.link.retry, exchange).await.map(drop),
             };
             if let Err(error) = result {
                 self.failure(place, Phase::ResponseBodyFilter, error, exchange)?;
             }
         }
+        Ok(())
+    }
+
+    /// Opens the filters that take the body piece by piece: when this returns, `exchange.response.body` is what comes out
+    /// of the last one.
+    ///
+    /// # Errors
+    /// The first that does not open and whose policy is `fail`; the head is still held back, so the caller makes the
+    /// error answer as for [`Run::response_filters`].
+    pub async fn stream_filters(&mut self, exchange: &mut Exchange) -> Result<(), GatewayError> {
+        let chain = Rc::clone(&self.chain);
+        let unfilterable = unfilterable(exchange);
+        for place in &chain.links {
+            // The plan has logged the obstacles of those that go on.
+            if !self.filters(place) || !self.streams(place) || self.obstacle(place, unfilterable).is_some() {
+                continue;
+            }
+            if let ResponseBody::Full(bytes) = &exchange.response.body {
+                exchange.response.body = ResponseBody::Stream(Box::new(Whole(bytes.clone())));
+            }
+            if let Err(error) = self.phase(place, Phase::ResponseBodyFilter, place.link.retry, exchange).await {
+                self.failure(place, Phase::ResponseBodyFilter, error, exchange)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets a filter that streams have a body that is in memory because another one needs it whole.
+    async fn stream_whole(&mut self, place: &Place, limit: usize, exchange: &mut Exchange) -> Result<(), PluginError> {
+        let body = exchange.response.body.full().cloned().unwrap_or_default();
+        exchange.response.body = ResponseBody::Stream(Box::new(Whole(body.clone())));
+        let result = self.phase(place, Phase::ResponseBodyFilter, place.link.retry, exchange).await;
+        let result = match (result, std::mem::replace(&mut exchange.response.body, ResponseBody::Full(body))) {
+            (Err(error), _) => Err(error),
+            (Ok(_), ResponseBody::Stream(stream)) => match collect(stream, limit).await {
+                Ok(Collected::Whole(bytes)) => Ok(ResponseBody::Full(bytes)),
+                Ok(Collected::TooLong) => Err(too_large(limit)),
+                Err(StreamError::Plugin(error)) => Err(error),
+                Err(StreamError::Source(what)) => Err(PluginError::new(PluginErrorKind::Lost, what)),
+            },
+            (Ok(_), other) => Ok(other),
+        };
+        exchange.response.body = result?;
         Ok(())
     }
 
@@ -140,20 +203,29 @@ impl Run {
         let slot = &self.slots[place.session];
         let out =
             matches!(slot.state, State::Failed(..)) && place.link.policy.response_body_filter == OnError::Continue;
-        !out && slot.wants(&self.entries[place.link.entry], &place.link, Phase::ResponseBodyFilter)
+        !out && self.streaming != Some(place.session)
+            && slot.wants(&self.entries[place.link.entry], &place.link, Phase::ResponseBodyFilter)
+    }
+
+    /// Whether the place's body filter takes the body piece by piece: the session's own answer says so, before it the
+    /// workers' announcements.
+    fn streams(&self, place: &Place) -> bool {
+        let mode = match &self.slots[place.session].state {
+            State::Open(session) if session.phases().is_some() => session.body_mode(),
+            State::Failed(_, Some(session)) if session.phases().is_some() => session.body_mode(),
+            _ => self.entries[place.link.entry].plugin.announced_body_mode(),
+        };
+        mode == BodyMode::Streaming
     }
 
     /// What keeps the place's body filter from running, known before the body is.
-    fn obstacle(&self, place: &Place, unfilterable: Option<&'static str>) -> Option<PluginError> {
-        match &self.slots[place.session].state {
-            State::Failed(error, _) => return Some(error.clone()),
-            State::Open(session) if session.body_mode() == BodyMode::Streaming => {
-                let message = "the entry wants to stream the body, which this gateway cannot yet";
-                return Some(PluginError::new(PluginErrorKind::Protocol, message));
-            }
-            _ => {}
+    fn obstacle(&self, place: &Place, unfilterable: Option<Unfilterable>) -> Option<PluginError> {
+        if let State::Failed(error, _) = &self.slots[place.session].state {
+            return Some(error.clone());
         }
-        unfilterable.map(|why| PluginError::new(PluginErrorKind::Unfilterable, format!("the response body {why}")))
+        let unfilterable = unfilterable.filter(|why| !(matches!(why, Unfilterable::Endless) && self.streams(place)));
+        unfilterable
+            .map(|why| PluginError::new(PluginErrorKind::Unfilterable, format!("the response body {}", why.text())))
     }
 }
 
@@ -171,23 +243,42 @@ fn has_no_body(exchange: &Exchange) -> bool {
         || status.is_informational()
 }
 
-/// Why no buffered filter can have the body, if so.
-fn unfilterable(exchange: &Exchange) -> Option<&'static str> {
+/// Why a filter cannot have a body.
+#[derive(Clone, Copy)]
+enum Unfilterable {
+    Encoded,
+    Partial,
+    /// Only those are in the way of it that want it whole.
+    Endless,
+}
+
+impl Unfilterable {
+    fn text(self) -> &'static str {
+        match self {
+            Self::Encoded => "is encoded although identity was asked for",
+            Self::Partial => "is partial",
+            Self::Endless => "is an event stream, which has no end",
+        }
+    }
+}
+
+/// Why not every filter can have the body, if so.
+fn unfilterable(exchange: &Exchange) -> Option<Unfilterable> {
     let response = &exchange.response;
     let encoded = |value: &HeaderValue| !value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity");
     if response.headers.get_all(header::CONTENT_ENCODING).iter().any(encoded) {
-        return Some("is encoded although identity was asked for");
+        return Some(Unfilterable::Encoded);
     }
     if matches!(response.body, ResponseBody::Full(_)) {
         return None;
     }
     if response.status == StatusCode::PARTIAL_CONTENT {
-        return Some("is partial");
+        return Some(Unfilterable::Partial);
     }
     let is_event_stream = |value: &HeaderValue| {
         let media_type = value.as_bytes().split(|&byte| byte == b';').next().unwrap_or_default();
         media_type.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
     };
     let endless = response.headers.get(header::CONTENT_TYPE).is_some_and(is_event_stream);
-    endless.then_some("is an event stream, which has no end")
+    endless.then_some(Unfilterable::Endless)
 }

@@ -5,8 +5,8 @@ use std::time::Instant;
 use nylon_wire::Operation;
 
 use crate::{
-    Action, Call, Entry, Exchange, Ignored, Link, OnError, Permit, Phase, PhaseMask, PluginError, PluginErrorKind,
-    Session, chain::Place,
+    Action, BodyStream, Call, Entry, Exchange, Ignored, Link, OnError, Permit, Phase, PhaseMask, PluginError,
+    PluginErrorKind, ResponseBody, Session, chain::Place,
 };
 
 /// A session and what has become of it.
@@ -34,11 +34,13 @@ pub(super) enum State {
 }
 
 /// What a phase came to.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Done {
     pub(super) action: Action,
     /// Whether the phase set the status or the body.
     pub(super) answers: bool,
+    /// The body of the answer, where a request filter streams it.
+    pub(super) stream: Option<Box<dyn BodyStream>>,
 }
 
 impl Slot {
@@ -106,10 +108,23 @@ impl Slot {
             let mut ignored = Vec::new();
             exchange.apply(phase, outcome.operations, |reason| ignored.push(reason))?;
             ignored.into_iter().for_each(|reason| log_ignored(entry, &exchange.request.id, reason));
-            Ok(Done { action: outcome.action, answers })
+            let stream = match (phase, outcome.stream) {
+                (_, None) => None,
+                (Phase::RequestFilter, stream) => stream,
+                (Phase::ResponseBodyFilter, Some(stream)) => {
+                    exchange.response.body = ResponseBody::Stream(stream);
+                    None
+                }
+                (_, Some(_)) => {
+                    return Err(PluginError::new(PluginErrorKind::Protocol, "this phase has no body to stream"));
+                }
+            };
+            Ok(Done { action: outcome.action, answers, stream })
         });
         match &result {
-            Ok(_) if phase == Phase::RequestFilter && !self.has_more(place) => self.close(false),
+            Ok(done) if phase == Phase::RequestFilter && done.stream.is_none() && !self.has_more(place) => {
+                self.close(false)
+            }
             Ok(_) => {}
             Err(error) => {
                 entry.metrics.fail(error.kind);

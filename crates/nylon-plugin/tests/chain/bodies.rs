@@ -2,7 +2,7 @@
 
 use futures_util::FutureExt as _;
 use http::Method;
-use nylon_plugin::{BodyMode, BodyPlan, OnError, PluginErrorKind, ResponseBody};
+use nylon_plugin::{BodyPlan, OnError, PluginErrorKind, ResponseBody};
 
 use crate::support::*;
 
@@ -184,15 +184,6 @@ fn limits_of_several_filters_apply_one_by_one() {
     let (got, events) = served(world, vec![link_on_error(0, go_on), link_on_error(1, fail)], None, OK);
     assert_eq!(got.body, "hello");
     assert_eq!(events[2..3], ["b body(hello)"], "the first one is left out, the second one is not");
-}
-
-#[test]
-fn an_entry_that_would_stream_the_body_is_refused_until_streams_are_built() {
-    let mut script = filter();
-    script.mode = BodyMode::Streaming;
-    let got = through(script.clone(), OnError::Fail, OK);
-    assert_eq!((got.status, got.body.as_str()), (502, "PLUGIN_PROTOCOL"));
-    assert_eq!(through(script, OnError::Continue, OK).body, "hello");
 }
 
 #[test]

@@ -8,4 +8,5 @@ mod masks;
 mod outcomes;
 mod requests;
 mod sessions;
+mod streams;
 mod support;

@@ -1,14 +1,20 @@
 //! Scripted entries that write down what happens to them, and the order in which a gateway calls a run.
 
-use std::{cell::RefCell, collections::HashMap, rc::Rc, time::Duration};
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    rc::Rc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures_util::{FutureExt as _, future::LocalBoxFuture};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use nylon_plugin::{
-    Action, BodyMode, BodyPlan, Call, Chain, EarlyResponse, Entry, Exchange, Flow, GatewayError, InFlight, Link,
-    NoBody, OnError, Operation, Outcome, Phase, PhaseMask, Plugin, PluginError, PluginErrorKind, Policy, Request,
-    Response, ResponseBody, Run, Session, Timing,
+    Action, BodyMode, BodyPlan, BodyStream, Call, Chain, EarlyResponse, Entry, Exchange, Flow, GatewayError, InFlight,
+    Link, NoBody, OnError, Operation, Outcome, Phase, PhaseMask, Piece, Plugin, PluginError, PluginErrorKind, Policy,
+    Request, Response, ResponseBody, Run, Session, StreamError, Timing, Whole,
 };
 use nylon_wire::{ResponseBody as WireBody, Text};
 
@@ -21,6 +27,8 @@ pub enum Step {
     Next(Vec<Operation>),
     /// Asks for these and ends the request.
     End(Vec<Operation>),
+    /// Streams: in a request filter this text behind these, in a body filter what comes with its name behind it.
+    Stream(Vec<Operation>, &'static str),
     /// Fails.
     Fail(PluginErrorKind),
     /// Never answers.
@@ -91,6 +99,10 @@ impl Plugin for FakePlugin {
     fn announced_phases(&self) -> Option<PhaseMask> {
         self.script.announced
     }
+
+    fn announced_body_mode(&self) -> BodyMode {
+        self.script.mode
+    }
 }
 
 struct FakeSession {
@@ -122,7 +134,20 @@ impl Session for FakeSession {
         assert!(!self.failed, "a phase was started on a session that had failed");
         Box::pin(async move {
             let step = self.script.steps.get(&call.phase).cloned().unwrap_or(Step::Next(Vec::new()));
+            let mut stream: Option<Box<dyn BodyStream>> = None;
             let (operations, action) = match step {
+                Step::Stream(operations, text) => {
+                    let input = match std::mem::take(&mut call.exchange.response.body) {
+                        ResponseBody::Stream(input) => input,
+                        other => {
+                            call.exchange.response.body = other;
+                            Box::new(Whole(Bytes::from_static(text.as_bytes())))
+                        }
+                    };
+                    let mark = if call.phase == RequestFilter { "" } else { self.name };
+                    stream = Some(Box::new(Marked { input, mark }));
+                    (operations, Action::Next)
+                }
                 Step::Next(operations) => (operations, Action::Next),
                 Step::End(operations) => (operations, Action::End),
                 Step::Fail(kind) => {
@@ -137,7 +162,7 @@ impl Session for FakeSession {
                 queue: Duration::from_micros(200),
                 handler: Duration::from_micros(300),
             };
-            Ok(Outcome { operations, action, timing })
+            Ok(Outcome { operations, action, timing, stream })
         })
     }
 
@@ -150,6 +175,35 @@ impl Session for FakeSession {
     }
 }
 
+/// What comes, with a mark behind it.
+struct Marked {
+    input: Box<dyn BodyStream>,
+    mark: &'static str,
+}
+
+impl BodyStream for Marked {
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Piece, StreamError>>> {
+        match self.input.poll_piece(cx) {
+            Poll::Ready(None) if !self.mark.is_empty() => {
+                let mark = std::mem::take(&mut self.mark);
+                Poll::Ready(Some(Ok(Piece::Data(Bytes::from_static(mark.as_bytes())))))
+            }
+            other => other,
+        }
+    }
+}
+
+/// All of a stream.
+async fn whole(mut stream: Box<dyn BodyStream>) -> Bytes {
+    let mut whole = Vec::new();
+    while let Some(piece) = std::future::poll_fn(|cx| stream.poll_piece(cx)).await {
+        if let Piece::Data(bytes) = piece.unwrap() {
+            whole.extend_from_slice(&bytes);
+        }
+    }
+    whole.into()
+}
+
 /// The phase and what the plugin sees of the answer; `!` for an error.
 fn seen(call: &Call<'_>) -> String {
     let exchange = &*call.exchange;
@@ -158,7 +212,8 @@ fn seen(call: &Call<'_>) -> String {
         RequestFilter => format!("request(retry {})", call.retry),
         ResponseFilter => format!("response({}{error})", exchange.response.status.as_u16()),
         ResponseBodyFilter => {
-            format!("body({})", String::from_utf8_lossy(exchange.response.body.full().unwrap()))
+            let whole = exchange.response.body.full().map(|body| String::from_utf8_lossy(body).into_owned());
+            format!("body({})", whole.as_deref().unwrap_or("…"))
         }
         Logging => format!("logging({}{error})", exchange.response.status.as_u16()),
     }
@@ -311,7 +366,11 @@ pub async fn serve(run: Run, exchange: &mut Exchange, upstream: Upstream) -> Res
         answer_error(exchange, error.status(), error.code().code(), error.retry_after());
         run.response_filters(exchange).await.unwrap();
     }
-    let body = exchange.response.body.full().map_or(from_upstream.as_bytes().into(), Clone::clone);
+    let body = match std::mem::take(&mut exchange.response.body) {
+        ResponseBody::Full(body) => body,
+        ResponseBody::Stream(stream) => whole(stream).await,
+        ResponseBody::Service => Bytes::from_static(from_upstream.as_bytes()),
+    };
     exchange.response.bytes_sent = body.len() as u64;
     let mut headers: Vec<String> =
         exchange.response.headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
@@ -341,7 +400,15 @@ fn ask(run: &Run, exchange: &mut Exchange, upstream: Upstream) -> &'static str {
 
 async fn filters(run: &mut Run, exchange: &mut Exchange, from_upstream: &'static str) -> Result<(), GatewayError> {
     run.response_filters(exchange).await?;
-    if let BodyPlan::Buffer { limit } = run.plan_body(exchange)? {
+    let plan = run.plan_body(exchange)?;
+    if plan == BodyPlan::Stream {
+        if matches!(exchange.response.body, ResponseBody::Service) {
+            let body = Whole(Bytes::from_static(from_upstream.as_bytes()));
+            exchange.response.body = ResponseBody::Stream(Box::new(body));
+        }
+        run.stream_filters(exchange).await?;
+    }
+    if let BodyPlan::Buffer { limit } = plan {
         if exchange.response.body.full().is_none() {
             if from_upstream.len() > limit {
                 return run.body_overflow(exchange);

@@ -1,6 +1,11 @@
 //! What the socket, the codec's service and the answer's body share about one client connection.
 
-use std::{cell::Cell, net::SocketAddr, time::Duration};
+use std::{
+    cell::Cell,
+    net::SocketAddr,
+    task::{Context, Waker},
+    time::Duration,
+};
 
 use nylon_routing::config::Limits;
 
@@ -43,6 +48,9 @@ pub(crate) struct ConnectionState {
     between: Cell<bool>,
     refusal: Cell<Option<Refusal>>,
     reset: Cell<bool>,
+    drains: Cell<u64>,
+    /// Who waits until everything is written.
+    draining: Cell<Option<Waker>>,
 }
 
 impl ConnectionState {
@@ -58,6 +66,8 @@ impl ConnectionState {
             between: Cell::new(true),
             refusal: Cell::new(None),
             reset: Cell::new(false),
+            drains: Cell::new(0),
+            draining: Cell::new(None),
         }
     }
 
@@ -93,6 +103,24 @@ impl ConnectionState {
 
     pub(crate) fn take_refusal(&self) -> Option<Refusal> {
         self.refusal.take()
+    }
+
+    /// Everything that the codec has is in the socket.
+    pub(crate) fn drained(&self) {
+        self.drains.set(self.drains.get().wrapping_add(1));
+        if let Some(waker) = self.draining.take() {
+            waker.wake();
+        }
+    }
+
+    /// How often that was so. What the codec has now is in the socket when this number has changed.
+    pub(crate) fn drains(&self) -> u64 {
+        self.drains.get()
+    }
+
+    /// Wakes when it is so the next time.
+    pub(crate) fn wake_when_drained(&self, cx: &Context<'_>) {
+        self.draining.set(Some(cx.waker().clone()));
     }
 
     /// The client must not take what it has got for a whole answer: the socket is reset, not closed.

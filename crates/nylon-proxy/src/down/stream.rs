@@ -232,6 +232,8 @@ impl AsyncWrite for ClientStream {
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // The codec flushes when it has nothing left to write.
+        self.state.drained();
         Poll::Ready(Ok(()))
     }
 

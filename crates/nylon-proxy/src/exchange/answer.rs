@@ -6,8 +6,9 @@ use nylon_wire::ErrorCode;
 
 use super::course::Course;
 use crate::{
-    body::Source,
+    body::{Source, Unfiltered},
     errors::ErrorAnswer,
+    request_body::ClientBody,
     up::{self, Collected, Failure, Outbound, Outgoing},
 };
 
@@ -104,6 +105,11 @@ impl Course {
     }
 
     async fn upstream(&mut self, service: &nylon_routing::HttpService) -> Result<Source, Problem> {
+        if self.client_body.as_ref().is_some_and(ClientBody::is_taken) {
+            let cause =
+                "an entry has read the request body piece by piece and then said next: the upstream cannot have it";
+            return Err(Problem::new(ErrorCode::PluginProtocol, cause));
+        }
         let outgoing = match &self.client_body {
             None => Outgoing::None,
             Some(body) => body.whole_by_now().map_or_else(|| Outgoing::Stream(body.clone()), Outgoing::Full),
@@ -157,7 +163,19 @@ impl Course {
             return Ok(());
         }
         self.progress.content_length = None;
-        let BodyPlan::Buffer { limit } = plan else { return Ok(()) };
+        let limit = match plan {
+            BodyPlan::Buffer { limit } => limit,
+            BodyPlan::Stream => {
+                if matches!(self.exchange.response.body, ResponseBody::Service) {
+                    self.exchange.response.body = match std::mem::replace(source, Source::Empty) {
+                        Source::Upstream { front, body } => ResponseBody::Stream(Box::new(Unfiltered { front, body })),
+                        _ => ResponseBody::Full(bytes::Bytes::new()),
+                    };
+                }
+                return Ok(run.stream_filters(&mut self.exchange).await?);
+            }
+            BodyPlan::Pass | BodyPlan::Unknown => return Ok(()),
+        };
         if let Source::Upstream { front, body } = source
             && matches!(self.exchange.response.body, ResponseBody::Service)
         {

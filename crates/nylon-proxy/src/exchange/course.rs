@@ -1,13 +1,13 @@
 //! What belongs to one exchange while it lasts. It moves from the service future into the answer's body; whichever of
 //! them is dropped last or too early, its end comes exactly once.
 
-use std::rc::Rc;
+use std::{fmt::Display, rc::Rc};
 
 use http::StatusCode;
 use nylon_plugin::{Exchange, Run};
 
 use super::respond::Progress;
-use crate::{active::Active, down::ConnectionState, request_body::ClientBody, thread::Thread, up::BodyFailure};
+use crate::{active::Active, down::ConnectionState, request_body::ClientBody, thread::Thread};
 
 /// One exchange on its way.
 pub(crate) struct Course {
@@ -38,10 +38,17 @@ impl Course {
         self.exchange.response.bytes_sent += bytes as u64;
     }
 
-    /// The upstream broke off after the head had gone out: the client must not take what it has for the whole.
-    pub(crate) fn break_off(&mut self, error: &BodyFailure) {
+    /// The client's connection.
+    pub(crate) fn connection(&self) -> &ConnectionState {
+        &self.connection
+    }
+
+    /// The upstream or a plugin broke off after the head had gone out: the client must not take what it has for the whole.
+    pub(crate) fn break_off(&mut self, error: &dyn Display, upstream: bool) {
         self.connection.reset();
-        self.thread.metrics.upstream_broken.add(1);
+        if upstream {
+            self.thread.metrics.upstream_broken.add(1);
+        }
         self.progress.broken = true;
         self.exchange.error = Some(error.to_string());
         tracing::warn!(

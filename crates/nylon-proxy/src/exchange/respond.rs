@@ -5,7 +5,7 @@ use hyper::ext::ReasonPhrase;
 use nylon_plugin::{ResponseBody, Run};
 
 use super::course::Course;
-use crate::body::{AnswerBody, Source};
+use crate::body::{AnswerBody, Passing, Source};
 
 /// How far an exchange has come.
 #[derive(Debug, Default)]
@@ -39,6 +39,12 @@ impl Course {
         if let ResponseBody::Full(bytes) = &answer.body {
             length = Some(bytes.len() as u64);
             source = Source::Full(bytes.clone());
+        }
+        if matches!(answer.body, ResponseBody::Stream(_))
+            && let ResponseBody::Stream(stream) = std::mem::take(&mut answer.body)
+        {
+            length = None;
+            source = Source::Stream(Passing::new(stream));
         }
         // Later phases still see what the client got.
         let mut headers = if self.run.is_some() { answer.headers.clone() } else { std::mem::take(&mut answer.headers) };

@@ -74,6 +74,7 @@ impl Failure {
             Self::Broken { .. } => ErrorCode::UpstreamError,
             Self::Client(BodyError::TooLarge(_)) => ErrorCode::RequestBodyTooLarge,
             Self::Client(BodyError::Client(_)) => ErrorCode::BadRequest,
+            Self::Client(BodyError::Taken) => ErrorCode::PluginProtocol,
         }
     }
 }

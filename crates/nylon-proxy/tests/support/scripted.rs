@@ -140,7 +140,7 @@ impl Session for ScriptedSession {
             };
             let (operations, action) = handled?;
             self.answered = true;
-            Ok(Outcome { operations, action, timing: Timing::default() })
+            Ok(Outcome { operations, action, timing: Timing::default(), stream: None })
         })
     }
 
@@ -178,6 +178,7 @@ pub async fn read_body(exchange: &mut Exchange, limit: usize) -> Result<Bytes, P
         let kind = match &error {
             BodyError::TooLarge(_) => PluginErrorKind::RequestBodyTooLarge,
             BodyError::Client(_) => PluginErrorKind::ClientGone,
+            BodyError::Taken => PluginErrorKind::Handler,
         };
         PluginError::new(kind, error.to_string())
     })

@@ -57,6 +57,16 @@ impl Core {
             self.count(|c| &c.protocol);
             return self.break_off(session, AbortReason::Protocol);
         };
+        if let Then::Pieces(reader) = &call.then {
+            let (reader, id, more) = (reader.clone(), data.id, data.more);
+            let taken = reader.push(data.bytes);
+            self.owe(session, id, taken);
+            if !more {
+                let _ended = self.end_call(session, index);
+                reader.finish(Ok(()));
+            }
+            return;
+        }
         if call.got.len() + data.bytes.len() > call.max {
             // The gateway knows the limit and had to answer with an error.
             let max = call.max;
@@ -84,7 +94,7 @@ impl Core {
     }
 
     /// Gives credit back in quarters of the window, and more while it flows and the connection's share allows.
-    fn grant(&mut self, session: SessionId, id: u32) {
+    pub(super) fn grant(&mut self, session: SessionId, id: u32) {
         let Some(live) = self.live.get_mut(&session) else { return };
         if live.owed < live.window / 4 {
             return;
@@ -134,6 +144,7 @@ impl Core {
                 }
                 callback(result);
             }
+            Then::Pieces(reader) => reader.finish(result.map(drop)),
             Then::Config(revision) => self.on_config(session, revision, result, now),
             Then::Open => match result.ok().map(|bytes| Frame::decode(&bytes)) {
                 Some(Ok(Frame::Open(open))) => self.on_rest(session, open, now),

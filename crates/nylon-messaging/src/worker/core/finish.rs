@@ -46,6 +46,12 @@ impl Core {
             self.abandoned.retain(|other| !Arc::ptr_eq(other, run));
             return self.count(|c| &c.late);
         }
+        if self.stream_returned(session, run, now) {
+            if matches!(outcome, Outcome::Failed { .. }) {
+                self.count(|c| &c.errors);
+            }
+            return;
+        }
         let silent = self.live.get(&session).is_some_and(|live| live.silent);
         match outcome {
             Outcome::Failed { code, text, log_id } => {
@@ -128,6 +134,7 @@ impl Core {
         let Some(mut live) = self.live.remove(&session) else { return };
         self.set_busy_of(&mut live, false);
         live.run = None;
+        Self::close_readers(&mut live);
         live.heard = now;
         live.probed = now;
         let entry = self.shared.options.entries.get(live.session.entry);

@@ -94,6 +94,12 @@ impl Core {
             calls: Vec::new(),
             next_id: 0,
             sending: None,
+            writer: None,
+            tail: false,
+            returned: false,
+            held: None,
+            closed: false,
+            span: remaining,
         });
         self.set_busy_of(&mut live, true);
         if open.more {
@@ -158,6 +164,10 @@ impl Core {
         let session = frame.header.session;
         let Some(live) = self.live.get_mut(&session) else { return };
         // Phases of a session are sequential: a gateway that sends the next one has the answer to the last.
+        if live.tail && live.held.is_none() {
+            live.held = Some(Box::new(frame));
+            return;
+        }
         if live.busy || live.open.is_some() {
             self.count(|c| &c.protocol);
             return self.break_off(session, AbortReason::Protocol);
@@ -173,6 +183,7 @@ impl Core {
         }
         let Some(mut live) = self.live.remove(&session) else { return };
         live.deadline = now + remaining;
+        live.span = remaining;
         live.silent |= frame.phase == Phase::Logging;
         self.set_busy_of(&mut live, true);
         self.live.insert(session, live);

@@ -125,7 +125,9 @@ impl Core {
     /// Ages of the oldest running handler and of the oldest open that waits, for beats.
     pub(super) fn oldest(&self, now: Instant) -> (Duration, Duration) {
         let mut oldest = (Duration::ZERO, Duration::ZERO);
-        let runs = self.live.values().filter_map(|live| live.run.as_ref()).chain(&self.abandoned);
+        // A stream may last: its age says nothing.
+        let live = self.live.values().filter(|live| live.writer.is_none());
+        let runs = live.filter_map(|live| live.run.as_ref()).chain(&self.abandoned);
         for run in runs {
             match run.stage() {
                 Stage::Queued => oldest.1 = oldest.1.max(now.saturating_duration_since(run.queued)),

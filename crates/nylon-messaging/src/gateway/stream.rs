@@ -1,0 +1,264 @@
+//! A body that a worker sends piece by piece, and what it reads meanwhile: one flow per direction, each within its
+//! credit.
+
+use std::{
+    cell::Cell,
+    rc::Rc,
+    task::{Context, Poll, ready},
+};
+
+use nylon_plugin::{BodyStream, Piece, PluginError, PluginErrorKind, StreamError};
+use nylon_wire::{
+    AbortFrame, AbortReason, DataFrame, DataKind, Ext, FetchFrame, FetchKind, Frame, Outcome, ProbeFrame, failure,
+};
+
+use super::{
+    answer::decode,
+    plugin::Entry,
+    slots::{Event, Signal},
+    talk::Talk,
+};
+use crate::Clock;
+
+/// How often a stream looks whether its worker is there. Milliseconds.
+const LOOK_EVERY_MS: u64 = 250;
+/// A stream that hears nothing for so long asks its worker, and so lets it see what it has missed. Milliseconds.
+const PROBE_EVERY_MS: u64 = 5_000;
+/// The same after a reconnect: by then the worker is connected again, or nearly so. Milliseconds.
+const PROBE_AFTER_RECONNECT_MS: u64 = 1_000;
+
+/// Where an ended stream leaves the session for its later phases.
+pub(super) type Home = Cell<Option<Box<Talk>>>;
+
+/// A stream of a worker.
+pub(super) struct NatsStream {
+    entry: Rc<Entry>,
+    /// `None` once it has ended.
+    talk: Option<Box<Talk>>,
+    home: Rc<Home>,
+    id: u32,
+    /// What the handler may read, until it asks.
+    input: Option<Box<dyn BodyStream>>,
+    /// Whether it filters an answer, whose trailers are then passed on.
+    filters: bool,
+    /// When anything last moved. Milliseconds of our clock.
+    moved: u64,
+    probe_at: u64,
+}
+
+impl NatsStream {
+    pub(super) fn new(
+        entry: Rc<Entry>,
+        mut talk: Box<Talk>,
+        home: Rc<Home>,
+        id: u32,
+        input: Option<Box<dyn BodyStream>>,
+        filters: bool,
+    ) -> Self {
+        talk.lease.set_restless(true);
+        let now = Clock::now_ms();
+        talk.probed = true;
+        Self { entry, talk: Some(talk), home, id, input, filters, moved: now, probe_at: now + PROBE_EVERY_MS }
+    }
+
+    /// A frame of the worker. `Ready` when it says something about the body.
+    fn frame(&mut self, frame: Frame) -> Poll<Option<Result<Piece, StreamError>>> {
+        let Some(talk) = &mut self.talk else { return Poll::Ready(None) };
+        if !matches!(frame, Frame::Probe(_)) {
+            self.moved = Clock::now_ms();
+            self.probe_at = self.moved + PROBE_EVERY_MS;
+        }
+        match frame {
+            Frame::Data(data) => return self.data(data),
+            Frame::StreamEnd(end) => {
+                self.input = None;
+                let trailers = talk.trailers.take().filter(|_| self.filters);
+                talk.stop_feeding();
+                talk.lease.set_waiting(false);
+                self.home.set(self.talk.take());
+                return match end.outcome {
+                    Outcome::Ok => Poll::Ready(trailers.map(|trailers| Ok(Piece::Trailers(trailers)))),
+                    Outcome::Abort => {
+                        Poll::Ready(Some(Err(
+                            PluginError::new(PluginErrorKind::Handler, "the handler cut it short").into()
+                        )))
+                    }
+                };
+            }
+            Frame::Credit(credit) => talk.credit.grant(credit.bytes),
+            Frame::Fetch(fetch) => {
+                if let Err(error) = self.fetch(&fetch) {
+                    return self.broken(error);
+                }
+            }
+            // The number that its next frame will have shows what was lost (SPEC 14.6).
+            Frame::Probe(probe) if probe.header.seq != talk.seq_in => {
+                let message = format!("frame {} is due, the worker is at {}", talk.seq_in, probe.header.seq);
+                let error = talk.fail(PluginErrorKind::Lost, AbortReason::Gap, message);
+                return self.broken(error);
+            }
+            Frame::Probe(_) | Frame::Accept(_) => {}
+            Frame::Abort(abort) => return self.aborted(&abort),
+            Frame::Error(error) => {
+                let message = format!("the worker: {}: {}", error.code, error.text);
+                return self.broken(PluginError::new(PluginErrorKind::Handler, message));
+            }
+            other => {
+                let error = talk.protocol(format!("a worker may not send {:?} in a stream", other.kind()));
+                return self.broken(error);
+            }
+        }
+        Poll::Pending
+    }
+
+    fn data(&mut self, data: DataFrame) -> Poll<Option<Result<Piece, StreamError>>> {
+        let Some(talk) = &mut self.talk else { return Poll::Ready(None) };
+        if data.kind != DataKind::Stream || data.id != self.id {
+            let error = talk.protocol(format!("DATA of kind {:?} with id {} in a stream", data.kind, data.id));
+            return self.broken(error);
+        }
+        if let Err(error) = talk.receive(&data) {
+            return self.broken(error);
+        }
+        if data.bytes.is_empty() { Poll::Pending } else { Poll::Ready(Some(Ok(Piece::Data(data.bytes)))) }
+    }
+
+    fn fetch(&mut self, fetch: &FetchFrame) -> Result<(), PluginError> {
+        let Some(talk) = &mut self.talk else { return Ok(()) };
+        let filters = matches!(fetch.what, FetchKind::ResponseStream);
+        let limit = match fetch.what {
+            FetchKind::RequestBody => fetch.max_bytes.min(self.entry.shared.options.max_body_bytes as u64),
+            FetchKind::RequestStream | FetchKind::ResponseStream => fetch.max_bytes,
+            _ => return talk.refuse(fetch.call_id, failure::NOT_FOUND, "there is no such thing in a stream"),
+        };
+        match self.input.take() {
+            Some(body) => talk.answer_as_it_comes(fetch.call_id, body, limit),
+            None => {
+                let whose = if filters { "response" } else { "request" };
+                let text = format!("the {whose} body has been taken");
+                talk.refuse(fetch.call_id, failure::NOT_FOUND, &text)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn aborted(&mut self, abort: &AbortFrame) -> Poll<Option<Result<Piece, StreamError>>> {
+        let text = abort.text.as_deref().unwrap_or("no reason given");
+        let kind = match abort.reason {
+            AbortReason::Protocol => PluginErrorKind::Protocol,
+            AbortReason::Timeout => PluginErrorKind::Timeout,
+            _ => PluginErrorKind::Lost,
+        };
+        self.broken(PluginError::new(kind, format!("the worker aborts the stream ({:?}): {text}", abort.reason)))
+    }
+
+    fn signal(&mut self, signal: Signal) -> Result<(), PluginError> {
+        let Some(talk) = &mut self.talk else { return Ok(()) };
+        match signal {
+            Signal::Shutdown => {
+                Err(talk.fail(PluginErrorKind::Lost, AbortReason::GatewayShutdown, "the gateway shuts down"))
+            }
+            // It goes on when the connection is back, unless something is missing then (rules §2).
+            Signal::Disconnected => {
+                self.probe_at = Clock::now_ms() + PROBE_AFTER_RECONNECT_MS;
+                Ok(())
+            }
+            Signal::Rubbish => Err(talk.protocol("a message for this stream is no frame, or there are too many")),
+            Signal::NoResponders => {
+                if let Some(worker) = &talk.worker {
+                    self.entry.shared.group.gone(worker);
+                }
+                Err(PluginError::new(PluginErrorKind::Lost, "the worker is gone: nobody listens on its subject"))
+            }
+            Signal::Due => self.look(),
+        }
+    }
+
+    /// Looks whether the worker is there and whether anything moves.
+    fn look(&mut self) -> Result<(), PluginError> {
+        let Some(talk) = &mut self.talk else { return Ok(()) };
+        let now = Clock::now_ms();
+        let options = &self.entry.shared.options;
+        if now.saturating_sub(self.moved) >= u64::try_from(options.stream_idle.as_millis()).unwrap_or(u64::MAX) {
+            return Err(talk.fail(PluginErrorKind::Timeout, AbortReason::Timeout, "the stream stands still"));
+        }
+        if !talk.lease.link.is_connected() {
+            return Ok(());
+        }
+        if talk.worker.as_ref().is_some_and(|worker| worker.lost(now, self.entry.shared.group.grace())) {
+            return Err(PluginError::new(PluginErrorKind::Lost, "the worker is gone or silent"));
+        }
+        if now >= self.probe_at {
+            self.probe_at = now + PROBE_EVERY_MS;
+            if let (Some(worker), Some((reply, header))) = (&talk.worker, talk.lease.probe()) {
+                let link = &talk.lease.link;
+                let frame = link.encode(|out| ProbeFrame { header, ext: Ext::empty() }.encode(out));
+                // One that is not sent is one later.
+                if link.post(worker.subject(), Some((reply, header.generation)), frame).is_ok() {
+                    link.stats.probes.add();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn broken(&mut self, error: PluginError) -> Poll<Option<Result<Piece, StreamError>>> {
+        self.talk = None;
+        self.input = None;
+        self.entry.times.failed.add();
+        Poll::Ready(Some(Err(error.into())))
+    }
+}
+
+impl BodyStream for NatsStream {
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Piece, StreamError>>> {
+        loop {
+            let Some(talk) = &mut self.talk else { return Poll::Ready(None) };
+            if let Err(error) = talk.feed(cx) {
+                if let StreamError::Source(what) = &error {
+                    // Its input is not whole, so what it makes of it cannot be.
+                    drop(talk.fail(PluginErrorKind::ClientGone, AbortReason::ClientGone, what.clone()));
+                }
+                self.talk = None;
+                return Poll::Ready(Some(Err(error)));
+            }
+            let frame = match talk.deferred.pop_front() {
+                Some(frame) => Some(frame),
+                None => match ready!(talk.lease.poll(Clock::now_ms() + LOOK_EVERY_MS, cx)) {
+                    Event::Frame(payload) => match decode(talk, &payload) {
+                        Ok(frame) => frame,
+                        Err(error) => return self.broken(error),
+                    },
+                    Event::Signal(signal) => {
+                        if let Err(error) = self.signal(signal) {
+                            return self.broken(error);
+                        }
+                        None
+                    }
+                },
+            };
+            if let Some(frame) = frame
+                && let Poll::Ready(piece) = self.frame(frame)
+            {
+                return Poll::Ready(piece);
+            }
+        }
+    }
+
+    fn moved_on(&mut self) {
+        let Some(talk) = &mut self.talk else { return };
+        self.moved = Clock::now_ms();
+        if let Err(error) = talk.moved_on(self.id) {
+            // The gap that this leaves ends the stream at the worker.
+            tracing::debug!(%error, "credit was not sent");
+        }
+    }
+}
+
+impl Drop for NatsStream {
+    fn drop(&mut self) {
+        if let Some(talk) = &self.talk {
+            talk.lease.abort(AbortReason::ClientGone, None);
+        }
+    }
+}

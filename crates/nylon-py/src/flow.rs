@@ -1,0 +1,208 @@
+//! `ResponseStream` and `BodyReader`: bodies that are never in memory as a whole.
+
+use std::sync::{Arc, Mutex, OnceLock};
+
+use bytes::Bytes;
+use nylon_wire::Outcome;
+use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyAny, PyBytes};
+
+use crate::arrival::{self, Arrival, Doing, OnArrival};
+use crate::call::{Call, lock};
+use crate::fetch::FetchFailure;
+use crate::job::{Reader, Writer};
+use crate::python;
+
+/// The body of the answer while it is written.
+#[pyclass(frozen, module = "nylon._core")]
+pub(crate) struct ResponseStream {
+    call: Arc<Call>,
+    writer: OnceLock<Writer>,
+}
+
+impl ResponseStream {
+    /// Not begun: `with` or `async with` does that.
+    pub(crate) fn new(call: Arc<Call>) -> Self {
+        Self { call, writer: OnceLock::new() }
+    }
+
+    /// Of a body filter, which has begun.
+    pub(crate) fn begun(call: Arc<Call>, writer: Writer) -> Self {
+        Self { call, writer: OnceLock::from(writer) }
+    }
+
+    fn begin(&self, py: Python<'_>) -> PyResult<()> {
+        if self.writer.get().is_some() {
+            return Err(PyRuntimeError::new_err("opening the stream: it has been opened before"));
+        }
+        let writer = self.call.start_stream().map_err(|failure| failure.raise_while(py, "opening the stream"))?;
+        let _ = self.writer.set(writer); // the call gives one only once
+        Ok(())
+    }
+
+    fn writer(&self) -> PyResult<&Writer> {
+        let text = "writing to the stream: it is not open; use `async with ctx.response.stream() as stream:`";
+        self.writer.get().ok_or_else(|| PyRuntimeError::new_err(text))
+    }
+
+    fn leave(&self, py: Python<'_>, error: &Bound<'_, PyAny>) -> PyResult<()> {
+        let writer = self.writer()?;
+        if !error.is_none() {
+            // What it raises goes on; nobody needs a second exception.
+            let _ = writer.end(Outcome::Abort);
+            return Ok(());
+        }
+        writer.end(Outcome::Ok).map_err(|failure| failure.raise_while(py, "ending the stream"))
+    }
+
+    /// What is over at once: an awaitable where an event loop runs.
+    fn over<'py>(py: Python<'py>, value: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let Some(running) = python::running_loop(py)? else { return Ok(value) };
+        let future = running.call_method0(intern!(py, "create_future"))?;
+        future.call_method1(intern!(py, "set_result"), (value,))?;
+        Ok(future)
+    }
+}
+
+#[pymethods]
+impl ResponseStream {
+    fn __enter__<'py>(slf: Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
+        let py = slf.py();
+        if python::running_loop(py)?.is_some() {
+            return Err(PyTypeError::new_err("opening the stream: in an `async def` handler use `async with`"));
+        }
+        slf.get().begin(py)?;
+        Ok(slf)
+    }
+
+    fn __exit__(
+        &self,
+        py: Python<'_>,
+        error: Bound<'_, PyAny>,
+        _value: Bound<'_, PyAny>,
+        _trace: Bound<'_, PyAny>,
+    ) -> PyResult<bool> {
+        self.leave(py, &error).map(|()| false)
+    }
+
+    fn __aenter__<'py>(slf: Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        slf.get().begin(py)?;
+        Self::over(py, slf.into_any())
+    }
+
+    fn __aexit__<'py>(
+        &self,
+        py: Python<'py>,
+        error: Bound<'py, PyAny>,
+        _value: Bound<'py, PyAny>,
+        _trace: Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.leave(py, &error)?;
+        Self::over(py, py.None().into_bound(py))
+    }
+
+    fn write<'py>(&self, py: Python<'py>, data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let bytes = python::to_bytes(data)?;
+        let writer = self.writer()?.clone();
+        let start = move |done: OnArrival| writer.write(bytes, done);
+        match python::running_loop(py)? {
+            None => Doing::Writing.value(py, arrival::wait(py, start)),
+            Some(running) => arrival::future(&running, &self.call, Doing::Writing, start),
+        }
+    }
+
+    fn end<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.leave(py, py.None().bind(py))?;
+        Self::over(py, py.None().into_bound(py))
+    }
+}
+
+/// A body while it comes.
+#[pyclass(frozen, module = "nylon._core")]
+pub(crate) struct BodyReader {
+    call: Arc<Call>,
+    reader: Reader,
+    /// Of the last piece, what `read` has left.
+    rest: Arc<Mutex<Bytes>>,
+}
+
+impl BodyReader {
+    pub(crate) fn new(call: Arc<Call>, reader: Reader) -> Self {
+        Self { call, reader, rest: Arc::default() }
+    }
+
+    /// The next piece, at most so long.
+    fn next(&self, most: usize) -> impl FnOnce(OnArrival) + Send + 'static {
+        let (reader, rest) = (self.reader.clone(), Arc::clone(&self.rest));
+        move |done: OnArrival| {
+            let left = {
+                let mut rest = lock(&rest);
+                let here = rest.len().min(most);
+                rest.split_to(here)
+            };
+            if !left.is_empty() {
+                return done(Ok(Arrival::Bytes(left)));
+            }
+            reader.read(Box::new(move |arrived| {
+                let arrived = arrived.map(|arrival| match arrival {
+                    Arrival::Bytes(mut piece) => {
+                        let first = piece.split_to(piece.len().min(most));
+                        *lock(&rest) = piece;
+                        Arrival::Bytes(first)
+                    }
+                    other => other,
+                });
+                done(arrived);
+            }));
+        }
+    }
+}
+
+#[pymethods]
+impl BodyReader {
+    fn read<'py>(&self, py: Python<'py>, n: isize) -> PyResult<Bound<'py, PyAny>> {
+        let most = usize::try_from(n).ok().filter(|most| *most > 0);
+        let most = most.ok_or_else(|| PyValueError::new_err("reading the body: ask for at least one byte"))?;
+        let start = self.next(most);
+        match python::running_loop(py)? {
+            None => Doing::Reading.value(py, arrival::wait(py, start)),
+            Some(running) => arrival::future(&running, &self.call, Doing::Reading, start),
+        }
+    }
+
+    fn __iter__(slf: PyRef<'_, Self>) -> PyResult<PyRef<'_, Self>> {
+        if python::running_loop(slf.py())?.is_some() {
+            return Err(PyTypeError::new_err("reading the body: in an `async def` handler use `async for`"));
+        }
+        Ok(slf)
+    }
+
+    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        match arrival::wait(py, self.next(usize::MAX)) {
+            Ok(Arrival::Bytes(bytes)) => Ok(Some(PyBytes::new(py, &bytes))),
+            Ok(Arrival::Done | Arrival::End) => Ok(None),
+            Err(failure) => Err(failure.raise(py)),
+        }
+    }
+
+    fn __aiter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        slf
+    }
+
+    fn __anext__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let Some(running) = python::running_loop(py)? else {
+            return Err(PyRuntimeError::new_err("reading the body: `async for` needs an event loop"));
+        };
+        arrival::future(&running, &self.call, Doing::Iterating, self.next(usize::MAX))
+    }
+}
+
+/// The reader of a body. Errors: the phase is over.
+pub(crate) fn reader(py: Python<'_>, call: &Arc<Call>, which: crate::fetch::Which) -> PyResult<BodyReader> {
+    let reader = call.with_job(|job| job.read(which));
+    let reader = reader.ok_or_else(|| FetchFailure::Closed.raise(py))?;
+    Ok(BodyReader::new(Arc::clone(call), reader))
+}
