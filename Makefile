@@ -5,7 +5,7 @@ SHELL := /bin/bash
 PROFILE := $(if $(NYLON_RELEASE),--release,)
 PYTHON := .venv/bin/python
 
-.PHONY: help build run test check format bench wheel fuzz conformance conformance-mutants generate clean
+.PHONY: help build run test check format bench wheel fuzz conformance conformance-mutants chaos generate clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ conformance: build ## judge workers and gateways by protocol/SPEC.md, from outsi
 
 conformance-mutants: build
 	@$(PYTHON) -m conformance.runner --mutants
+
+chaos: build ## kill, stop, delay and part what runs, under load (CHAOS_SECONDS, default 600; CHAOS_SEED)
+	@$(PYTHON) -m tests.chaos
 
 wheel: ## build the wheel into dist/
 	@NYLON_RELEASE=1 .ci/run setup wheel

@@ -12,7 +12,7 @@ from nats.aio.msg import Msg
 
 @dataclass(frozen=True)
 class Message:
-    """What NATS carries; `status` is 503 for *no responders*."""
+    """What NATS carries; `status` is 503 for *no responders*, `batched` stands for a frame out of a BATCH."""
 
     subject: str
     data: bytes
@@ -20,6 +20,7 @@ class Message:
     status: str = ""
     about: str = ""
     after: float = 0.0
+    batched: bool = False
 
     def with_data(self, data: bytes) -> "Message":
         """Return the same message with other bytes."""

@@ -55,7 +55,7 @@ def read(message: Message, allowed: set[str]) -> Iterator[Frame]:
     if name != "BATCH":
         if name not in allowed:
             raise FailedError(f"4.9: {name} is not for this direction")
-        yield Frame(name, values, message)
+        yield Frame(name, values, message, message.batched)
         return
     if len(message.data) > BATCH_BYTES:
         raise FailedError(f"4.12: a BATCH of {len(message.data)} bytes")
@@ -86,6 +86,8 @@ class Talk:
     # a session that is over was asked for again: ABORT(stale) answers that (3.3)
     asked: bool = False
     direct: bool = False
+    # what the first frame said of the worker, whichever frame that was
+    first: Values | None = None
 
     def common(self, frame: Frame) -> None:
         """Generation, order, end."""
@@ -148,6 +150,7 @@ class Talk:
         if not self.accepted:
             if first is None:
                 raise FailedError(f"9.1: {frame} is the first frame and does not say who answers")
+            self.first = first
             self.accepted, self.mask, self.worker = True, first["mask"], first["worker"]
             if first["mask"] & ~15:
                 raise FailedError(f"9.1: the mask {first['mask']} has bits of no phase")

@@ -31,7 +31,7 @@ def frames(change: Callable[[str, Values, Message], list[Message]]) -> Callable[
                 return [message]
             if name != "BATCH":
                 return change(name, values, message)
-            return [one for inner in values["frames"] for one in apply(message.with_data(inner))]
+            return [one for inner in values["frames"] for one in apply(replace(message, data=inner, batched=True))]
 
         return apply
 
@@ -142,7 +142,11 @@ def reverse(values: Values) -> None:
 
 def elsewhere(suffix: str) -> Callable[[], Filter]:
     """Publish to a subject that is not the session's."""
-    return lambda: lambda message: [replace(message, subject=f"{message.subject}{suffix}")]
+    return lambda: (
+        lambda message: (
+            [replace(message, subject=f"{message.subject}{suffix}")] if ".v1.h." in message.subject else [message]
+        )
+    )
 
 
 def unescaped() -> Filter:

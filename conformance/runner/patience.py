@@ -11,9 +11,9 @@ PATIENCE = float(os.environ.get("NYLON_TEST_PATIENCE", "1"))
 """Slow machines multiply every patience by this."""
 
 
-async def until(check: Callable[[], T | None], seconds: float) -> T | None:
+async def until(check: Callable[[], T | None], seconds: float, patience: float = PATIENCE) -> T | None:
     """What `check` returns once it returns something, or None when the time is over."""
-    end = time.monotonic() + seconds * PATIENCE
+    end = time.monotonic() + seconds * patience
     while True:
         if (found := check()) is not None:
             return found

@@ -60,6 +60,7 @@ class Running:
         """Start what all cases share."""
         if self.testee.kind == "worker":
             self.programs.append(await self.worker("judged", {}))
+            await self.warm(self.programs[0], "judged", "nylon")
             return
         await self.upstream.start()
         self.folder = Path(tempfile.mkdtemp(prefix="conformance-"))
@@ -107,15 +108,26 @@ class Running:
             await bus.close()
         place.seconds = time.monotonic() - begun
 
+    async def warm(self, program: Program, group: str, prefix: str) -> None:
+        """Open until it is answered: the first Initialize is over, and what is judged is no process that starts."""
+        case = Case("warm", "warm", "worker", "warm", [], [{"warm": "request only"}])
+        bus = await Bus(self.url).open()
+        try:
+            await GatewaySide(case, bus, program, group, prefix).run()
+        finally:
+            await bus.close()
+
     async def _worker_case(self, place: Place, bus: Bus) -> None:
         if place.case.own is None:
             await GatewaySide(place.case, bus, self.programs[0], "judged").run()
             return
         env = dict(place.case.own)
         group = env.pop("group", "") or place.name
-        program = await self.worker(group, env)
+        program, prefix = await self.worker(group, env), env.get("NYLON_PREFIX", "nylon")
         try:
-            await GatewaySide(place.case, bus, program, group, env.get("NYLON_PREFIX", "nylon")).run()
+            if "initialize" not in place.case.needs:
+                await self.warm(program, group, prefix)
+            await GatewaySide(place.case, bus, program, group, prefix).run()
         finally:
             await program.kill()
 
