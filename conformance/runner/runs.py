@@ -201,7 +201,10 @@ async def run_places(testee: Testee, url: str, places: list[Place]) -> None:
 
     async def one(place: Place) -> None:
         async with limit:
-            await running.one(place)
+            try:
+                await asyncio.wait_for(running.one(place), 90)
+            except TimeoutError:
+                place.wrong = "not over after 90 s"
 
     try:
         await running.start(places)
