@@ -6,10 +6,10 @@ SHELL := /bin/bash
 PROFILE := $(if $(NYLON_RELEASE),--release $(if $(filter pgo,$(NYLON_RELEASE)),--pgo))
 PYTHON := .venv/bin/python
 
-.PHONY: help build run test check format bench wheel fuzz generate clean
+.PHONY: help build run test check format bench wheel fuzz conformance conformance-mutants chaos generate clean
 
 help: ## show this list
-	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## compile the extension and leave a working .venv/bin/nylon
 	@NYLON_PROFILE="$(PROFILE)" .ci/run --quiet setup build
@@ -32,6 +32,7 @@ generate: build ## write every generated file again: codec constants, vectors, p
 	$(PYTHON) tools/gen_protocol.py
 	$(PYTHON) tools/gen_vectors.py
 	$(PYTHON) tools/gen_docs.py
+	$(PYTHON) -m conformance.runner --rules write
 
 bench: ## measure the gateway and its peers in one run (release build, takes a while)
 	@NYLON_RELEASE=pgo $(MAKE) --no-print-directory build
@@ -40,9 +41,18 @@ bench: ## measure the gateway and its peers in one run (release build, takes a w
 fuzz: ## fuzz the codec for longer than CI does (FUZZ_SECONDS, default 600)
 	@FUZZ_SECONDS=$${FUZZ_SECONDS:-600} .ci/run fuzz
 
+conformance: build ## judge workers and gateways by protocol/SPEC.md, from outside (CASES: beginnings of case ids)
+	@$(PYTHON) -m conformance.runner $(CASES)
+
+conformance-mutants: build
+	@$(PYTHON) -m conformance.runner --mutants
+
+chaos: build ## kill, stop, delay and part what runs, under load (CHAOS_SECONDS, default 600; CHAOS_SEED)
+	@$(PYTHON) -m tests.chaos
+
 wheel: ## build the wheel into dist/
 	@NYLON_RELEASE=pgo .ci/run setup wheel
 
 clean: ## remove everything that can be made again
 	rm -rf target .venv dist build benchmarks/.work .pytest_cache .ruff_cache python/nylon/_core*.so
-	find python tests examples tools -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+	find python tests examples tools conformance -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

@@ -69,7 +69,7 @@ def unsafe() -> Iterator[str]:
 
 def empty_names() -> Iterator[str]:
     """Rule 3: a file is called after what it is for."""
-    for path in files("crates", "python", "tests", "tools", "benchmarks"):
+    for path in files("crates", "python", "tests", "tools", "benchmarks", "conformance"):
         name = path.relative_to(ROOT)
         for part in (*name.parts[:-1], name.stem):
             if part in EMPTY_NAMES:

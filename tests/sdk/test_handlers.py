@@ -116,6 +116,20 @@ def test_the_function_form() -> None:
     assert trace[1] != "user0"
 
 
+def test_a_coroutine_reads_a_response_body_that_is_at_hand() -> None:
+    plugin = Plugin()
+
+    @plugin.handler("upper")
+    class _(PhaseHandler):
+        async def response_body_filter(self, ctx: ResponseBodyFilterContext) -> None:
+            body = await ctx.response.read_body()
+            assert body == await ctx.response.read_body()
+            ctx.response.body_raw(body.upper())
+
+    with Client(plugin) as client:
+        assert client.session("upper").response_body_filter(b"hello").operations == [(103, b"HELLO")]
+
+
 class WithArguments(PhaseHandler):
     def __init__(self, argument: int) -> None: ...
 

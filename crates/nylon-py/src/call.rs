@@ -121,6 +121,9 @@ pub(crate) struct Call {
     pub(crate) lane: Arc<LaneSlot>,
     started: Instant,
     state: Mutex<State>,
+    /// The response body, once it was read. A lock of its own: it is kept from inside [`Call::with_job`] when the body
+    /// is at hand.
+    read: Mutex<Option<Bytes>>,
 }
 
 #[derive(Default)]
@@ -137,7 +140,6 @@ struct State {
     response_shown: usize,
     /// The body that was set, once the phase is over.
     body: Option<Bytes>,
-    read: Option<Bytes>,
     cancelled: bool,
     /// Where the body goes, once it is streamed.
     writer: Option<Writer>,
@@ -165,6 +167,7 @@ impl Call {
             lane,
             started,
             state: Mutex::new(State { job: Some(job), ..State::default() }),
+            read: Mutex::default(),
         })
     }
 
@@ -434,12 +437,12 @@ impl Call {
 
     /// The response body, if it was read in this phase before.
     pub(crate) fn body_read(&self) -> Option<Bytes> {
-        self.state().read.clone()
+        lock(&self.read).clone()
     }
 
     /// Keeps the response body for a second read.
     pub(crate) fn keep_body(&self, body: &Bytes) {
-        self.state().read = Some(body.clone());
+        *lock(&self.read) = Some(body.clone());
     }
 
     /// Body bytes: of the buffered body in a body filter, sent to the client in logging, before that 0.

@@ -74,10 +74,25 @@ pub fn peek(payload: &[u8]) -> Result<(FrameType, Header), DecodeError> {
     let kind = FrameType::from_number(number)
         .filter(|kind| !matches!(kind, FrameType::Beat | FrameType::Batch))
         .ok_or(DecodeError::UnknownFrame(number))?;
+    Ok((kind, after_type(&mut reader)?))
+}
+
+/// Reads the header of a frame whatever its type is, for a frame that was refused: also one of a type that this
+/// version does not know belongs to a session whose other side waits. Errors: as [`crate::Frame::decode`].
+pub fn peek_refused(payload: &[u8]) -> Result<Header, DecodeError> {
+    let mut reader = Reader::new(payload);
+    if reader.array()? < 5 {
+        return Err(DecodeError::Missing("header"));
+    }
+    reader.uint()?;
+    after_type(&mut reader)
+}
+
+fn after_type(reader: &mut Reader<'_>) -> Result<Header, DecodeError> {
     let session = session_id(reader.bin()?)?;
     let mut next = |what| {
         let value = reader.uint()?;
         u32::try_from(value).map_err(|_| DecodeError::Range { what, value })
     };
-    Ok((kind, Header { session, generation: next("generation")?, seq: next("seq")?, phase_seq: next("phase_seq")? }))
+    Ok(Header { session, generation: next("generation")?, seq: next("seq")?, phase_seq: next("phase_seq")? })
 }

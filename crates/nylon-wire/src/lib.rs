@@ -36,7 +36,7 @@ pub use frame::{
     Revision, SessionFrames, StreamEndFrame, StreamFrame, Timing, UpgradeFrame, WsClosedFrame, WsErrorFrame, WsOpFrame,
     WsOpenFrame, WsOperation, encode_batch, encode_open, encode_phase, session_frames,
 };
-pub use header::{Header, SessionId, peek};
+pub use header::{Header, SessionId, peek, peek_refused};
 pub use limits::Limits;
 pub use operation::{Operation, ResponseBody};
 pub use response::{ResponseFields, ResponsePart};

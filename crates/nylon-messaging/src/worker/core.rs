@@ -19,7 +19,8 @@ use async_nats::{HeaderMap, Message, StatusCode, Subject};
 use bytes::{Bytes, BytesMut};
 use foldhash::fast::RandomState;
 use nylon_wire::{
-    AbortFrame, AbortReason, First, Frame, FrameType, Header, Limits, SessionId, Text, peek, session_frames, subject,
+    AbortFrame, AbortReason, First, Frame, FrameType, Header, Limits, SessionId, Text, peek_refused, session_frames,
+    subject,
 };
 
 use self::pace::Pace;
@@ -191,7 +192,7 @@ impl Core {
             Err(error) => {
                 tracing::warn!(%error, "reading a gateway's frame");
                 self.count(|c| &c.protocol);
-                if let Ok((_, header)) = peek(bytes) {
+                if let Ok(header) = peek_refused(bytes) {
                     self.refuse(&header, reply, AbortReason::Protocol);
                 }
             }
@@ -209,9 +210,6 @@ impl Core {
         let Some(live) = self.live.get_mut(&header.session) else {
             return self.on_stranger(&header, frame.kind(), reply);
         };
-        if header.generation != live.generation {
-            return self.on_stranger(&header, frame.kind(), reply);
-        }
         live.heard = now;
         live.probed = now;
         if matches!(frame, Frame::Probe(_)) {

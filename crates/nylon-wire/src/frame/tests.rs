@@ -1,6 +1,6 @@
 use super::*;
 use crate::{Action, BodyMode, Ext, Limits, Operation, Phase, PhaseMask, ResponseBody, SessionId, SnapshotFields};
-use crate::{ResponseFields, peek};
+use crate::{DecodeError, ResponseFields, peek, peek_refused};
 
 fn header() -> Header {
     Header { session: SessionId([7; 16]), generation: 3, seq: 1, phase_seq: 2 }
@@ -47,6 +47,16 @@ fn open(more: bool) -> BytesMut {
     };
     encode_open(&mut out, &header(), &fields);
     out
+}
+
+#[test]
+fn the_header_of_a_type_from_the_future_is_known() {
+    let mut payload = open(false).to_vec();
+    let at = payload.iter().position(|&byte| byte == FrameType::Open.number()).unwrap();
+    payload[at] = 99;
+    assert_eq!(peek(&payload), Err(DecodeError::UnknownFrame(99)));
+    assert_eq!(peek_refused(&payload), Ok(header()));
+    assert!(peek_refused(&payload[..6]).is_err());
 }
 
 #[test]

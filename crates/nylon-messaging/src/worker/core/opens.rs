@@ -7,8 +7,8 @@ use std::{
 
 use async_nats::Subject;
 use nylon_wire::{
-    AbortReason, Action, BusyFrame, BusyReason, Credit, ErrorFrame, FetchKind, Header, OpenFrame, Phase, PhaseFrame,
-    ResultFrame, SessionId, Text, Timing, failure,
+    AbortReason, Action, BodyMode, BusyFrame, BusyReason, Credit, ErrorFrame, FetchKind, First, Header, OpenFrame,
+    Phase, PhaseFrame, PhaseMask, ResultFrame, SessionId, Text, Timing, failure,
 };
 
 use super::{Core, IDLE_FACTOR, Life};
@@ -236,7 +236,10 @@ impl Core {
                 self.count(|c| &c.errors);
                 let text = Text::from(format!("the worker has no entry {:?}", open.entry.as_str()));
                 let code = Text::from_static(failure::UNKNOWN_ENTRY);
-                let (call_id, log_id, first, ext) = (None, None, None, Default::default());
+                // A first frame says who answers (SPEC 9.1), also one that has no phases to announce.
+                let (worker, credit) = (self.worker.clone(), self.shared.options.credit);
+                let first = Some(First { worker, mask: PhaseMask::default(), body_mode: BodyMode::Buffered, credit });
+                let (call_id, log_id, ext) = (None, None, Default::default());
                 self.emit(reply, |out| ErrorFrame { header, call_id, code, text, log_id, first, ext }.encode(out));
             }
         }

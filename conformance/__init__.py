@@ -1,0 +1,1 @@
+"""Conformance: see README.md."""

@@ -1,0 +1,349 @@
+"""A strict fake gateway: drives a worker testee as the steps of a case say."""
+
+import json
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from .bus import Bus, Message, token
+from .cases import Case, CaseError, FailedError, Step
+from .forms import body_of, now, response_of
+from .frames import NUMBERS, Values, encode, plain
+from .judge import FROM_WORKER, Frame, Talk, cost, read
+from .match import differs, shown
+from .msgpack import pack, widest
+from .patience import until
+from .programs import Program
+
+LATER = [[1, 1.5], "a later element"]
+
+
+@dataclass
+class Open:
+    """What the judge has opened."""
+
+    talk: Talk
+    reply: str
+    plan: str | None
+    sent: int = 1
+    frames: list[Frame] = field(default_factory=list[Frame])
+    taken: int = 0
+    rest: bytes = b""
+
+
+class GatewaySide:
+    """Plays the gateway in one case."""
+
+    def __init__(self, case: Case, bus: Bus, program: Program, group: str, prefix: str = "nylon") -> None:
+        self.case, self.bus, self.program, self.group, self.prefix = case, bus, program, group, prefix
+        self.name = f"judge{secrets.token_hex(4)}"
+        self.opens: dict[str, Open] = {}
+        self.stray: list[Frame] = []
+        self.beats: list[Frame] = []
+        self.violations: list[str] = []
+        self.worker = ""
+        self._notes_from = len(program.notes)
+        self._gathered: list[tuple[str, bytes, str]] | None = None
+
+    async def run(self) -> None:
+        """Do the steps; FailedError when the testee does otherwise."""
+        await self.bus.subscribe(f"{self.prefix}.v1.h.{self.name}.0.*", self._arrived)
+        await self.bus.subscribe(f"{self.prefix}.v1.beat.{token(self.group)}.*", self._beat)
+        if await until(lambda: self.worker or None, 20) is None:
+            raise FailedError(f"19.1: no beat within 20 s{self._wrong()}")
+        verbs: dict[str, Callable[[Step], Awaitable[None]]] = {
+            "open": self.open, "send": self.send, "batch": self.batch, "expect": self.expect, "silence": self.silence,
+            "beat": self.beat, "note": self.note, "leave": self.leave, "signal": self.signal, "ask": self.ask,
+            "warm": self.warm, "stray": self.expect_stray, "raw": self.raw, "exit": self.exit, "pull": self.pull,
+        }  # fmt: skip
+        for number, step in enumerate(self.case.steps, 1):
+            verb = next(iter(step))
+            if verb not in verbs:
+                raise CaseError(f"{self.case.id}: step {number}: nobody knows '{verb}'")
+            try:
+                await verbs[verb](step)
+                if self.violations:
+                    raise FailedError(self.violations[0])
+            except FailedError as error:
+                raise FailedError(f"step {number} ({verb} {step[verb]}): {error}") from None
+
+    def _wrong(self) -> str:
+        return f"; {self.violations[0]}" if self.violations else ""
+
+    def _beat(self, message: Message) -> None:
+        try:
+            for frame in read(message, {"BEAT"}):
+                if (token(frame["group"]), token(frame["worker"])) != tuple(message.subject.split(".")[-2:]):
+                    raise FailedError(f"19.2: a beat of {frame['group']}/{frame['worker']} on {message.subject}")
+                before = self.beats[-1] if self.beats else None
+                if before is not None and frame["seq"] != before["seq"] + 1:
+                    raise FailedError(f"19.1: beat {frame['seq']} after beat {before['seq']}")
+                self.beats.append(frame)
+                self.worker = frame["worker"]
+        except FailedError as error:
+            self.violations.append(str(error))
+
+    def _arrived(self, message: Message) -> None:
+        if message.status:
+            self.stray.append(Frame("NoResponders", {}, message))
+            return
+        try:
+            for frame in read(message, FROM_WORKER):
+                self._one(frame)
+        except FailedError as error:
+            self.violations.append(str(error))
+
+    def _one(self, frame: Frame) -> None:
+        found = next((one for one in self.opens.values() if one.talk.session == frame["session"]), None)
+        if found is None:
+            self.stray.append(frame)
+            return
+        if not frame.batched and frame.message.subject != found.reply:
+            raise FailedError(f"10.1: {frame} came to {frame.message.subject}, not to {found.reply}")
+        found.talk.from_worker(frame, self.bus.max_payload)
+        if (
+            frame.name == "PROBE"
+            and frame.message.reply != f"{self.prefix}.v1.w.{token(self.group)}.{token(self.worker)}"
+        ):
+            raise FailedError(f"17.1: PROBE with the reply subject {frame.message.reply!r}")
+        if found.talk.worker and found.talk.worker != self.worker:
+            raise FailedError(f"9.1: 'first' names worker {found.talk.worker}, its beats {self.worker}")
+        found.frames.append(frame)
+
+    # what the judge says
+
+    async def open(self, step: Step) -> None:
+        """OPEN, through the queue group or directly."""
+        label = step["open"]
+        slot = len(self.opens)
+        talk = Talk(secrets.token_bytes(16), secrets.randbits(31), label, phase=step.get("phase", "RequestFilter"))
+        talk.credit = step.get("credit", 32768)
+        plan = json.dumps(step["plan"]) if "plan" in step else step.get("payload")
+        entry = step.get("entry", "plan")
+        request: Values = {
+            "method": "GET", "scheme": "http", "host": "shop.example", "port": 0, "path": "/", "query": "",
+            "params": [], "headers": [], "client_ip": "192.0.2.1", "timestamp_ms": 1_760_000_000_123,
+            "content_length": None, "tls": False, "websocket": False, "request_id": label, "attributes": {},
+            **step.get("request", {}),
+        }  # fmt: skip
+        request["headers"] = [[name, value.encode()] for name, value in request["headers"]]
+        revision = step.get("revision")
+        values: Values = {
+            "session": talk.session, "generation": talk.generation, "seq": 0, "phase_seq": 0, "v": 1,
+            "reply": f"{self.prefix}.v1.h.{self.name}.0.{slot}", "entry": entry, "phase": talk.phase,
+            "remaining_ms": step.get("remaining_ms", 8000), "mono_ms": now() - step.get("age_ms", 0),
+            "snapshot": request, "payload": None if plan is None else plan.encode(),
+            "revision": None if revision is None else [revision["hash"].encode(), revision["loaded_ms"]],
+            "credit": talk.credit, "more": step.get("more", False),
+            "body": body_of(step), "response": response_of(step.get("response")), **step.get("set", {}),
+        }  # fmt: skip
+        self.opens[label] = Open(talk, values["reply"], plan)
+        if step.get("more"):
+            # what the worker fetches as the rest is the whole frame
+            self.opens[label].rest = encode("OPEN", {**values, "more": False})
+            values |= {"snapshot": {**request, "headers": []}, "payload": None}
+        subject = f"{self.prefix}.v1.open.{token(self.group)}.{token(entry)}"
+        if step.get("via", "direct") == "direct":
+            subject = self._direct()
+        await self._publish(subject, "OPEN", values, step, values["reply"])
+
+    async def warm(self, step: Step) -> None:
+        """Open one session after the other until one is served."""
+        for number in range(100):
+            label = f"warm{number}"
+            await self.open({"open": label, "entry": step["warm"], "plan": {}, "via": "queue"})
+            of = self.opens[label]
+            frame = await until(lambda of=of: self._next(of, "RESULT"), 5)
+            if frame is not None and frame.name == "RESULT":
+                return
+        raise FailedError("the testee is not ready: every open is answered by BUSY")
+
+    async def send(self, step: Step) -> None:
+        """Send a later frame of a session; `seq`, `phase_seq`, `generation` and `session` may be wrong on purpose."""
+        name, to = step["send"], self.opens[step.get("to", "a")]
+        talk = to.talk
+        if name == "PHASE":
+            talk.phase_seq += 1
+            talk.phase = step["phase"]
+        counted = name not in ("PROBE", "ABORT")
+        values: Values = {
+            "session": secrets.token_bytes(16) if step.get("session") == "unknown" else talk.session,
+            "generation": step.get("generation", talk.generation),
+            "seq": step.get("seq", to.sent if name != "ABORT" else 0),
+            "phase_seq": step.get("phase_seq", talk.phase_seq),
+            **{key: value for key, value in step.items() if key not in ("send", "to", "text_bytes")},
+        }
+        values["session"] = secrets.token_bytes(16) if step.get("session") == "unknown" else talk.session
+        if counted and "seq" not in step:
+            to.sent += 1
+        if name == "PHASE":
+            plan = json.dumps(step["plan"]) if "plan" in step else to.plan
+            values |= {
+                "remaining_ms": step.get("remaining_ms", 8000), "mono_ms": now(), "body": body_of(step),
+                "payload": None if plan is None else plan.encode(),
+                "response": response_of(step.get("response", {})),
+            }  # fmt: skip
+        if name == "DATA":
+            values["bytes"] = to.rest if step.get("rest") else body_of(step) or b""
+        if name == "CREDIT":
+            talk.credit += step["bytes"]
+        talk.asked = bool(talk.over) and name in ("PHASE", "PROBE")
+        await self._publish(self._direct(), name, values, step, to.reply if name in ("PHASE", "PROBE") else "")
+        if name in ("ABORT", "CLOSE") and step.get("session") != "unknown":
+            talk.over = name
+
+    async def batch(self, step: Step) -> None:
+        """Send what these steps send as one BATCH."""
+        self._gathered = []
+        for one in step["batch"]:
+            await (self.open(one) if "open" in one else self.send(one) if "send" in one else self.raw(one))
+        gathered, self._gathered = self._gathered, None
+        reply = next((one[2] for one in gathered if one[2]), "")
+        data = encode("BATCH", {"frames": [one[1] for one in gathered], "ext": {}})
+        await self.bus.publish(gathered[0][0], data, reply)
+
+    async def raw(self, step: Step) -> None:
+        """Send these bytes to the direct subject; with a session the first five elements can be read."""
+        data = bytes.fromhex(step["raw"])
+        to = self.opens.get(step.get("to", ""))
+        if to is not None:
+            header = [to.talk.session, to.talk.generation, to.sent, to.talk.phase_seq]
+            data = pack([step["type"], *header, *step.get("rest", [])]) + data
+            to.sent += 1
+        reply = to.reply if to else f"{self.prefix}.v1.h.{self.name}.0.{len(self.opens)}"
+        if self._gathered is not None:
+            self._gathered.append((self._direct(), data, reply))
+            return
+        await self.bus.publish(self._direct(), data, reply)
+
+    async def leave(self, step: Step) -> None:
+        """Be gone, as a gateway that was killed."""
+        await self.bus.unsubscribe(f"{self.prefix}.v1.h.{self.name}.0.*")
+
+    async def signal(self, step: Step) -> None:
+        """Send the testee a signal."""
+        self.program.signal(step["signal"])
+
+    # what the testee must say
+
+    async def expect(self, step: Step) -> None:
+        """Wait for the next frame of a session; ACCEPT, PROBE and CREDIT are passed over unless they are asked for."""
+        wanted, of = step["expect"], self.opens[step.get("from", "a")]
+        frame = await until(lambda: self._next(of, wanted), step.get("within", 3000) / 1000)
+        if frame is None:
+            raise FailedError(f"expected {wanted}, seen nothing within {step.get('within', 3000)} ms{self._wrong()}")
+        if frame.name != wanted:
+            raise FailedError(f"expected {wanted}, seen {frame}")
+        asked = {key: value for key, value in step.items() if key not in ("expect", "from", "within")}
+        seen = dict(frame.values)
+        if isinstance(asked.get("first"), dict) and seen["first"] is None:
+            # a slow machine sends ACCEPT first
+            seen["first"] = of.talk.first
+        if found := differs(asked, seen):
+            raise FailedError(f"{wanted}: {found}")
+
+    def _next(self, of: Open, wanted: str) -> Frame | None:
+        while of.taken < len(of.frames):
+            frame = of.frames[of.taken]
+            of.taken += 1
+            if frame.name == wanted or frame.name not in ("ACCEPT", "PROBE", "CREDIT"):
+                return frame
+        return None
+
+    async def pull(self, step: Step) -> None:
+        """Take the DATA of a long body, granting credit as it comes; it must be so many bytes."""
+        of, total = self.opens[step.get("from", "a")], 0
+        while total < step["pull"]:
+            frame = await until(lambda: self._next(of, "DATA"), 3)
+            if frame is None or frame.name != "DATA":
+                raise FailedError(f"expected DATA, seen {frame} after {total} bytes{self._wrong()}")
+            total += len(frame["bytes"])
+            await self.send(
+                {"send": "CREDIT", "to": step.get("from", "a"), "id": frame["id"], "bytes": cost(frame["bytes"])}
+            )
+        if total != step["pull"]:
+            raise FailedError(f"expected {step['pull']} bytes, seen {total}")
+
+    async def silence(self, step: Step) -> None:
+        """Nothing but probes in this time, in no session; `but` names more that may come."""
+        passed = {"PROBE", *step.get("but", [])}
+
+        def heard() -> Frame | None:
+            of = [frame for one in self.opens.values() for frame in one.frames[one.taken :]]
+            return next((frame for frame in [*of, *self.stray] if frame.name not in passed), None)
+
+        if (frame := await until(heard, step["silence"] / 1000, patience=1)) is not None:
+            raise FailedError(f"expected silence, seen {frame}")
+
+    async def expect_stray(self, step: Step) -> None:
+        """Wait for a frame of no session of ours: the answer to something that nobody knows."""
+        frame = await until(lambda: next((f for f in self.stray if f.name == step["stray"]), None), 3)
+        if frame is None:
+            raise FailedError(
+                f"expected {step['stray']} to the reply subject, seen {shown([str(f) for f in self.stray])}"
+            )
+        if found := differs({key: value for key, value in step.items() if key != "stray"}, frame.values):
+            raise FailedError(f"{step['stray']}: {found}")
+        self.stray.remove(frame)
+
+    async def beat(self, step: Step) -> None:
+        """Wait for a beat that is like this; `count` of them within `within`."""
+        count, start, seen = step.get("count", 1), len(self.beats), time.monotonic()
+
+        def like() -> bool | None:
+            found = [one for one in self.beats[start:] if differs(step["beat"], one.values) is None]
+            return len(found) >= count or None
+
+        if await until(like, step.get("within", 3000) / 1000) is None:
+            last = self.beats[-1].values if self.beats else None
+            raise FailedError(f"19: expected {count} beats like {step['beat']}, last seen {shown(last)}")
+        if time.monotonic() - seen < step.get("at_least", 0) / 1000:
+            raise FailedError(f"19.1: {count} beats within {time.monotonic() - seen:.2f} s")
+
+    async def note(self, step: Step) -> None:
+        """Wait for a note of the testee."""
+
+        def look() -> dict[str, Any] | None:
+            notes = self.program.notes[self._notes_from :]
+            return next((one for one in notes if differs(step["note"], one) is None), None)
+
+        if await until(look, step.get("within", 4000) / 1000) is None:
+            raise FailedError(f"expected a note like {step['note']}, seen {shown(self.program.notes[-5:])}")
+
+    async def ask(self, step: Step) -> None:
+        """Ask the service protocol of NATS."""
+        subject = step["ask"].format(name=step.get("name", self.group), id=self.worker)
+        try:
+            answer = await self.bus.ask(subject, 3)
+        except Exception as error:  # noqa: BLE001  whatever nats-py calls it, nobody answered
+            raise FailedError(f"2.5: asked {subject}: {error!r}") from None
+        if found := differs(step["like"], json.loads(answer)):
+            raise FailedError(f"2.5: {subject}: {found}")
+
+    async def exit(self, step: Step) -> None:
+        """Wait for the end of the testee's process."""
+        status = await until(lambda: self.program.process.returncode, step.get("within", 8000) / 1000)
+        if status != step["exit"]:
+            raise FailedError(f"expected exit status {step['exit']}, seen {status}")
+
+    # forms
+
+    def _direct(self) -> str:
+        return f"{self.prefix}.v1.w.{token(self.group)}.{token(self.worker)}"
+
+    async def _publish(self, subject: str, name: str, values: Values, step: Step, reply: str) -> None:
+        items = plain(name, values)
+        if step.get("later"):
+            items[-1] = {"later": {"a": 1}}
+            items += LATER
+        if "cut" in step:
+            items = items[: -step["cut"]]
+        if "kind" in step and name != "DATA":
+            items[0] = NUMBERS["FrameType"].get(step["kind"], step["kind"])
+        data = widest(items) if step.get("wide") else pack(items)
+        if self._gathered is None:
+            await self.bus.publish(subject, data, reply)
+        else:
+            self._gathered.append((subject, data, reply))

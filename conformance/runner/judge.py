@@ -1,0 +1,208 @@
+"""What holds for every frame in every case: encodings, order, generation, credit, nothing after the end."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from .bus import Message
+from .cases import FailedError
+from .frames import TABLE, Values, decode, is_smallest
+from .match import shown
+from .msgpack import RefusedError
+
+FROM_WORKER = {"ACCEPT", "FETCH", "DATA", "CREDIT", "RESULT", "ABORT", "BUSY", "ERROR", "PROBE"}
+FROM_GATEWAY = {"OPEN", "PHASE", "DATA", "CREDIT", "ABORT", "ERROR", "CLOSE", "PROBE"}
+PHASES = ["RequestFilter", "ResponseFilter", "ResponseBodyFilter", "Logging"]
+CODES = {one["name"] for one in TABLE["failures"]["values"]}
+BATCH_BYTES = 64 * 1024
+
+
+@dataclass
+class Frame:
+    """A frame and how it came."""
+
+    name: str
+    values: Values
+    message: Message
+    batched: bool = False
+
+    def __getitem__(self, key: str) -> Any:
+        return self.values[key]
+
+    def __str__(self) -> str:
+        short = {key: value for key, value in self.values.items() if key not in ("session", "snapshot", "ext")}
+        return f"{self.name} {shown(short)}"
+
+
+def bit(phase: str) -> int:
+    """The bit of a phase in a mask."""
+    return 1 << PHASES.index(phase)
+
+
+def cost(data: bytes) -> int:
+    """What a DATA frame costs of the credit (12.5)."""
+    return max(len(data), 256)
+
+
+def read(message: Message, allowed: set[str]) -> Iterator[Frame]:
+    """The frames of a message; FailedError names the rule that it breaks."""
+    try:
+        name, values = decode(message.data)
+    except RefusedError as error:
+        raise FailedError(f"4.1: a frame that cannot be read ({error}): {message.data[:64].hex()}") from None
+    if not is_smallest(message.data):
+        raise FailedError(f"4.2: {name} is not in its smallest form: {message.data[:64].hex()}")
+    if name != "BATCH":
+        if name not in allowed:
+            raise FailedError(f"4.9: {name} is not for this direction")
+        yield Frame(name, values, message, message.batched)
+        return
+    if len(message.data) > BATCH_BYTES:
+        raise FailedError(f"4.12: a BATCH of {len(message.data)} bytes")
+    for inner in values["frames"]:
+        for frame in read(message.with_data(inner), allowed - {"BATCH", "BEAT"}):
+            frame.batched = True
+            yield frame
+
+
+@dataclass
+class Talk:
+    """One session as the judge follows it: what the testee has said in it and what it may still say."""
+
+    session: bytes
+    generation: int
+    label: str = ""
+    next_seq: int = 0
+    phase_seq: int = 0
+    phase: str = "RequestFilter"
+    credit: int = 32768
+    mask: int | None = None
+    worker: str = ""
+    over: str = ""
+    ran: list[str] = field(default_factory=list[str])
+    answered: set[int] = field(default_factory=set[int])
+    calls: set[int] = field(default_factory=set[int])
+    accepted: bool = False
+    # a session that is over was asked for again: ABORT(stale) answers that (3.3)
+    asked: bool = False
+    direct: bool = False
+    # what the first frame said of the worker, whichever frame that was
+    first: Values | None = None
+
+    def common(self, frame: Frame) -> None:
+        """Generation, order, end."""
+        if frame["generation"] != self.generation and frame.name != "ABORT":
+            raise FailedError(f"3.2: {frame} has not the generation {self.generation} of its session")
+        if self.over and not (self.asked and frame.name == "ABORT"):
+            raise FailedError(f"3.5: {frame} after the session was over by {self.over}")
+        if frame.name in ("ABORT", "BUSY"):
+            return
+        if frame["seq"] != self.next_seq:
+            raise FailedError(f"6.1: {frame} has number {frame['seq']}, expected {self.next_seq}")
+        if frame.name != "PROBE":
+            self.next_seq += 1
+
+    def pay(self, frame: Frame, max_payload: int) -> None:
+        """DATA within credit and in pieces that are not too large."""
+        size = len(frame["bytes"])
+        if size > min(max_payload - 4096, 128 * 1024):
+            raise FailedError(f"12.3: a piece of {size} bytes")
+        self.credit -= cost(frame["bytes"])
+        if self.credit < 0:
+            raise FailedError(f"12.5: DATA of {size} bytes, {-self.credit} beyond the credit")
+
+    def from_worker(self, frame: Frame, max_payload: int) -> None:
+        """Judge a frame of a worker."""
+        self.common(frame)
+        if frame.name == "PROBE":
+            return
+        self._first(frame)
+        if frame.name not in ("CREDIT", "ABORT", "BUSY"):
+            if frame["phase_seq"] != self.phase_seq:
+                raise FailedError(f"6.4: {frame} names phase run {frame['phase_seq']}, expected {self.phase_seq}")
+            if self.phase_seq in self.answered:
+                raise FailedError(f"13.7: {frame} after the phase was answered")
+        match frame.name:
+            case "DATA":
+                self.pay(frame, max_payload)
+            case "FETCH":
+                if frame["call_id"] in self.calls:
+                    raise FailedError(f"12.4: call id {frame['call_id']} is used again")
+                self.calls.add(frame["call_id"])
+            case "RESULT":
+                self._result(frame)
+            case "ERROR":
+                if frame["code"] not in CODES:
+                    raise FailedError(f"15.5: {frame} has a code that nobody knows")
+                if frame["call_id"] is None:
+                    self.over = "ERROR"
+            case "ABORT" | "BUSY":
+                self.over = frame.name
+            case _:
+                pass
+
+    def _first(self, frame: Frame) -> None:
+        if frame.name in ("ABORT", "BUSY"):
+            if frame.name == "BUSY" and self.accepted:
+                raise FailedError(f"15.2: {frame} after the open was accepted")
+            return
+        first = frame.values.get("first")
+        if not self.accepted:
+            if first is None:
+                raise FailedError(f"9.1: {frame} is the first frame and does not say who answers")
+            self.first = first
+            self.accepted, self.mask, self.worker = True, first["mask"], first["worker"]
+            if first["mask"] & ~15:
+                raise FailedError(f"9.1: the mask {first['mask']} has bits of no phase")
+        elif first is not None:
+            raise FailedError(f"9.1: {frame} carries 'first' again")
+        elif frame.name == "ACCEPT":
+            raise FailedError("15.1: ACCEPT is not the first frame")
+
+    def _result(self, frame: Frame) -> None:
+        if self.phase == "Logging":
+            raise FailedError("9.5: RESULT in the logging phase")
+        if frame["action"] == "End" and self.phase != "RequestFilter":
+            raise FailedError(f"13.4: 'end' in {self.phase}")
+        for operation in frame["ops"]:
+            number = operation["number"]
+            if number in (400, 401, 402) and self.phase != "RequestFilter":
+                raise FailedError(f"13.6: operation {number} in {self.phase}")
+        self.answered.add(self.phase_seq)
+        assert self.mask is not None
+        if not any(self.mask & bit(phase) for phase in PHASES[PHASES.index(self.phase) + 1 :]):
+            self.over = "RESULT of its last phase"
+
+    def from_gateway(self, frame: Frame, max_payload: int) -> None:
+        """Judge a frame of a gateway after the OPEN."""
+        self.common(frame)
+        if not self.accepted and not self.direct:
+            raise FailedError(f"3.4: {frame} before the worker's first frame")
+        match frame.name:
+            case "PHASE":
+                self._phase(frame)
+            case "ABORT" | "CLOSE":
+                # what answers a stale frame of ours ends nothing
+                if frame["generation"] == self.generation:
+                    self.over = frame.name
+            case "DATA":
+                self.pay(frame, max_payload)
+            case _:
+                pass
+
+    def _phase(self, frame: Frame) -> None:
+        phase = frame["phase"]
+        if frame["phase_seq"] != self.phase_seq + 1:
+            raise FailedError(f"11.1: {frame} is run {frame['phase_seq']}, expected {self.phase_seq + 1}")
+        if self.mask is not None and not self.mask & bit(phase):
+            raise FailedError(f"9.3: {phase} is not in the mask {self.mask}")
+        if PHASES.index(phase) <= PHASES.index(self.phase) and phase != "RequestFilter":
+            raise FailedError(f"3.6: {phase} after {self.phase}")
+        if frame["more"]:
+            raise FailedError("11.1: PHASE with more = true")
+        if phase != "RequestFilter" and frame["response"] is None:
+            raise FailedError(f"11.3: {phase} without a response")
+        self.phase_seq, self.phase = frame["phase_seq"], phase
+        self.ran.append(phase)
+        if phase == "Logging":
+            self.over = "Logging"

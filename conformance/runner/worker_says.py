@@ -1,0 +1,146 @@
+"""What a fake worker says to a gateway: frames as they should be, or wrong on purpose."""
+
+import asyncio
+import secrets
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from .bus import Bus
+from .cases import FailedError, Step
+from .frames import NUMBERS, Values, encode, plain
+from .judge import Frame, Talk
+from .msgpack import pack, widest
+from .patience import until
+
+WITH_FIRST = {"ACCEPT", "FETCH", "RESULT", "ERROR"}
+
+
+@dataclass
+class Session:
+    """What a gateway has opened with us."""
+
+    talk: Talk
+    reply: str
+    worker: str
+    frames: list[Frame]
+    sent: int = 0
+    taken: int = 0
+
+
+@dataclass
+class Worker:
+    """One of our workers: what its beats say."""
+
+    name: str
+    beat: Values = field(default_factory=dict[str, Any])
+    beats: asyncio.Task[None] | None = None
+
+
+class Speaking:
+    """The half of the fake worker that speaks."""
+
+    def __init__(self, bus: Bus) -> None:
+        self.bus = bus
+        self.labels: dict[str, Session] = {}
+        self.workers: dict[str, Worker] = {}
+        self.violations: list[str] = []
+        self._gathered: list[tuple[str, bytes]] | None = None
+
+    def wrong(self) -> str:
+        """What the gateway has done wrong meanwhile, to be added to a text."""
+        return f"; {self.violations[0]}" if self.violations else ""
+
+    async def send(self, step: Step) -> None:
+        """Send a frame of a session; header elements may be wrong on purpose."""
+        name, to = step["send"], self.labels[step.get("to", "a")]
+        talk, worker = to.talk, self.workers[to.worker]
+        # whoever speaks in a session that is over may be told so (3.3)
+        talk.asked = bool(talk.over)
+        first = name in WITH_FIRST and not talk.accepted and step.get("first") != "nil"
+        given = {key: value for key, value in step.items() if key not in ("send", "to", "first", "size", "text")}
+        values: Values = {
+            "generation": talk.generation, "seq": to.sent, "phase_seq": talk.phase_seq,
+            "ops": [], "action": "Next", "worker": worker.name, "reason": "Full", "retry_after_ms": 0, "text": "why",
+            "call_id": None, "code": "handler_error", "max_bytes": 10 << 20, "kind": "Body", "more": False, **given,
+        }  # fmt: skip
+        values["session"] = secrets.token_bytes(16) if step.get("session") == "unknown" else talk.session
+        values["first"] = None
+        if first:
+            talk.credit = step.get("first", {}).get("credit", 32768)
+            said: Values = {"worker": worker.name, "mask": 1, "body_mode": 0, "credit": talk.credit}
+            values["first"] = {**said, **step.get("first", {})}
+        if "ops" in step:
+            values["ops"] = [self._operation(one) for one in step["ops"]]
+        if name == "DATA":
+            values["bytes"] = step.get("text", "").encode() or b"0123456789abcdef" * (step.get("size", 0) // 16)
+        if name == "CREDIT":
+            talk.credit += step["bytes"]
+        if name in ("ABORT", "BUSY"):
+            values["seq"] = step.get("seq", 0)
+        elif name != "PROBE" and "seq" not in step:
+            to.sent += 1
+        if first and step.get("session") != "unknown":
+            talk.accepted, talk.mask = True, step.get("first", {}).get("mask", 1)
+        if name == "RESULT" or (name == "ERROR" and values["call_id"] is None):
+            # a gateway may still say ABORT(protocol) or CLOSE; nothing else
+            talk.answered.add(talk.phase_seq)
+        items = plain(name, values)
+        if step.get("later"):
+            items[-1] = {"later": {"a": 1}}
+            items += [[1, 1.5], "a later element"]
+        if "type" in step:
+            items[0] = NUMBERS["FrameType"].get(step["type"], step["type"])
+        data = widest(items) if step.get("wide") else pack(items)
+        if self._gathered is not None:
+            self._gathered.append((to.reply, data))
+        else:
+            await self.bus.publish(to.reply, data)
+
+    @staticmethod
+    def _operation(one: list[Any]) -> list[Any]:
+        """Header values and bodies are `bin`; in a case they stand as text."""
+        number = one[0]
+        if number in (100, 400, 402, 410):
+            return [number, one[1], one[2].encode("latin-1") if isinstance(one[2], str) else one[2], *one[3:]]
+        if number == 103:
+            return [103, *([one[1].encode()] if one[1] != "nil" else [None, *one[2:]])]
+        return one
+
+    async def body(self, step: Step) -> None:
+        """Send a body in DATA frames as the credit of the gateway allows, for operation 103 (13.5)."""
+        to, left = self.labels[step.get("to", "a")], step["body"]
+        credit, granted = step.get("credit", 32768), 0
+        while left:
+            piece = min(left, 16 * 1024)
+            while credit < piece:
+                frame = await until(partial(self._grant, to, granted), 3)
+                if frame is None:
+                    raise FailedError(f"12.6: expected CREDIT, seen nothing with {left} bytes to go{self.wrong()}")
+                granted += 1
+                credit += frame["bytes"]
+            credit, left = credit - piece, left - piece
+            more = {"send": "DATA", "to": step.get("to", "a"), "id": step.get("id", 9), "size": piece, "more": left > 0}
+            await self.send(more)
+
+    @staticmethod
+    def _grant(to: Session, number: int) -> Frame | None:
+        grants = [frame for frame in to.frames if frame.name == "CREDIT"]
+        return grants[number] if len(grants) > number else None
+
+    async def batch(self, step: Step) -> None:
+        """Send what these steps send as one BATCH."""
+        self._gathered = []
+        for one in step["batch"]:
+            await (self.raw(one) if "raw" in one else self.send(one))
+        gathered, self._gathered = self._gathered, None
+        await self.bus.publish(gathered[0][0], encode("BATCH", {"frames": [one[1] for one in gathered], "ext": {}}))
+
+    async def raw(self, step: Step) -> None:
+        """Send these bytes to the slot's subject."""
+        to = self.labels[step.get("to", "a")]
+        data = bytes.fromhex(step["raw"])
+        if self._gathered is not None:
+            self._gathered.append((to.reply, data))
+        else:
+            await self.bus.publish(to.reply, data)
