@@ -1,6 +1,7 @@
 """`Plugin`: named entries, how they get their configuration, and the ways to serve them."""
 
 import asyncio
+import dataclasses
 import inspect
 import os
 import typing
@@ -89,6 +90,11 @@ class Plugin:
     def settings(self, servers: str | Sequence[str] | None = None, group: str | None = None) -> Settings:
         """Where it would serve; the arguments win over what the code says. Raises ValueError."""
         return resolve(servers or self._servers, group or self._group, self._options, os.environ)
+
+    def settings_in_memory(self, bus: str, group: str) -> Settings:
+        """Where it would serve on a bus of this process: what the code says of limits counts, nothing of NATS does."""
+        settings = resolve([f"memory:{bus}"], group, self._options, {})
+        return dataclasses.replace(settings, prefix="nylon")
 
     def serving(self, settings: Settings | None = None) -> Serving:
         """What serves this plugin, not started yet."""
