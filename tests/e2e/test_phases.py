@@ -1,4 +1,4 @@
-"""All four phases over NATS: what each sees and what it changes (sdk-api §1.4 to 1.6, rules §6)."""
+"""All four phases, over NATS and in process: what each sees and what it changes (sdk-api §1.4 to 1.6, rules §6)."""
 
 import hashlib
 import json
@@ -10,6 +10,11 @@ from .conftest import Stage
 from .support.gateway import Worker
 from .support.http import request
 from .support.patience import eventually
+
+@pytest.fixture
+def stage(either_stage: Stage) -> Stage:
+    return either_stage
+
 
 FILTER = [{"plugin": "tested", "entry": "filter"}]
 
