@@ -98,7 +98,7 @@ class InProcess:
         # As `nylon worker` does, so that what handlers log is seen.
         level = logging.getLevelNamesMapping()[os.environ.get("NYLON_LOG_LEVEL", "info").upper()]
         ensure(request_id, level=level, form="json" if os.environ.get("NYLON_LOG_FORMAT") == "json" else "text")
-        serving = plugin.serving(plugin.settings_in_memory(self.bus, name))
+        serving = plugin.serving(plugin.settings_at(f"memory:{self.bus}", name))
         serving.start(None)
         return serving
 

@@ -1,7 +1,6 @@
 """`Plugin`: named entries, how they get their configuration, and the ways to serve them."""
 
 import asyncio
-import dataclasses
 import inspect
 import os
 import typing
@@ -11,7 +10,7 @@ from typing import Any, Self, TypeVar, Unpack
 
 from nylon.sdk import handlers
 from nylon.sdk.serving import Serving
-from nylon.sdk.settings import Options, Settings, resolve
+from nylon.sdk.settings import LIMITS, Options, Settings, resolve
 
 Handler = TypeVar("Handler", bound=Callable[..., object])
 Callback = TypeVar("Callback", bound=Callable[..., object])
@@ -91,10 +90,17 @@ class Plugin:
         """Where it would serve; the arguments win over what the code says. Raises ValueError."""
         return resolve(servers or self._servers, group or self._group, self._options, os.environ)
 
-    def settings_in_memory(self, bus: str, group: str) -> Settings:
-        """Where it would serve on a bus of this process: what the code says of limits counts, nothing of NATS does."""
-        settings = resolve([f"memory:{bus}"], group, self._options, {})
-        return dataclasses.replace(settings, prefix="nylon")
+    def settings_at(
+        self, server: str, group: str, *, user: str | None = None, password: str | None = None
+    ) -> Settings:
+        """Where it serves when somebody else decides: what the code says of limits counts, its connection does not.
+
+        A server `memory:<name>` is a bus of this process.
+        """
+        kept: dict[str, Any] = {name: value for name, value in self._options.items() if name in LIMITS}
+        if kept.get("max_threads", 1) < 1:
+            raise ValueError("starting a worker: max_threads must be at least 1")
+        return Settings(servers=[server], group=group, user=user, password=password, **kept)
 
     def serving(self, settings: Settings | None = None) -> Serving:
         """What serves this plugin, not started yet."""
