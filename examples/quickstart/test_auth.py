@@ -4,6 +4,7 @@ import asyncio
 
 import auth
 import pytest
+
 from nylon.testing import TestPlugin
 from nylon.testing.fixtures import Start
 

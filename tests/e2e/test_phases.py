@@ -11,12 +11,12 @@ from .support.gateway import Worker
 from .support.http import request
 from .support.patience import eventually
 
+FILTER = [{"plugin": "tested", "entry": "filter"}]
+
+
 @pytest.fixture
 def stage(either_stage: Stage) -> Stage:
     return either_stage
-
-
-FILTER = [{"plugin": "tested", "entry": "filter"}]
 
 
 def notes(worker: Worker, **wanted: object) -> list[dict[str, object]]:

@@ -71,5 +71,7 @@ class Plugin(Section):
     @model_validator(mode="after")
     def _module_for_python(self) -> Self:
         if self.type == "python" and self.module is None:
-            raise wrong("missing key 'module': a plugin of type python needs it, such as module: 'package.module:plugin'")
+            raise wrong(
+                "missing key 'module': a plugin of type python needs it, such as module: 'package.module:plugin'"
+            )
         return self

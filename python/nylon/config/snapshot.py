@@ -28,7 +28,7 @@ class Server:
     password: str
 
 
-def compile(
+def compile(  # noqa: PLR0913 (what a process adds to a configuration)
     config: RuntimeFile,
     *,
     number: int = 1,
@@ -135,7 +135,7 @@ class _Compiler:
             "messaging": self.messaging_of(plugin).name,
             "group": plugin.name if plugin.type == "python" else plugin.group or plugin.name,
             "config": _json(plugin.config),
-            "balance": plugin.balance,
+            "balance": "auto" if plugin.type == "python" else plugin.balance,
             "max_in_flight": plugin.max_in_flight,
             "max_body_bytes": plugin.max_body_bytes,
             "prefetch_body_bytes": plugin.prefetch_body_bytes,

@@ -72,10 +72,10 @@ class InProcess:
         running, self._running = list(self._running.values()), {}
         for serving in running:
             serving.drain()
-        clean = all([serving.close(_END_SECONDS) for serving in running])
+        closed = [serving.close(_END_SECONDS) for serving in running]
         for ending in self._leaving:
             ending.join(_END_SECONDS)
-        return clean and not any(ending.is_alive() for ending in self._leaving)
+        return all(closed) and not any(ending.is_alive() for ending in self._leaving)
 
     def _import(self, module: str, directory: Path) -> Plugin:
         if module not in self._imported:
@@ -84,7 +84,9 @@ class InProcess:
             try:
                 plugin = load(module)
                 if not plugin.describe():
-                    raise LoadError(f"loading {module!r}: the plugin has no entry; register one with @plugin.handler(name)")
+                    raise LoadError(
+                        f"loading {module!r}: the plugin has no entry; register one with @plugin.handler(name)"
+                    )
             except LoadError:
                 raise
             except (Exception, SystemExit) as error:
@@ -109,9 +111,7 @@ def _modules(config: RuntimeFile) -> Iterator[tuple[str, str]]:
             yield plugin.name, plugin.module
 
 
-def _missing_entries(
-    config: RuntimeFile, name: str, module: str, plugin: Plugin, place: Location
-) -> Iterator[Problem]:
+def _missing_entries(config: RuntimeFile, name: str, module: str, plugin: Plugin, place: Location) -> Iterator[Problem]:
     for entry in sorted(set(_used_entries(config, name)) - set(plugin.entries)):
         yield Problem(place, f"{module} has no entry '{entry}'; it has: {', '.join(sorted(plugin.entries))}")
 

@@ -90,9 +90,7 @@ class Plugin:
         """Where it would serve; the arguments win over what the code says. Raises ValueError."""
         return resolve(servers or self._servers, group or self._group, self._options, os.environ)
 
-    def settings_at(
-        self, server: str, group: str, *, user: str | None = None, password: str | None = None
-    ) -> Settings:
+    def settings_at(self, server: str, group: str, *, user: str | None = None, password: str | None = None) -> Settings:
         """Where it serves when somebody else decides: what the code says of limits counts, its connection does not.
 
         A server `memory:<name>` is a bus of this process.

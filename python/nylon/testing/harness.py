@@ -157,7 +157,10 @@ class TestPlugin:
     def _configuration(self, port: int, *, real: bool) -> dict[str, Any]:
         options = self._options
         path = options.get("path", ["/", "/{*path}"])
-        use: dict[str, Any] = {"payload": options.get("payload"), "timeout": _milliseconds(options.get("timeout", 10.0))}
+        use: dict[str, Any] = {
+            "payload": options.get("payload"),
+            "timeout": _milliseconds(options.get("timeout", 10.0)),
+        }
         if "on_error" in options:
             use["on_error"] = options["on_error"]
         service: dict[str, Any] = {
@@ -180,9 +183,7 @@ class TestPlugin:
                     "name": _NAME,
                     "route": {"type": "host", "value": "*"},
                     "middleware": [{"plugin": _NAME, "entry": entry, **use} for entry in self._chain],
-                    "paths": [
-                        {"path": path if isinstance(path, str) else list(path), "service": {"name": "service"}}
-                    ],
+                    "paths": [{"path": path if isinstance(path, str) else list(path), "service": {"name": "service"}}],
                 }
             ],
         }
@@ -196,7 +197,9 @@ def _chain(plugin: Plugin, options: Options) -> list[str]:
         others = [entry for entry in known if entry != service]
         if service is None and len(others) != 1:
             names = ", ".join(known) or "none"
-            raise ValueError(f"testing a plugin: say which of its entries: entries=[...] or service=...; it has: {names}")
+            raise ValueError(
+                f"testing a plugin: say which of its entries: entries=[...] or service=...; it has: {names}"
+            )
         chain = others if service is None else []
     for entry in (*chain, *([service] if service is not None else [])):
         if entry not in known:

@@ -2,12 +2,12 @@
 
 import asyncio
 import json
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPMessage
+from email.message import Message
+from http.client import HTTPConnection
 from typing import Any, TypedDict, Unpack
 
-from nylon.testing.upstream import Upstream
+from nylon.testing.upstream import Headers, Upstream, pairs
 
 _SECONDS = 30.0
 
@@ -17,7 +17,7 @@ class Answer:
     """What the client got."""
 
     status: int
-    headers: HTTPMessage
+    headers: Message
     """By name, in any case; `get_all` for repeated ones."""
     body: bytes
 
@@ -34,7 +34,7 @@ class Answer:
 class Parts(TypedDict, total=False):
     """What a request may have beside method and target."""
 
-    headers: Mapping[str, str] | Iterable[tuple[str, str]]
+    headers: Headers
     body: bytes | str
     json: Any
     """Sent as the body, with its content type."""
@@ -51,8 +51,7 @@ class SyncClient:
 
     def request(self, method: str, target: str, **parts: Unpack[Parts]) -> Answer:
         """Send a request and return the answer. Raises http.client.HTTPException or OSError if it is cut off."""
-        given = parts.get("headers", ())
-        headers = list(given.items() if isinstance(given, Mapping) else given)
+        headers = pairs(parts.get("headers", ()))
         names = {name.lower() for name, _ in headers}
         body = parts.get("body")
         if "json" in parts:

@@ -3,9 +3,17 @@
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from http.client import HTTPMessage
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, cast
+
+Headers = Mapping[str, str] | Iterable[tuple[str, str]]
+"""Names and values; pairs where a name is repeated."""
+
+
+def pairs(headers: Headers) -> list[tuple[str, str]]:
+    """Return headers one by one."""
+    return list(cast("Mapping[str, str]", headers).items() if isinstance(headers, Mapping) else headers)
 
 
 @dataclass(frozen=True)
@@ -15,7 +23,7 @@ class UpstreamRequest:
     method: str
     target: str
     """Path and query."""
-    headers: HTTPMessage
+    headers: Message
     """By name, in any case; `get_all` for repeated ones."""
     body: bytes
 
@@ -25,7 +33,7 @@ class UpstreamAnswer:
     """What the upstream answers."""
 
     status: int = 200
-    headers: Mapping[str, str] | Iterable[tuple[str, str]] = ()
+    headers: Headers = ()
     body: bytes | str = b""
 
 
@@ -92,8 +100,7 @@ class _Handler(BaseHTTPRequestHandler):
         answer = self.upstream.answer(request)
         body = answer.body.encode() if isinstance(answer.body, str) else answer.body
         self.send_response(answer.status)
-        headers = answer.headers.items() if isinstance(answer.headers, Mapping) else answer.headers
-        for name, value in headers:
+        for name, value in pairs(answer.headers):
             self.send_header(name, value)
         bodiless = answer.status in (204, 304)
         if not bodiless:
