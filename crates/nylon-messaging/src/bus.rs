@@ -91,19 +91,18 @@ impl Pattern {
 
 impl Queue {
     /// Whether somebody got it.
-    fn send(&self, message: Message, turn: &AtomicUsize) -> bool {
-        let first = if self.members.len() > 1 { turn.fetch_add(1, Relaxed) } else { 0 };
-        let mut message = Some(message);
-        (0..self.members.len()).any(|step| {
-            let (_, sender) = &self.members[(first.wrapping_add(step)) % self.members.len()];
-            match message.take().map(|message| sender.send(message)) {
-                Some(Err(back)) => {
-                    message = Some(back.0);
-                    false
-                }
-                _ => true,
+    fn send(&self, mut message: Message, turn: &AtomicUsize) -> bool {
+        let count = self.members.len();
+        let first = if count > 1 { turn.fetch_add(1, Relaxed) } else { 0 };
+        for step in 0..count {
+            let (_, sender) = &self.members[first.wrapping_add(step) % count];
+            match sender.send(message) {
+                Ok(()) => return true,
+                // It is about to leave: the next one, as if it had left.
+                Err(back) => message = back.0,
             }
-        })
+        }
+        false
     }
 }
 
@@ -137,8 +136,11 @@ impl Bus {
         let routes = self.routes.load();
         let exact = routes.exact.get(message.subject.as_str()).map(Vec::as_slice).unwrap_or_default();
         let patterns = routes.patterns.iter().filter(|(pattern, _)| pattern.matches(&message.subject));
-        let queues = exact.iter().chain(patterns.map(|(_, queue)| queue));
-        queues.fold(false, |delivered, queue| queue.send(message.clone(), &self.turn) || delivered)
+        let mut delivered = false;
+        for queue in exact.iter().chain(patterns.map(|(_, queue)| queue)) {
+            delivered |= queue.send(message.clone(), &self.turn);
+        }
+        delivered
     }
 
     fn add(&self, subject: &str, group: Option<&str>, sender: &UnboundedSender<Message>) -> u64 {

@@ -46,7 +46,9 @@ impl Subscription {
     /// once loses nothing.
     pub(crate) async fn unsubscribe_after(&mut self, count: u64) -> Result<(), PublishError> {
         match &mut self.0 {
-            Source::Nats(subscriber) => subscriber.unsubscribe_after(count).await.map_err(|_| PublishError::Disconnected),
+            Source::Nats(subscriber) => {
+                subscriber.unsubscribe_after(count).await.map_err(|_| PublishError::Disconnected)
+            }
             Source::Memory(subscription) => {
                 subscription.leave();
                 Ok(())
