@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from .support.gateway import Gateway, Worker, configuration
+from .support.gateway import PLUGINS, Gateway, Worker, configuration
 from .support.nats import NatsServer
+from .support.process import Process
 from .support.raw import RawWorker
 from .support.upstream import Upstream
 
@@ -36,10 +37,17 @@ def upstream() -> Iterator[Upstream]:
 class Stage:
     """Starts gateways and workers that end with the test."""
 
-    def __init__(self, stack: ExitStack, directory: Path, nats: NatsServer, upstream: Upstream) -> None:
+    def __init__(self, stack: ExitStack, directory: Path, nats: NatsServer | None, upstream: Upstream) -> None:
         self._stack, self._directory = stack, directory
-        self.nats, self.upstream = nats, upstream
+        self.upstream = upstream
+        self._nats = nats
         self._count = 0
+
+    @property
+    def nats(self) -> NatsServer:
+        """The server between gateways and workers."""
+        assert self._nats is not None, "there is none in memory"
+        return self._nats
 
     def gateway(self, *, ready: bool = True, **changes: Any) -> Gateway:
         """A gateway with `configuration(**changes)`."""
@@ -67,3 +75,55 @@ def own_stage(tmp_path: Path, own_nats: NatsServer, upstream: Upstream) -> Itera
     """With a nats-server of its own."""
     with ExitStack() as stack:
         yield Stage(stack, tmp_path, own_nats, upstream)
+
+
+class Hosted:
+    """The plugin of a gateway that runs in its process: what it writes is in the gateway's output."""
+
+    def __init__(self, stage: "InProcessStage") -> None:
+        self._stage = stage
+
+    @property
+    def _process(self) -> Process:
+        assert self._stage.last is not None, "its gateway has not been started"
+        return self._stage.last.process
+
+    @property
+    def lines(self) -> list[str]:
+        return self._process.lines
+
+    def wait_for(self, pattern: str, **options: Any) -> Any:
+        """A line of its output."""
+        return self._process.wait_for(pattern, **options)
+
+
+class InProcessStage(Stage):
+    """The same plugin with `type: python`, and no messaging entry."""
+
+    last: Gateway | None = None
+
+    def gateway(self, *, ready: bool = True, **changes: Any) -> Gateway:
+        self._count += 1
+        name = changes.pop("module", "tested")
+        config = configuration("nats://none", self.upstream.address, **changes)
+        del config["messaging"]
+        for plugin in config["plugins"]:
+            for key in ("messaging", "group", "balance"):
+                plugin.pop(key, None)
+            plugin |= {"type": "python", "module": f"{PLUGINS / name}.py:plugin"}
+        self.last = self._stack.enter_context(Gateway(self._directory / f"gateway{self._count}", config, ready=ready))
+        return self.last
+
+    def worker(self, plugin: str = "tested", **options: Any) -> Any:
+        assert (plugin, options) == ("tested", {}), "what runs in the gateway has no options of its own"
+        return Hosted(self)
+
+
+@pytest.fixture(params=["nats", "in_process"])
+def either_stage(request: pytest.FixtureRequest, tmp_path: Path, upstream: Upstream) -> Iterator[Stage]:
+    """Both ways to run a plugin, one after the other."""
+    with ExitStack() as stack:
+        if request.param == "nats":
+            yield Stage(stack, tmp_path, request.getfixturevalue("shared_nats"), upstream)
+        else:
+            yield InProcessStage(stack, tmp_path, None, upstream)

@@ -98,12 +98,12 @@ def test_handler_over_its_deadline(stage: Stage, balance: str) -> None:
     assert gateway.get("/x").status == 200
 
 
-def test_a_coroutine_over_its_deadline_is_cancelled(stage: Stage) -> None:
-    worker = stage.worker()
-    gateway = stage.gateway(chain=[{"plugin": "tested", "entry": "slow", "timeout": "300ms"}])
+def test_a_coroutine_over_its_deadline_is_cancelled(either_stage: Stage) -> None:
+    worker = either_stage.worker()
+    gateway = either_stage.gateway(chain=[{"plugin": "tested", "entry": "slow", "timeout": "300ms"}])
     check(gateway, gateway.get("/x", X_Ms="5000", X_Id="late"), 504, "PLUGIN_TIMEOUT")
     worker.wait_for(r'"cancelled": "late"')
-    nothing_passed(stage)
+    nothing_passed(either_stage)
 
 
 @pytest.mark.parametrize("balance", BALANCE)
@@ -175,9 +175,9 @@ def test_handler_raised(stage: Stage, balance: str, how: str) -> None:
     assert gateway.get("/x").status == 200
 
 
-def test_a_response_filter_that_raises_is_passed_over_by_default(stage: Stage) -> None:
-    stage.worker()
-    gateway = stage.gateway(chain=[{"plugin": "tested", "entry": "decorate"}])
+def test_a_response_filter_that_raises_is_passed_over_by_default(either_stage: Stage) -> None:
+    either_stage.worker()
+    gateway = either_stage.gateway(chain=[{"plugin": "tested", "entry": "decorate"}])
     assert gateway.get("/status/201").header("x-decorated") == "yes"
     answer = gateway.get("/status/201", X_Pf="raise")
     assert answer.status == 201
@@ -185,15 +185,15 @@ def test_a_response_filter_that_raises_is_passed_over_by_default(stage: Stage) -
     eventually(gateway.idle, what="no slot left")
 
 
-def test_a_response_filter_that_raises_fails_where_asked(stage: Stage) -> None:
-    stage.worker()
-    gateway = stage.gateway(chain=[{"plugin": "tested", "entry": "filter", "on_error": "fail"}])
+def test_a_response_filter_that_raises_fails_where_asked(either_stage: Stage) -> None:
+    either_stage.worker()
+    gateway = either_stage.gateway(chain=[{"plugin": "tested", "entry": "filter", "on_error": "fail"}])
     check(gateway, gateway.get("/status/201", X_Pf="raise"), 500, "PLUGIN_ERROR")
 
 
-def test_a_request_filter_that_raises_is_passed_over_where_asked(stage: Stage) -> None:
-    stage.worker()
-    gateway = stage.gateway(chain=[{"plugin": "tested", "entry": "filter", "on_error": "continue"}])
+def test_a_request_filter_that_raises_is_passed_over_where_asked(either_stage: Stage) -> None:
+    either_stage.worker()
+    gateway = either_stage.gateway(chain=[{"plugin": "tested", "entry": "filter", "on_error": "continue"}])
     assert gateway.get("/status/200", X_Rf="raise").status == 200
 
 
@@ -340,22 +340,22 @@ def test_nats_absent_at_start(own_stage: Stage) -> None:
     assert worker.returncode is None
 
 
-def test_client_gone_cancels_the_handler(stage: Stage) -> None:
+def test_client_gone_cancels_the_handler(either_stage: Stage) -> None:
     """Gone after 20 ms with a handler of 5 s: cancelled, and nobody's failure (rules §3, §16)."""
-    worker = stage.worker()
-    gateway = stage.gateway(chain=[{"plugin": "tested", "entry": "slow"}])
+    worker = either_stage.worker()
+    gateway = either_stage.gateway(chain=[{"plugin": "tested", "entry": "slow"}])
     impatient = Client(gateway.address, seconds=0.02)
     with pytest.raises(TimeoutError):
         impatient.get("/x", X_Ms="5000", X_Id="gone")
     impatient.close()
     worker.wait_for(r'"cancelled": "gone"', seconds=3)
     eventually(gateway.idle, what="no slot left")
-    nothing_passed(stage)
+    nothing_passed(either_stage)
 
 
-def test_client_gone_still_logs(stage: Stage) -> None:
-    worker = stage.worker()
-    gateway = stage.gateway(chain=FILTER)
+def test_client_gone_still_logs(either_stage: Stage) -> None:
+    worker = either_stage.worker()
+    gateway = either_stage.gateway(chain=FILTER)
     impatient = Client(gateway.address, seconds=0.2)
     with pytest.raises(TimeoutError):
         impatient.get("/slow/2000", X_Id="left")
@@ -364,33 +364,33 @@ def test_client_gone_still_logs(stage: Stage) -> None:
     assert '"error": null' not in found[1]
 
 
-def test_response_body_beyond_the_limit(stage: Stage) -> None:
-    stage.worker()
-    gateway = stage.gateway(chain=FILTER, plugin={"max_body_bytes": 65536})
+def test_response_body_beyond_the_limit(either_stage: Stage) -> None:
+    either_stage.worker()
+    gateway = either_stage.gateway(chain=FILTER, plugin={"max_body_bytes": 65536})
     for path in ("bytes", "chunked"):
         check(gateway, gateway.get(f"/{path}/200000"), 502, "BODY_TOO_LARGE")
 
 
-def test_a_body_filter_is_not_lost_with_a_response_filter_that_failed(stage: Stage) -> None:
+def test_a_body_filter_is_not_lost_with_a_response_filter_that_failed(either_stage: Stage) -> None:
     """The handler's session is over, so its body filter cannot run: that must not pass for a filtered body."""
-    stage.worker()
-    gateway = stage.gateway(chain=FILTER)
+    either_stage.worker()
+    gateway = either_stage.gateway(chain=FILTER)
     check(gateway, gateway.get("/status/201", X_Pf="raise"), 502, "PLUGIN_ERROR")
 
 
 @pytest.mark.parametrize("how", ["raise", "exit"])
-def test_body_filter_failed(stage: Stage, how: str) -> None:
-    stage.worker()
-    gateway = stage.gateway(chain=FILTER)
+def test_body_filter_failed(either_stage: Stage, how: str) -> None:
+    either_stage.worker()
+    gateway = either_stage.gateway(chain=FILTER)
     answer = gateway.get("/bytes/1000", X_Bf=how)
     assert answer.status == 502
     assert answer.json["error"] == "PLUGIN_ERROR"
     eventually(gateway.idle, what="no slot left")
 
 
-def test_logging_that_fails_harms_nobody(stage: Stage) -> None:
-    stage.worker()
-    gateway = stage.gateway(chain=FILTER)
+def test_logging_that_fails_harms_nobody(either_stage: Stage) -> None:
+    either_stage.worker()
+    gateway = either_stage.gateway(chain=FILTER)
     for _ in range(5):
         assert gateway.get("/x", X_Lf="raise").status == 200
     eventually(gateway.idle, what="no slot left")

@@ -1,4 +1,4 @@
-"""All four phases over NATS: what each sees and what it changes (sdk-api §1.4 to 1.6, rules §6)."""
+"""All four phases, over NATS and in process: what each sees and what it changes (sdk-api §1.4 to 1.6, rules §6)."""
 
 import hashlib
 import json
@@ -12,6 +12,11 @@ from .support.http import request
 from .support.patience import eventually
 
 FILTER = [{"plugin": "tested", "entry": "filter"}]
+
+
+@pytest.fixture
+def stage(either_stage: Stage) -> Stage:
+    return either_stage
 
 
 def notes(worker: Worker, **wanted: object) -> list[dict[str, object]]:

@@ -1,4 +1,5 @@
-//! A NATS connection that is kept up for ever, tells its state, and never makes a publisher wait.
+//! A connection that is kept up for ever, tells its state, and never makes a publisher wait: to NATS, or to a bus of this
+//! process.
 
 use std::{
     fmt,
@@ -14,10 +15,14 @@ use std::{
 };
 
 use async_nats::{
-    Client, ConnectOptions, Event, Subject, Subscriber, client::traits::Publisher, connection::State,
-    message::OutboundMessage,
+    Client, ConnectOptions, Event, Subject, client::traits::Publisher, connection::State, message::OutboundMessage,
 };
 use bytes::Bytes;
+
+use crate::{
+    bus::{self, Member},
+    subscription::Subscription,
+};
 
 /// How a client proves who it is.
 #[derive(Clone, Default)]
@@ -67,7 +72,8 @@ pub struct TlsOptions {
 /// Where and how to connect.
 #[derive(Clone, Debug)]
 pub struct ConnectionOptions {
-    /// URLs such as `nats://127.0.0.1:4222`; tried in random order, the least failing first.
+    /// URLs such as `nats://127.0.0.1:4222`; tried in random order, the least failing first. Or the one URL
+    /// `memory:<name>`: the bus of that name in this process; there, everything else of these options means nothing.
     pub servers: Vec<String>,
     /// Who we are.
     pub auth: Auth,
@@ -105,6 +111,12 @@ impl ConnectionOptions {
             std::fs::File::open(path).map_err(|cause| ConnectionError::Credentials { path: path.clone(), cause })?;
         }
         Connection::authenticated(self).map(drop)
+    }
+
+    /// Whether it is a bus of this process, not NATS.
+    #[must_use]
+    pub fn is_memory(&self) -> bool {
+        bus::bus_name(&self.servers).is_some()
     }
 }
 
@@ -184,8 +196,13 @@ struct Shared {
 
 /// One connection. Belongs to one thread's runtime; its state may be read from everywhere.
 pub struct Connection {
-    client: Client,
+    transport: Transport,
     shared: Arc<Shared>,
+}
+
+enum Transport {
+    Nats(Client),
+    Memory(Member),
 }
 
 /// Reads a connection's state from any thread.
@@ -237,6 +254,11 @@ impl Connection {
             return Err(ConnectionError::NoServer);
         }
         let shared = Arc::new(Shared::default());
+        if let Some(name) = bus::bus_name(&options.servers) {
+            let transport = Transport::Memory(Member::join(name));
+            shared.note(Event::Connected).into_iter().for_each(on_event);
+            return Ok(Self { transport, shared });
+        }
         let events = shared.clone();
         let on_event = Arc::new(on_event);
         let connect = Self::authenticated(options)?
@@ -260,7 +282,7 @@ impl Connection {
                 }
             });
         let client = connect.connect(options.servers.as_slice()).await?;
-        Ok(Self { client, shared })
+        Ok(Self { transport: Transport::Nats(client), shared })
     }
 
     fn authenticated(options: &ConnectionOptions) -> Result<ConnectOptions, ConnectionError> {
@@ -292,13 +314,19 @@ impl Connection {
     /// Whether the connection is up now.
     #[must_use]
     pub fn is_connected(&self) -> bool {
-        self.client.connection_state() == State::Connected
+        match &self.transport {
+            Transport::Nats(client) => client.connection_state() == State::Connected,
+            Transport::Memory(member) => member.is_open(),
+        }
     }
 
     /// The server's limit for one message in bytes, as its last INFO said (1 MiB before the first).
     #[must_use]
     pub fn max_payload(&self) -> usize {
-        self.client.max_payload()
+        match &self.transport {
+            Transport::Nats(client) => client.max_payload(),
+            Transport::Memory(_) => bus::MAX_PAYLOAD,
+        }
     }
 
     /// State and counters for other threads.
@@ -320,9 +348,16 @@ impl Connection {
         if payload.len() > max {
             return Err(PublishError::TooLong(max));
         }
+        let client = match &self.transport {
+            Transport::Nats(client) => client,
+            Transport::Memory(member) => {
+                member.publish(&subject, reply, payload);
+                return Ok(());
+            }
+        };
         let message = OutboundMessage { subject, reply, payload, headers: None };
         // Unconstrained: an exhausted cooperative budget would look like a full channel.
-        let send = pin!(tokio::task::unconstrained(self.client.publish_message(message)));
+        let send = pin!(tokio::task::unconstrained(client.publish_message(message)));
         match send.poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Ok(())) => Ok(()),
             Poll::Ready(Err(_)) => Err(PublishError::Disconnected),
@@ -334,16 +369,24 @@ impl Connection {
     ///
     /// # Errors
     /// The connection is closed.
-    pub async fn subscribe(&self, subject: String) -> Result<Subscriber, PublishError> {
-        self.client.subscribe(subject).await.map_err(|_| PublishError::Disconnected)
+    pub async fn subscribe(&self, subject: String) -> Result<Subscription, PublishError> {
+        let subscription = match &self.transport {
+            Transport::Nats(client) => client.subscribe(subject).await.ok().map(Subscription::from),
+            Transport::Memory(member) => member.subscribe(&subject, None).map(Subscription::from),
+        };
+        subscription.ok_or(PublishError::Disconnected)
     }
 
     /// Subscribes as a member of a queue group.
     ///
     /// # Errors
     /// The connection is closed.
-    pub async fn queue_subscribe(&self, subject: String, group: String) -> Result<Subscriber, PublishError> {
-        self.client.queue_subscribe(subject, group).await.map_err(|_| PublishError::Disconnected)
+    pub async fn queue_subscribe(&self, subject: String, group: String) -> Result<Subscription, PublishError> {
+        let subscription = match &self.transport {
+            Transport::Nats(client) => client.queue_subscribe(subject, group).await.ok().map(Subscription::from),
+            Transport::Memory(member) => member.subscribe(&subject, Some(&group)).map(Subscription::from),
+        };
+        subscription.ok_or(PublishError::Disconnected)
     }
 
     /// Waits until everything handed over so far is written to the server, no longer than `limit`.
@@ -354,7 +397,8 @@ impl Connection {
         if !self.is_connected() {
             return Err(PublishError::Disconnected);
         }
-        match tokio::time::timeout(limit, self.client.flush()).await {
+        let Transport::Nats(client) = &self.transport else { return Ok(()) };
+        match tokio::time::timeout(limit, client.flush()).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(PublishError::Disconnected),
             Err(_) => Err(PublishError::Congested),
@@ -364,8 +408,11 @@ impl Connection {
     /// Closes after what is written. Subscriptions end.
     pub async fn close(&self, limit: Duration) {
         self.shared.state.store(ConnectionState::Closed as u8, Relaxed);
-        // A drain that cannot be handed over in time has nobody to talk to: dropping the client ends it as well.
-        let _ = tokio::time::timeout(limit, self.client.drain()).await;
+        match &self.transport {
+            // A drain that cannot be handed over in time has nobody to talk to: dropping the client ends it as well.
+            Transport::Nats(client) => drop(tokio::time::timeout(limit, client.drain()).await),
+            Transport::Memory(member) => member.close(),
+        }
     }
 }
 

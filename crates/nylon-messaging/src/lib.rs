@@ -1,11 +1,13 @@
-//! NATS: connections, request layer, both halves of a session. Only user of async-nats.
+//! NATS, or a bus in memory: connections, request layer, both halves of a session. Only user of async-nats.
 //!
 //! [`gateway`] is the half that serves HTTP: it opens sessions, chooses workers and implements the session port of
 //! `nylon-plugin`. [`worker`] is the half that every SDK stands on. Both share [`Connection`].
 
+mod bus;
 mod clock;
 mod connection;
 pub mod gateway;
+mod subscription;
 pub mod worker;
 
 pub use clock::Clock;
@@ -13,3 +15,4 @@ pub use connection::{
     Auth, Connection, ConnectionError, ConnectionEvent, ConnectionOptions, ConnectionState, ConnectionWatch,
     PublishError, TlsOptions,
 };
+pub use subscription::Subscription;

@@ -1,6 +1,7 @@
 """Finds the files of a configuration, reads and checks them all, and makes one configuration of them."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -32,6 +33,8 @@ class Loaded:
     warnings: tuple[Problem, ...]
     files: tuple[Path, ...]
     """Every file that was read, the runtime file first."""
+    modules: Mapping[str, Location] = field(default_factory=dict[str, Location])
+    """Where each plugin of `type: python` says what to import."""
 
 
 def load(path: Path) -> Loaded:
@@ -55,7 +58,17 @@ def load(path: Path) -> Loaded:
     check_references(runtime, sources, report)
     report.check()
     config = _merged(runtime, [source.content for source in sources])
-    return Loaded(config, tuple(sorted(report.warnings)), tuple(source.document.file for source in sources))
+    return Loaded(
+        config,
+        tuple(sorted(report.warnings)),
+        tuple(source.document.file for source in sources),
+        {
+            plugin.name: source.document.at("plugins", index, "module")
+            for source in sources
+            for index, plugin in enumerate(source.content.plugins)
+            if plugin.type == "python"
+        },
+    )
 
 
 def _read(

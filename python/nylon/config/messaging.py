@@ -9,6 +9,9 @@ from pydantic import AfterValidator, model_validator
 from nylon.config.section import Section
 from nylon.config.values import Duration, Text, wrong
 
+IN_PROCESS = "in-process"
+"""Name of the entry that the snapshot has for plugins of `type: python`."""
+
 _SCHEMES = ("nats", "tls")
 
 

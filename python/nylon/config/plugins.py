@@ -1,8 +1,8 @@
 """`plugins`: configured pieces of code that middleware and services refer to."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from nylon.config.policy import OnError, every_phase
 from nylon.config.section import Section
@@ -11,7 +11,6 @@ from nylon.config.values import Duration, Json, Size, Text, wrong
 _NOT_BUILT = {
     "ffi": "shared libraries are not built yet: run the plugin as a worker and use 'type: messaging'",
     "wasm": "WebAssembly plugins are not built yet: run the plugin as a worker and use 'type: messaging'",
-    "python": "Python in the gateway's process is not built yet: use 'type: messaging' and `nylon worker`",
 }
 
 
@@ -22,31 +21,35 @@ def _built(value: object) -> object:
 
 
 class Plugin(Section):
-    """A plugin whose entries run in workers on NATS."""
+    """A plugin: its entries run in workers on NATS, or in threads of the gateway's process."""
 
     ignored: ClassVar = {"entry": "entries are what the workers register"}
     not_built: ClassVar = {
         "file": "shared libraries are not built yet: run the plugin as a worker",
-        "module": "Python in the gateway's process is not built yet: run it with `nylon worker`",
     }
 
     name: Text
     """What middleware and services call it; unique over all files."""
 
-    type: Annotated[Literal["messaging"], BeforeValidator(_built)]
-    """`messaging`: workers on NATS."""
+    type: Annotated[Literal["messaging", "python"], BeforeValidator(_built)]
+    """`messaging`: workers on NATS. `python`: a Python module in threads of the gateway's own process, without NATS."""
+
+    module: Text | None = None
+    """For `type: python`, what to import: `package.module:plugin`, looked for in the working directory, beside the
+    configuration file and where Python looks; or `path/to/file.py:plugin`. Changed code needs a restart."""
 
     messaging: Text | None = None
-    """Name of the entry of `messaging` to use. May be left out where there is only one."""
+    """Name of the entry of `messaging` to use. May be left out where there is only one. Not for
+    `type: python`."""
 
     group: Text | None = None
-    """Queue group of the workers. Default: the name of the plugin."""
+    """Queue group of the workers. Default: the name of the plugin. Not for `type: python`."""
 
     config: Json = None
     """Handed to the plugin's `initialize`, as JSON; keeps its YAML types. A change reaches running workers."""
 
     timeout: Duration | None = None
-    """How long an entry has for one phase. Default: the `timeout` of the messaging entry."""
+    """How long an entry has for one phase. Default: the `timeout` of the messaging entry; 5s for `type: python`."""
 
     on_error: Annotated[OnError, BeforeValidator(every_phase)] | None = None
     """What happens when an entry fails, where the middleware does not say. Default: see `on_error` of middleware."""
@@ -64,3 +67,11 @@ class Plugin(Section):
 
     prefetch_body_bytes: Annotated[Size, Field(le=1 << 20)] = 32 << 10
     """Up to this length a request body travels with the session, once entries have been seen to read it. 0: never."""
+
+    @model_validator(mode="after")
+    def _module_for_python(self) -> Self:
+        if self.type == "python" and self.module is None:
+            raise wrong(
+                "missing key 'module': a plugin of type python needs it, such as module: 'package.module:plugin'"
+            )
+        return self

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 from nylon.config.document import Document
 from nylon.config.files import ProxyFile, RuntimeFile
-from nylon.config.messaging import Messaging
+from nylon.config.messaging import IN_PROCESS, Messaging
 from nylon.config.middleware import Middleware
 from nylon.config.plugins import Plugin
 from nylon.config.problems import Location, Report
@@ -78,9 +78,11 @@ class _Check:
         self._collect_groups()
         self._listeners()
         for messaging in self.messaging:
+            if messaging.item.name == IN_PROCESS:
+                self.report.error(messaging.at("name"), f"the name '{IN_PROCESS}' stands for plugins of type python")
             self._files(messaging)
         for plugin in self.plugins:
-            self._messaging_of(plugin, plugin.item.messaging, f"plugin '{plugin.item.name}'")
+            self._plugin_keys(plugin)
         for service in self.services:
             self._service(service)
         for links in self.groups.values():
@@ -157,6 +159,16 @@ class _Check:
                 self.report.error(placed.at(), f"missing key 'messaging': {who} needs to name the connection, {choice}")
         elif name not in known:
             self._missing(placed.at("messaging"), "messaging entry", name, known)
+
+    def _plugin_keys(self, placed: Placed[Plugin]) -> None:
+        plugin = placed.item
+        foreign = ["messaging", "group", "balance"] if plugin.type == "python" else ["module"]
+        for key in foreign:
+            if key in plugin.model_fields_set:
+                text = f"'{key}' has no effect in a plugin of type {plugin.type}"
+                self.report.warn(placed.document.key(*placed.path, key), text)
+        if plugin.type == "messaging":
+            self._messaging_of(placed, plugin.messaging, f"plugin '{plugin.name}'")
 
     def _service(self, placed: Placed[Service]) -> None:
         service = placed.item

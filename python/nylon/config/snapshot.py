@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nylon.config.files import RuntimeFile, usable_cores
-from nylon.config.messaging import Messaging
+from nylon.config.messaging import IN_PROCESS, Messaging
 from nylon.config.middleware import Middleware
 from nylon.config.plugins import Plugin
 from nylon.config.policy import OnError, Policy
@@ -28,21 +28,23 @@ class Server:
     password: str
 
 
-def compile(
+def compile(  # noqa: PLR0913 (what a process adds to a configuration)
     config: RuntimeFile,
     *,
     number: int = 1,
     loaded_at_ms: int = 0,
     embedded: Mapping[str, Server] | None = None,
     cores: int | None = None,
+    bus: str = "gateway",
 ) -> bytes:
     """Return the snapshot of `config` as JSON.
 
     `number` counts the revisions of this process, `loaded_at_ms` is the time of loading since the epoch; workers go by
-    it when two gateways disagree. `embedded` has the servers started for messaging entries with `embedded: true`.
+    it when two gateways disagree. `embedded` has the servers started for messaging entries with `embedded: true`; `bus`
+    names what carries the sessions of plugins of `type: python` inside this process.
     """
     return json.dumps(
-        _Compiler(config, embedded or {}).snapshot(number, loaded_at_ms, cores or usable_cores()),
+        _Compiler(config, embedded or {}, bus).snapshot(number, loaded_at_ms, cores or usable_cores()),
         ensure_ascii=False,
         separators=(",", ":"),
     ).encode()
@@ -57,11 +59,14 @@ def drain_timeout_ms(config: RuntimeFile) -> int:
 
 
 class _Compiler:
-    def __init__(self, config: RuntimeFile, embedded: Mapping[str, Server]) -> None:
+    def __init__(self, config: RuntimeFile, embedded: Mapping[str, Server], bus: str) -> None:
         self.config = config
         self.embedded = embedded
         self.plugins = {plugin.name: plugin for plugin in config.plugins}
         self.messaging = {messaging.name: messaging for messaging in config.messaging}
+        if any(plugin.type == "python" for plugin in config.plugins):
+            # not validated: no file may name a bus
+            self.messaging[IN_PROCESS] = Messaging.model_construct(name=IN_PROCESS, servers=[f"memory:{bus}"])
 
     def snapshot(self, number: int, loaded_at_ms: int, cores: int) -> dict[str, Any]:
         config, limits = self.config, self.config.limits
@@ -85,7 +90,7 @@ class _Compiler:
             },
             "trusted_proxies": config.trusted_proxies,
             "header_selector": config.header_selector or _HEADER_SELECTOR,
-            "messaging": [self._messaging(entry) for entry in config.messaging],
+            "messaging": [self._messaging(entry) for entry in self.messaging.values()],
             "plugins": [self._plugin(plugin) for plugin in config.plugins],
             "services": [self._service(service) for service in config.services],
             "routes": [self._route(route) for route in config.routes],
@@ -116,18 +121,21 @@ class _Compiler:
             "tls": entry.tls.model_dump() if entry.tls is not None else None,
         }
 
-    def messaging_of(self, name: str | None) -> Messaging:
-        """Return the messaging entry of that name; without a name there is only one."""
-        return self.messaging[name] if name is not None else self.config.messaging[0]
+    def messaging_of(self, plugin: Plugin) -> Messaging:
+        """Return the messaging entry that a plugin uses; where it names none there is only one."""
+        if plugin.type == "python":
+            return self.messaging[IN_PROCESS]
+        return self.messaging[plugin.messaging] if plugin.messaging is not None else self.config.messaging[0]
 
     def _plugin(self, plugin: Plugin) -> dict[str, Any]:
         return {
             "name": plugin.name,
-            "type": plugin.type,
-            "messaging": self.messaging_of(plugin.messaging).name,
-            "group": plugin.group or plugin.name,
+            # to the data plane, a worker in this process is a worker
+            "type": "messaging",
+            "messaging": self.messaging_of(plugin).name,
+            "group": plugin.name if plugin.type == "python" else plugin.group or plugin.name,
             "config": _json(plugin.config),
-            "balance": plugin.balance,
+            "balance": "auto" if plugin.type == "python" else plugin.balance,
             "max_in_flight": plugin.max_in_flight,
             "max_body_bytes": plugin.max_body_bytes,
             "prefetch_body_bytes": plugin.prefetch_body_bytes,
@@ -162,7 +170,7 @@ class _Compiler:
 
     def _link(self, name: str, entry: str, payload: Any, policy: Policy) -> dict[str, Any]:
         plugin = self.plugins[name]
-        timeout = policy.timeout or plugin.timeout or self.messaging_of(plugin.messaging).timeout
+        timeout = policy.timeout or plugin.timeout or self.messaging_of(plugin).timeout
         on_error = policy.on_error or plugin.on_error or OnError()
         headers = policy.headers
         return {

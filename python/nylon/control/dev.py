@@ -115,7 +115,9 @@ def with_plugin(config: RuntimeFile, options: DevOptions) -> RuntimeFile:
     ]
     workers = list(config.workers)
     file = _file(options.target).resolve()
-    if not any(_file(worker.target).resolve() == file for worker in workers):
+    # with nothing but plugins in this process there is nobody to work for
+    needed = not config.plugins or any(plugin.type == "messaging" for plugin in config.plugins)
+    if needed and not any(_file(worker.target).resolve() == file for worker in workers):
         workers.append(_worker(config, options))
     return config.model_copy(update={"messaging": messaging, "workers": workers})
 
@@ -137,7 +139,7 @@ def upstream_address(url: str) -> tuple[str, int]:
 
 
 def _worker(config: RuntimeFile, options: DevOptions) -> Worker:
-    plugins = {plugin.group or plugin.name: plugin for plugin in config.plugins}
+    plugins = {plugin.group or plugin.name: plugin for plugin in config.plugins if plugin.type == "messaging"}
     group = options.group or (next(iter(plugins)) if len(plugins) == 1 else None)
     if group not in plugins:
         groups = ", ".join(plugins) or "none"

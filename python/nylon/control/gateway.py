@@ -1,9 +1,11 @@
 """`nylon run`: a gateway from its configuration to its exit code, with reload, drain and stop."""
 
 import contextlib
+import logging
 import os
 import queue
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -15,6 +17,7 @@ import structlog
 from nylon import _core
 from nylon.config import ConfigError, Loaded, Server, compile, drain_timeout_ms, load
 from nylon.control.exit_codes import ExitCode
+from nylon.control.in_process import InProcess
 from nylon.control.nats import EmbeddedNats, NatsError
 from nylon.control.workers import Workers
 
@@ -51,6 +54,7 @@ class GatewayProcess:
         self._ending = False
         self._embedded: dict[str, EmbeddedNats] = {}
         self._workers = Workers()
+        self._in_process = InProcess()
         self._number = 0
         self._listening: list[tuple[str, str]] = []
 
@@ -58,17 +62,27 @@ class GatewayProcess:
         """Serve until a signal says otherwise."""
         with self._signals():
             try:
-                return self._run()
+                code = self._run()
             finally:
+                clean = self._in_process.stop()
                 self._workers.stop()
                 for nats in self._embedded.values():
                     nats.stop()
+        if not clean:
+            # A thread that never comes back to us must not meet an interpreter that is being taken down.
+            log.error("handlers of plugins in this process still run, ending without them")
+            logging.shutdown()
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+        return code
 
     def _run(self) -> ExitCode:
         try:
             loaded = self._load()
             snapshot = self._snapshot(loaded)
             gateway = _core.Gateway(snapshot)
+            self._in_process.prepare(loaded)
         except ConfigError as error:
             log_problems(error)
             return ExitCode.CONFIG
@@ -132,7 +146,9 @@ class GatewayProcess:
     def _reload(self, gateway: "_core.Gateway", current: Loaded) -> Loaded:
         try:
             loaded = self._load()
-            gateway.reload(self._snapshot(loaded))
+            snapshot = self._snapshot(loaded)
+            self._in_process.prepare(loaded)
+            gateway.reload(snapshot)
         except ConfigError as error:
             log_problems(error)
             log.error("reload refused, the old configuration keeps serving", problems=len(error.problems))
@@ -140,7 +156,9 @@ class GatewayProcess:
         except (ValueError, NatsError, OSError) as error:
             # OSError: a new listener cannot be opened
             log.error("reload refused, the old configuration keeps serving", reason=str(error))
+            self._in_process.keep(current.config)
             return current
+        self._in_process.keep(loaded.config)
         self._tell_listeners(gateway)
         self._workers.apply(loaded.config, self._servers(), reload=self._dev)
         for name in set(self._embedded) - {entry.name for entry in loaded.config.messaging if entry.embedded}:
@@ -183,6 +201,7 @@ class GatewayProcess:
             number=self._number,
             loaded_at_ms=time.time_ns() // 1_000_000,
             embedded=self._servers(),
+            bus=self._in_process.bus,
         )
 
     def _servers(self) -> dict[str, Server]:

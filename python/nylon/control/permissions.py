@@ -82,7 +82,8 @@ def subject_token(name: str) -> str:
 
 def _groups(config: RuntimeFile, messaging: Messaging) -> list[str]:
     only = len(config.messaging) == 1
-    mine = [p for p in config.plugins if p.messaging == messaging.name or (only and p.messaging is None)]
+    outside = [p for p in config.plugins if p.type == "messaging"]
+    mine = [p for p in outside if p.messaging == messaging.name or (only and p.messaging is None)]
     return list(dict.fromkeys(plugin.group or plugin.name for plugin in mine))
 
 

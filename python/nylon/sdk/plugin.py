@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar, Unpack
 
 from nylon.sdk import handlers
 from nylon.sdk.serving import Serving
-from nylon.sdk.settings import Options, Settings, resolve
+from nylon.sdk.settings import LIMITS, Options, Settings, resolve
 
 Handler = TypeVar("Handler", bound=Callable[..., object])
 Callback = TypeVar("Callback", bound=Callable[..., object])
@@ -89,6 +89,16 @@ class Plugin:
     def settings(self, servers: str | Sequence[str] | None = None, group: str | None = None) -> Settings:
         """Where it would serve; the arguments win over what the code says. Raises ValueError."""
         return resolve(servers or self._servers, group or self._group, self._options, os.environ)
+
+    def settings_at(self, server: str, group: str, *, user: str | None = None, password: str | None = None) -> Settings:
+        """Where it serves when somebody else decides: what the code says of limits counts, its connection does not.
+
+        A server `memory:<name>` is a bus of this process.
+        """
+        kept: dict[str, Any] = {name: value for name, value in self._options.items() if name in LIMITS}
+        if kept.get("max_threads", 1) < 1:
+            raise ValueError("starting a worker: max_threads must be at least 1")
+        return Settings(servers=[server], group=group, user=user, password=password, **kept)
 
     def serving(self, settings: Settings | None = None) -> Serving:
         """What serves this plugin, not started yet."""

@@ -98,12 +98,12 @@ class Serving:
         if self._worker is not None:
             self._worker.drain()
 
-    def close(self) -> bool:
-        """Drains, waits and ends; whether every handler had returned."""
+    def close(self, limit: float | None = None) -> bool:
+        """Drains, waits (for the drain timeout, or so many seconds) and ends; whether every handler had returned."""
         if self._worker is None:
             return True
         self._worker.drain()
-        self._worker.wait_drained(None)
+        self._worker.wait_drained(limit)
         return self._end_threads()
 
     async def aclose(self) -> bool:

@@ -53,6 +53,10 @@ class Options(TypedDict, total=False):
     """Shown by `nats micro info`."""
 
 
+LIMITS = ("max_threads", "max_sessions", "max_body_bytes", "drain_timeout", "config", "version", "metadata")
+"""Options that have nothing to do with where a plugin serves."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """Options with everything filled in."""

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use async_nats::{Message, StatusCode, Subject, Subscriber};
+use async_nats::{Message, StatusCode, Subject};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use nylon_wire::{
@@ -22,7 +22,7 @@ use super::{
     slots::{Signal, Slots, slot_of},
     stats::LinkStats,
 };
-use crate::{Clock, Connection, ConnectionEvent, PublishError};
+use crate::{Clock, Connection, ConnectionEvent, PublishError, subscription::Subscription};
 
 /// How often deadlines are looked at while anything is pending.
 const TICK: Duration = Duration::from_millis(10);
@@ -70,8 +70,10 @@ impl Link {
         options.name = format!("{}-{thread}", options.name);
         let alarm = Arc::new(Notify::new());
         let rings = alarm.clone();
+        let memory = options.is_memory();
         let connection = Connection::start(&options, move |event| {
             match &event {
+                ConnectionEvent::Connected if memory => {}
                 ConnectionEvent::Connected => tracing::info!(thread, "connected to nats"),
                 ConnectionEvent::Disconnected => tracing::warn!(thread, "lost the connection to nats"),
                 ConnectionEvent::SlowConsumer => tracing::error!(thread, "nats messages were dropped: too slow"),
@@ -380,7 +382,7 @@ pub(super) fn first_of(frame: Frame) -> Option<First> {
     }
 }
 
-async fn answers(link: Weak<Link>, mut replies: Subscriber) {
+async fn answers(link: Weak<Link>, mut replies: Subscription) {
     while let Some(message) = replies.next().await {
         match link.upgrade() {
             Some(link) => link.dispatch(message),
@@ -400,7 +402,7 @@ async fn postman(link: Weak<Link>, posted: Rc<Notify>) {
     }
 }
 
-async fn listen(messaging: Arc<Messaging>, mut beats: Subscriber) {
+async fn listen(messaging: Arc<Messaging>, mut beats: Subscription) {
     while let Some(message) = beats.next().await {
         messaging.table.beat(&message.subject, &message.payload);
     }

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use async_nats::{Message, Subscriber};
+use async_nats::Message;
 use futures_util::{FutureExt, StreamExt};
 use nylon_wire::subject;
 use tokio::{
@@ -28,7 +28,7 @@ use super::{
     service::{Question, Service},
     shared::Shared,
 };
-use crate::{Connection, ConnectionEvent};
+use crate::{Connection, ConnectionEvent, subscription::Subscription};
 
 const BEAT_EVERY: Duration = Duration::from_millis(250);
 const TICK_EVERY: Duration = Duration::from_millis(10);
@@ -184,7 +184,7 @@ impl Io {
     }
 
     /// Takes what has come as one batch.
-    fn batch(&self, first: Message, subscriber: &mut Subscriber) -> u64 {
+    fn batch(&self, first: Message, subscriber: &mut Subscription) -> u64 {
         let now = Instant::now();
         let mut count = 1;
         let mut core = self.core();
@@ -200,7 +200,7 @@ impl Io {
         count
     }
 
-    async fn listen(io: Arc<Self>, mut subscriber: Subscriber) {
+    async fn listen(io: Arc<Self>, mut subscriber: Subscription) {
         while let Some(message) = subscriber.next().await {
             io.batch(message, &mut subscriber);
         }
@@ -211,7 +211,7 @@ impl Io {
     /// The client forgets a subscription together with its UNSUB, and drops what the server had sent before it read that.
     /// An UNSUB *after n messages* is exact on both sides. So: after a number that a busy subject reaches at once; if it is
     /// not reached, after one more; if not even that comes, at once.
-    async fn listen_for_opens(io: Arc<Self>, mut subscriber: Subscriber, leave: Arc<Notify>) {
+    async fn listen_for_opens(io: Arc<Self>, mut subscriber: Subscription, leave: Arc<Notify>) {
         let mut count = 0;
         loop {
             tokio::select! {
@@ -243,7 +243,7 @@ impl Io {
         }
     }
 
-    async fn answer(io: Arc<Self>, mut subscriber: Subscriber, question: Question) {
+    async fn answer(io: Arc<Self>, mut subscriber: Subscription, question: Question) {
         while let Some(message) = subscriber.next().await {
             let Some(reply) = message.reply else { continue };
             let mut core = io.core();
@@ -287,7 +287,9 @@ impl Io {
                 self.leave.notify_one();
             }
             Event::Connection(ConnectionEvent::Connected) => {
-                tracing::info!("connected to nats");
+                if !self.shared.options.connection.is_memory() {
+                    tracing::info!("connected to nats");
+                }
                 core.set_max_payload(self.connection.max_payload());
             }
             Event::Connection(ConnectionEvent::Disconnected) => tracing::warn!("lost the connection to nats"),

@@ -1,0 +1,128 @@
+"""Plugins of `type: python`: each is a worker in threads of this process, on a bus in memory instead of NATS."""
+
+import itertools
+import logging
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+from nylon.config import ConfigError, Loaded, Location, Problem, RuntimeFile
+from nylon.config.middleware import Middleware
+from nylon.sdk import Plugin
+from nylon.sdk.logs import ensure
+from nylon.sdk.running import request_id
+from nylon.sdk.serving import Serving
+from nylon.worker.loading import LoadError, load
+
+_END_SECONDS = 5.0
+"""How long handlers may go on once the gateway has ended."""
+
+_numbers = itertools.count(1)
+
+
+class InProcess:
+    """The workers of one gateway. A module is imported once: its plugin lives as long as the process."""
+
+    def __init__(self) -> None:
+        """Make one with a bus of its own, and nothing on it."""
+        self.bus = f"gateway-{next(_numbers)}"
+        self._imported: dict[str, Plugin] = {}
+        self._running: dict[tuple[str, str], Serving] = {}
+        self._leaving: list[threading.Thread] = []
+
+    def prepare(self, loaded: Loaded) -> None:
+        """Import what `loaded` names and start what does not run yet.
+
+        Raises ConfigError with every module that is no plugin, and starts nothing then.
+        """
+        problems: list[Problem] = []
+        plugins: dict[tuple[str, str], Plugin] = {}
+        for name, module in _modules(loaded.config):
+            place = loaded.modules[name]
+            try:
+                plugin = plugins[name, module] = self._import(module, loaded.files[0].parent)
+                used = [other for (other, _), same in plugins.items() if same is plugin and other != name]
+                if used:
+                    text = f"{module} is plugin '{used[0]}' already: a plugin object has one configuration"
+                    problems.append(Problem(place, text))
+                problems += _missing_entries(loaded.config, name, module, plugin, place)
+            except LoadError as error:
+                problems.append(Problem(place, str(error)))
+        if problems:
+            raise ConfigError(problems)
+        for (name, module), plugin in plugins.items():
+            if (name, module) not in self._running:
+                self._running[name, module] = self._start(name, plugin)
+
+    def keep(self, config: RuntimeFile) -> None:
+        """Let the workers end that `config` has no plugin for; sessions that they have may finish."""
+        wanted = set(_modules(config))
+        for key in [key for key in self._running if key not in wanted]:
+            serving = self._running.pop(key)
+            ending = threading.Thread(target=serving.close, name=f"nylon-end-{key[0]}", daemon=True)
+            ending.start()
+            self._leaving.append(ending)
+
+    def stop(self) -> bool:
+        """End all of them; whether every handler had returned."""
+        self._leaving = [ending for ending in self._leaving if ending.is_alive()]
+        running, self._running = list(self._running.values()), {}
+        for serving in running:
+            serving.drain()
+        closed = [serving.close(_END_SECONDS) for serving in running]
+        for ending in self._leaving:
+            ending.join(_END_SECONDS)
+        return all(closed) and not any(ending.is_alive() for ending in self._leaving)
+
+    def _import(self, module: str, directory: Path) -> Plugin:
+        if module not in self._imported:
+            if str(directory.resolve()) not in sys.path:
+                sys.path.append(str(directory.resolve()))
+            try:
+                plugin = load(module)
+                if not plugin.describe():
+                    raise LoadError(
+                        f"loading {module!r}: the plugin has no entry; register one with @plugin.handler(name)"
+                    )
+            except LoadError:
+                raise
+            except (Exception, SystemExit) as error:
+                last = traceback.extract_tb(error.__traceback__)[-1]
+                text = f"loading {module!r}: {type(error).__name__}: {error} ({last.filename}:{last.lineno})"
+                raise LoadError(text) from error
+            self._imported[module] = plugin
+        return self._imported[module]
+
+    def _start(self, name: str, plugin: Plugin) -> Serving:
+        # As `nylon worker` does, so that what handlers log is seen.
+        level = logging.getLevelNamesMapping()[os.environ.get("NYLON_LOG_LEVEL", "info").upper()]
+        ensure(request_id, level=level, form="json" if os.environ.get("NYLON_LOG_FORMAT") == "json" else "text")
+        serving = plugin.serving(plugin.settings_at(f"memory:{self.bus}", name))
+        serving.start(None)
+        return serving
+
+
+def _modules(config: RuntimeFile) -> Iterator[tuple[str, str]]:
+    for plugin in config.plugins:
+        if plugin.type == "python" and plugin.module is not None:
+            yield plugin.name, plugin.module
+
+
+def _missing_entries(config: RuntimeFile, name: str, module: str, plugin: Plugin, place: Location) -> Iterator[Problem]:
+    for entry in sorted(set(_used_entries(config, name)) - set(plugin.entries)):
+        yield Problem(place, f"{module} has no entry '{entry}'; it has: {', '.join(sorted(plugin.entries))}")
+
+
+def _used_entries(config: RuntimeFile, name: str) -> Iterator[str]:
+    chains: list[list[Middleware]] = list(config.middleware_groups.values())
+    for route in config.routes:
+        chains += [route.middleware, *(path.middleware for path in route.paths)]
+    for link in itertools.chain.from_iterable(chains):
+        if link.plugin == name and link.entry is not None:
+            yield link.entry
+    for service in config.services:
+        if service.plugin is not None and service.plugin.name == name:
+            yield service.plugin.entry
