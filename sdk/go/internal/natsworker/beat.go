@@ -91,7 +91,7 @@ func (w *Worker) nextBeat(now time.Time) *wire.Beat {
 	}
 	for _, e := range w.order {
 		// What a registration function registers may differ by session, so no phase is announced as missing.
-		beat.Entries = append(beat.Entries, wire.BeatEntry{Entry: e.name, Mask: wire.AllPhases, BodyMode: wire.Buffered})
+		beat.Entries = append(beat.Entries, wire.BeatEntry{Entry: e.name, Mask: wire.AllPhases, BodyMode: bodyMode(e.streams)})
 	}
 	w.beatSeq++
 	return beat
@@ -110,6 +110,9 @@ func (w *Worker) oldest(now time.Time) (running, waiting time.Duration) {
 		}
 	}
 	for _, l := range w.live {
+		if l.stream != nil {
+			continue // it may last: its age says nothing
+		}
 		if l.run != nil {
 			look(l.run)
 		} else if l.open != nil {
