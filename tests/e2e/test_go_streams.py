@@ -264,6 +264,8 @@ def test_a_stream_goes_on_after_a_reconnect(alone: House, own_stage: Stage) -> N
     until(client, b"data: 0\n\n")
     own_stage.nats.kill()
     own_stage.nats.start()
+    # nobody asks for the worker before: whom a gateway finds absent it gives up
+    eventually(lambda: alone.worker.log.count("connected to nats") == 2, what="the worker's connection")
     eventually(lambda: alone.gateway.get("/streams").status == 203, what="the connection", seconds=20)
     # it is still open, and its worker still hears when the client leaves
     assert not alone.notes(id="reconnect", gone="cancelled")
