@@ -1,4 +1,4 @@
-"""Streams of the Go SDK over NATS: answers, uploads and filters that are never in memory as a whole, and how each ends."""
+"""Streams of the Go SDK over NATS: bodies that are never in memory as a whole, and how each of them ends."""
 
 import hashlib
 import signal
@@ -67,9 +67,8 @@ def alone(own_stage: Stage) -> Iterator[House]:
     with go.GoWorker(go.build("./internal/tested"), own_stage.nats.url, env={"TESTED_DRAIN": "1s"}) as worker:
         service = {"name": "streams", "service_type": "plugin", "plugin": {"name": "tested", "entry": "streams"}}
         config = configuration(own_stage.nats.url, own_stage.upstream.address)
-        gateway = own_stage.gateway(
-            top={"services": [*config["services"], service]}, paths=[{"path": "/streams", "service": {"name": "streams"}}]
-        )
+        path = {"path": "/streams", "service": {"name": "streams"}}
+        gateway = own_stage.gateway(top={"services": [*config["services"], service]}, paths=[path])
         yield House(gateway, worker, own_stage.upstream)
 
 
@@ -237,7 +236,10 @@ def test_a_client_that_leaves_in_its_upload(house: House) -> None:
 
 
 def test_the_worker_is_killed(alone: House) -> None:
-    cut(alone.dial("/streams", X_Count="1", X_Then="kill"))
+    client = alone.dial("/streams", X_Count="1", X_Then="wait")
+    until(client, b"data: 0\n\n")
+    alone.worker.signal(signal.SIGKILL)
+    cut(client)
     alone.idle()
 
 

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"runtime"
 	"strconv"
 	"time"
@@ -100,12 +99,6 @@ func produce(phase *sdk.PhaseHandler, ctx *sdk.PhaseRequestFilter, stream *sdk.R
 			}
 		})
 		return
-	case "kill":
-		self, err := os.FindProcess(os.Getpid())
-		if err == nil {
-			err = self.Kill()
-		}
-		panic(err)
 	case "wait":
 		note(map[string]any{"id": id, "waits": true})
 		<-phase.Context().Done()
