@@ -11,9 +11,12 @@ func (w *Worker) beat() {
 	defer w.idle.Done()
 	timer := time.NewTicker(beatEvery)
 	defer timer.Stop()
-	wasConnected := false
+	wasConnected, reconnects := false, w.conn.Stats().Reconnects
 	for {
 		connected := w.conn.IsConnected()
+		if now := w.conn.Stats().Reconnects; now != reconnects { // perhaps since the last look
+			reconnects, wasConnected = now, false
+		}
 		now := time.Now()
 		w.mu.Lock()
 		if connected != wasConnected {
