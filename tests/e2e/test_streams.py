@@ -15,6 +15,7 @@ from .support.gateway import Gateway, Worker, configuration
 from .support.http import request
 from .support.nats import NatsServer
 from .support.patience import eventually
+from .support.process import Process
 from .support.upstream import Upstream
 
 SERVICES = ("service", "plain", "echo", "digest")
@@ -60,7 +61,7 @@ def config_of(nats: str, upstream: str, **changes: Any) -> dict[str, Any]:
 class House:
     """A gateway with a host per chain, its worker and its upstream."""
 
-    def __init__(self, gateway: Gateway, worker: Worker, upstream: Upstream) -> None:
+    def __init__(self, gateway: Gateway, worker: Process, upstream: Upstream) -> None:
         self.gateway, self.worker, self.upstream = gateway, worker, upstream
 
     def notes(self, **wanted: object) -> list[dict[str, Any]]:

@@ -268,9 +268,6 @@ func TestAPhaseThatNeverEndsIsCancelled(t *testing.T) {
 func TestWhatThisTransportCannotDo(t *testing.T) {
 	request := sdktest.Get("/", "Upgrade", "websocket")
 	got := do(request, filter(func(ctx *sdk.PhaseRequestFilter) {
-		if _, err := ctx.Response().Stream(); !errors.Is(err, sdk.ErrNotSupported) {
-			t.Error(err)
-		}
 		if err := ctx.WebSocketUpgrade(sdk.WebSocketCallbacks{}); !errors.Is(err, sdk.ErrNotSupported) {
 			t.Error(err)
 		}

@@ -2,6 +2,7 @@ package sdk
 
 import (
 	"context"
+	"io"
 
 	"github.com/AssetsArt/nylon/sdk/go/internal/session"
 	"github.com/AssetsArt/nylon/sdk/go/internal/wire"
@@ -17,6 +18,7 @@ type PhaseHandler struct {
 	requestFilter      func(*PhaseRequestFilter)
 	responseFilter     func(*PhaseResponseFilter)
 	responseBodyFilter func(*PhaseResponseBodyFilter)
+	responseBodyStream func(*PhaseResponseBodyFilter, io.Reader, io.Writer) error
 	logging            func(*PhaseLogging)
 }
 
@@ -32,7 +34,15 @@ func (p *PhaseHandler) ResponseFilter(phaseResponseFilter func(responseFilter *P
 
 // ResponseBodyFilter registers what runs once with the whole response body; nil registers nothing, the last call counts.
 func (p *PhaseHandler) ResponseBodyFilter(phaseResponseBodyFilter func(responseBodyFilter *PhaseResponseBodyFilter)) {
-	p.responseBodyFilter = phaseResponseBodyFilter
+	p.responseBodyFilter, p.responseBodyStream = phaseResponseBodyFilter, nil
+}
+
+// ResponseBodyStream registers what runs on the response body piece by piece, instead of ResponseBodyFilter: it reads r to
+// io.EOF and writes to w what the client gets, of any length and at the client's pace. Returning ends it: nil completes the body,
+// an error or a panic cuts it, or refuses the response if nothing was read or written. The context can only be read; its Next
+// does nothing. Nil registers nothing, the last call of the two counts.
+func (p *PhaseHandler) ResponseBodyStream(filter func(ctx *PhaseResponseBodyFilter, r io.Reader, w io.Writer) error) {
+	p.responseBodyFilter, p.responseBodyStream = nil, filter
 }
 
 // Logging registers what runs after the last byte; nil registers nothing, the last call counts.
@@ -74,7 +84,7 @@ func (p phases) Mask() uint32 {
 	if p.responseFilter != nil {
 		mask |= wire.ResponseFilter.Bit()
 	}
-	if p.responseBodyFilter != nil {
+	if p.responseBodyFilter != nil || p.responseBodyStream != nil {
 		mask |= wire.ResponseBodyFilter.Bit()
 	}
 	if p.logging != nil {
@@ -82,6 +92,9 @@ func (p phases) Mask() uint32 {
 	}
 	return mask
 }
+
+// Streams says whether the body filter works piece by piece.
+func (p phases) Streams() bool { return p.responseBodyStream != nil }
 
 // Run runs a phase's callback; a panic fails the phase.
 func (p phases) Run(r *session.Run) {
@@ -94,9 +107,28 @@ func (p phases) Run(r *session.Run) {
 	case wire.ResponseFilter:
 		what, callback = "ResponseFilter", func() { p.responseFilter(&PhaseResponseFilter{run}) }
 	case wire.ResponseBodyFilter:
+		if p.responseBodyStream != nil {
+			run.piecewise = true
+			what, callback = "ResponseBodyStream", func() { p.filterBody(run) }
+			break
+		}
 		what, callback = "ResponseBodyFilter", func() { p.responseBodyFilter(&PhaseResponseBodyFilter{run}) }
 	case wire.Logging:
 		what, callback = "Logging", func() { p.logging(&PhaseLogging{run}) }
 	}
 	guard(p.port.Logger(), what, callback, run.fail)
+}
+
+func (p phases) filterBody(run *phaseRun) {
+	err := run.filterStream(func(r io.Reader, w io.Writer) error {
+		return p.responseBodyStream(&PhaseResponseBodyFilter{run}, r, w)
+	})
+	if err == nil {
+		return
+	}
+	failure := session.Failure{Code: wire.FailHandler, Text: "ResponseBodyStream: " + err.Error(), LogID: logID()}
+	if context.Cause(p.port.Context()) == nil { // else that is why, and nobody is to blame
+		p.port.Logger().Error("nylon plugin: "+failure.Text, "session", p.port.UID(), "log_id", failure.LogID)
+	}
+	run.fail(failure)
 }

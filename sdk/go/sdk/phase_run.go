@@ -15,23 +15,28 @@ type phaseRun struct {
 	port sessionPort
 	run  *session.Run
 
-	mu       sync.Mutex
-	over     bool
-	reported bool
-	failure  *session.Failure // what makes the phase fail when it ends
-	status   int              // 0: none was set
-	headers  []wire.Header    // effective, once something was changed
-	copied   bool
-	body     []byte // nil: none was set
-	values   map[string]any
-	decoded  bool
+	mu   sync.Mutex
+	over bool
+	sent bool // the head of a stream is out
+	// A body filter that gets the body piece by piece; returning ends it.
+	piecewise bool
+	reported  bool
+	failure   *session.Failure // what makes the phase fail when it ends
+	status    int              // 0: none was set
+	headers   []wire.Header    // effective, once something was changed
+	copied    bool
+	body      []byte // nil: none was set
+	values    map[string]any
+	decoded   bool
 }
 
 // late reports, once, what came after the phase was over; the mutex is held.
-func (r *phaseRun) late(what string) {
+func (r *phaseRun) late(what string) { r.ignored(what + " after the end of the phase") }
+
+func (r *phaseRun) ignored(what string) {
 	if !r.reported {
 		r.reported = true
-		r.port.Logger().Warn("nylon plugin: ignored "+what+" after the end of the phase", "session", r.port.UID(), "phase", r.run.Phase)
+		r.port.Logger().Warn("nylon plugin: ignored "+what, "session", r.port.UID(), "phase", r.run.Phase)
 	}
 }
 
@@ -43,6 +48,10 @@ func (r *phaseRun) finish(action wire.Action, what string) {
 	defer r.mu.Unlock()
 	if r.over {
 		r.late(what)
+		return
+	}
+	if r.piecewise {
+		r.ignored(what + " in a body filter that works piece by piece: returning ends it")
 		return
 	}
 	r.over = true
@@ -85,8 +94,12 @@ func (r *phaseRun) doom(code, text string) {
 func (r *phaseRun) apply(op wire.Operation, note func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.over {
+	switch {
+	case r.over:
 		r.late("a change")
+		return
+	case r.sent, r.piecewise:
+		r.ignored("a change of a response whose head is out")
 		return
 	}
 	if err := r.port.Apply(r.run, op); err != nil {

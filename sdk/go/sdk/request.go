@@ -81,8 +81,16 @@ func (r *Request) RawBody() []byte {
 // Over NATS a gateway that finds a body beyond its limit has answered 413 by itself when the error arrives.
 func (r *Request) RawBodyErr() ([]byte, error) { return r.run.fetch(wire.FetchRequestBody) }
 
-// BodyReader reads the body. It is fetched at the first Read, up to the limit of RawBodyErr.
-func (r *Request) BodyReader() io.ReadCloser { return &bodyReader{request: r} }
+// BodyReader reads the body as it comes, of any length and at the pace of the reads, which wait for the client. In a request
+// filter that takes the body: nobody else gets it, so the handler has to answer, and Next to an upstream fails the request. One
+// that RawBody has read before is read from memory, as is every body in a later phase, up to the limit of RawBodyErr. A body
+// that breaks off is an error, never io.EOF.
+func (r *Request) BodyReader() io.ReadCloser {
+	if r.run.run.Phase == wire.RequestFilter {
+		return r.run.port.ReadStream(r.run.run, wire.FetchRequestStream)
+	}
+	return &bodyReader{request: r}
+}
 
 type bodyReader struct {
 	request *Request

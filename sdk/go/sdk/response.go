@@ -2,6 +2,7 @@ package sdk
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"time"
 
@@ -86,13 +87,17 @@ func (r *Response) Redirect(url string, code ...uint16) *Response {
 	return r
 }
 
-// Stream turns the response into a stream. Over NATS it gives ErrNotSupported for now.
+// Stream sends status and headers as they stand and turns the response into a stream, which ends the phase by its own End:
+// neither Next nor End is to follow. Request filter only, and once. A body that was set before is dropped.
 func (r *Response) Stream() (*ResponseStream, error) {
-	port, err := r.run.port.OpenStream(r.run.port.Context(), r.run.run)
+	if phase := r.run.run.Phase; phase != wire.RequestFilter {
+		return nil, fmt.Errorf("streaming the response in phase %d: only a request filter can", phase)
+	}
+	port, err := r.run.openStream()
 	if err != nil {
 		return nil, err
 	}
-	return &ResponseStream{port}, nil
+	return &ResponseStream{r.run, port}, nil
 }
 
 // ReadBody is the body: in a response body filter the whole of it, before what this phase has set, else nothing. One that
@@ -106,7 +111,8 @@ func (r *Response) ReadBody() []byte {
 	return body
 }
 
-// ReadBodyErr is ReadBody for a handler that decides itself. Errors: ErrBodyTooLarge, and those that end a session.
+// ReadBodyErr is ReadBody for a handler that decides itself. Errors: ErrBodyTooLarge, ErrNoBody in a filter that gets the body
+// piece by piece, and those that end a session.
 func (r *Response) ReadBodyErr() ([]byte, error) {
 	r.run.mu.Lock()
 	body, phase := r.run.body, r.run.run.Phase
@@ -114,8 +120,11 @@ func (r *Response) ReadBodyErr() ([]byte, error) {
 	if body != nil {
 		return append([]byte{}, body...), nil
 	}
-	if phase != wire.ResponseBodyFilter {
+	switch {
+	case phase != wire.ResponseBodyFilter:
 		return []byte{}, nil
+	case r.run.piecewise:
+		return nil, ErrNoBody
 	}
 	return r.run.fetch(wire.FetchResponseBody)
 }
@@ -144,7 +153,7 @@ func (r *Response) Bytes() int64 {
 		return int64(response.BodyBytes)
 	case r.run.run.Phase == wire.ResponseBodyFilter && response.BodyLength.Set:
 		return int64(response.BodyLength.N)
-	case r.run.run.Phase == wire.ResponseBodyFilter:
+	case r.run.run.Phase == wire.ResponseBodyFilter && !r.run.piecewise:
 		return int64(len(r.ReadBody()))
 	default:
 		return 0

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -67,8 +68,7 @@ func (o *natsOptions) connection(servers, group string) (*nats.Conn, error) {
 		nats.Name(name),
 		nats.RetryOnFailedConnect(!o.failFast),
 		nats.MaxReconnects(-1),
-		nats.ReconnectWait(250 * time.Millisecond),
-		nats.ReconnectJitter(250*time.Millisecond, 500*time.Millisecond),
+		nats.CustomReconnectDelay(reconnectDelay),
 		// Results that wait for a reconnect are useless beyond a moment.
 		nats.ReconnectBufSize(1 << 20),
 		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
@@ -89,6 +89,12 @@ func (o *natsOptions) connection(servers, group string) (*nats.Conn, error) {
 		return nil, fmt.Errorf("connecting to nats at %s: %w", redacted(servers), err)
 	}
 	return conn, nil
+}
+
+// reconnectDelay is short at first: a gateway that is back before gives up the streams of a worker that it does not hear.
+func reconnectDelay(attempts int) time.Duration {
+	longest := min(100*time.Millisecond<<min(max(attempts, 0), 4), time.Second)
+	return longest/2 + rand.N(longest/2)
 }
 
 // AddHandler subscribes for an entry at once.

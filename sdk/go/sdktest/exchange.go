@@ -2,6 +2,7 @@ package sdktest
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -24,6 +25,8 @@ type Result struct {
 	Body []byte
 	// Ended: the handler answered by End, and the upstream was not asked.
 	Ended bool
+	// Streamed: the handler answered by a stream. If that was cut, Err says so, and Body has what was written.
+	Streamed bool
 	// UpstreamHeader is the request's headers as the upstream got them; nil if it was not asked.
 	UpstreamHeader http.Header
 	// Phases that ran, in order: "request filter", "response filter", "response body filter", "logging".
@@ -62,6 +65,9 @@ func (e *exchange) run() {
 			return
 		}
 		action = p.action
+		if p.stream != nil {
+			e.stream(p)
+		}
 		for _, op := range p.ops {
 			switch op.Number {
 			case wire.OpSetRequestHeader, wire.OpAddRequestHeader, wire.OpRemoveRequestHeader:
@@ -72,6 +78,13 @@ func (e *exchange) run() {
 		}
 	}
 	switch {
+	case e.result.Streamed:
+		e.log()
+		return
+	case action == wire.Next && e.session.taken && !e.request.Service:
+		e.fail(http.StatusBadGateway, errors.New("running the request filter: it took the body by BodyReader, and Next has none for the upstream"))
+		e.log()
+		return
 	case action == wire.End:
 		e.result.Ended, e.status = true, http.StatusOK
 		e.apply(early)
@@ -97,6 +110,9 @@ func (e *exchange) run() {
 				break
 			}
 			e.apply(p.ops)
+			if p.stream != nil {
+				e.body = p.stream.body
+			}
 		}
 	}
 	if e.result.Err == nil {
@@ -152,6 +168,7 @@ func (e *exchange) phase(kind wire.Phase, body []byte) *phase {
 	defer timer.Stop()
 	select {
 	case <-p.done:
+	case <-e.session.ctx.Done(): // the client has left its stream, and the handler has been told
 	case <-timer.C:
 		e.session.cancel(sdk.ErrPhaseTimeout)
 		what := fmt.Sprintf("running the %s: neither Next nor End was called within %s", phaseNames[kind], e.session.plugin.Timeout)
@@ -161,6 +178,15 @@ func (e *exchange) phase(kind wire.Phase, body []byte) *phase {
 	<-returned // callbacks of a session never overlap
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.stream != nil && (p.failure != nil || p.stream.cut) {
+		p.stream.cut = true
+		if kind == wire.RequestFilter {
+			return p // its head is out
+		}
+		e.result.Body = p.stream.body
+		e.fail(e.status, fmt.Errorf("running the %s: %w", phaseNames[kind], why(p)))
+		return nil
+	}
 	if p.failure != nil {
 		e.fail(http.StatusInternalServerError, fmt.Errorf("running the %s: %s", phaseNames[kind], p.failure.Text))
 		return nil
@@ -172,6 +198,26 @@ func (e *exchange) phase(kind wire.Phase, body []byte) *phase {
 		}
 	}
 	return p
+}
+
+// stream is what the client got of a streamed answer.
+func (e *exchange) stream(p *phase) {
+	e.result.Streamed, e.status = true, http.StatusOK
+	e.apply(p.stream.head)
+	e.result.Status, e.result.Header, e.result.Body = e.status, httpHeaders(e.headers), p.stream.body
+	switch gone := context.Cause(e.session.ctx); {
+	case gone != nil:
+		e.result.Err = fmt.Errorf("streaming the answer: %w", gone)
+	case p.stream.cut:
+		e.result.Err = fmt.Errorf("streaming the answer: %w", why(p))
+	}
+}
+
+func why(p *phase) error {
+	if p.failure != nil {
+		return fmt.Errorf("%w: %s", errCut, p.failure.Text)
+	}
+	return errCut
 }
 
 func (e *exchange) response(kind wire.Phase) *wire.Response {

@@ -28,6 +28,8 @@ type Request struct {
 	Payload map[string]any
 	// Upstream answers what the handler lets pass; nil answers 200 without a body.
 	Upstream func(request *http.Request) *Answer
+	// LeaveAfter lets the client leave when it has so many bytes of a streamed answer; 0: it stays.
+	LeaveAfter int
 	// Service: the entry is used as a plugin service, so only its request filter runs, and it has to End.
 	Service bool
 }

@@ -19,6 +19,12 @@ type memory struct {
 	body     []byte
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
+	// leaveAfter is after how many bytes of a stream the client leaves; 0: never.
+	leaveAfter int
+
+	mu    sync.Mutex
+	read  bool // the request body is in the handler's memory
+	taken bool // the request body went to a BodyReader
 }
 
 var _ session.Port = (*memory)(nil)
@@ -29,13 +35,17 @@ type phase struct {
 	ops      []wire.Operation
 	response []byte // the body that a body filter reads
 	done     chan struct{}
+	stream   *stream // what it answers with, if it streams
 	over     bool
 	action   wire.Action
 	failure  *session.Failure
 }
 
 func newSession(plugin *Plugin, request *Request) *memory {
-	s := &memory{plugin: plugin, number: plugin.sessions.Add(1), snapshot: request.snapshot(), body: request.Body}
+	s := &memory{
+		plugin: plugin, number: plugin.sessions.Add(1), snapshot: request.snapshot(), body: request.Body,
+		leaveAfter: request.LeaveAfter,
+	}
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	return s
 }
@@ -62,6 +72,14 @@ func (s *memory) Fetch(_ context.Context, run *session.Run, what wire.FetchKind,
 	if err := context.Cause(s.ctx); err != nil {
 		return nil, err
 	}
+	if what == wire.FetchRequestBody {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.taken {
+			return nil, errTaken
+		}
+		s.read = true
+	}
 	return append([]byte{}, body...), nil
 }
 
@@ -74,11 +92,22 @@ func (s *memory) Apply(run *session.Run, op wire.Operation) error {
 }
 
 func (s *memory) Finish(run *session.Run, action wire.Action) error {
-	return run.Own.(*phase).end(action, nil)
+	p := run.Own.(*phase)
+	if stream := p.streaming(); stream != nil {
+		stream.Cut()
+		return nil
+	}
+	return p.end(action, nil)
 }
 
 func (s *memory) Fail(run *session.Run, failure session.Failure) error {
 	return run.Own.(*phase).end(0, &failure)
+}
+
+func (p *phase) streaming() *stream {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.stream
 }
 
 func (p *phase) end(action wire.Action, failure *session.Failure) error {
@@ -90,10 +119,6 @@ func (p *phase) end(action wire.Action, failure *session.Failure) error {
 	p.over, p.action, p.failure = true, action, failure
 	close(p.done)
 	return nil
-}
-
-func (s *memory) OpenStream(context.Context, *session.Run) (session.StreamPort, error) {
-	return nil, session.ErrUnsupported
 }
 
 func (s *memory) Upgrade(context.Context, *session.Run) error { return session.ErrUnsupported }

@@ -71,11 +71,11 @@ func (l *live) runPhase(r *run) {
 			return
 		}
 		l.handler = handler
-		l.mask.Store(handler.Mask())
+		l.registered(handler)
 		if missing := l.missing(r.Phase); missing != 0 {
 			_ = l.Fail(&r.Run, session.Failure{ // a session that is over needs no answer
 				Code: wire.FailHandler,
-				Text: fmt.Sprintf("with its config, the handler registered other phases (mask %d) than before (mask %d)", handler.Mask(), handler.Mask()&^missing),
+				Text: fmt.Sprintf("with its config, the handler registered other phases (mask %d) than before (mask %d), or another kind of body filter", handler.Mask(), handler.Mask()&^missing),
 			})
 			return
 		}
@@ -100,7 +100,7 @@ func (l *live) register(then func()) {
 		l.w.mu.Lock()
 		defer l.w.mu.Unlock()
 		if failure == nil { // else every phase is announced
-			l.mask.Store(handler.Mask())
+			l.registered(handler)
 		}
 		if l.over == nil {
 			then()
@@ -108,12 +108,23 @@ func (l *live) register(then func()) {
 	}()
 }
 
-// missing is the later phases that the handler has registered and the gateway has not been told of. It would leave them out.
+// registered notes what a handler wants of the gateway. For the goroutine that works on the session.
+func (l *live) registered(handler session.Handler) {
+	l.streams.Store(handler.Streams())
+	l.mask.Store(handler.Mask())
+}
+
+// missing is the later phases that the handler has registered and the gateway has not been told of, or not in this way. It
+// would leave them out.
 func (l *live) missing(phase wire.Phase) uint32 {
 	if !l.told {
 		return 0
 	}
-	return (l.mask.Load() &^ l.said) >> phase << phase
+	mask, said := l.mask.Load(), l.said
+	if bodyMode(l.streams.Load()) != l.mode {
+		said &^= wire.ResponseBodyFilter.Bit()
+	}
+	return (mask &^ said) >> phase << phase
 }
 
 // onReturned notes that a callback has returned, whatever became of its phase; the mutex is held.
@@ -133,6 +144,10 @@ func (w *Worker) finish(r *run, action wire.Action) error {
 	if l.run != r || l.sending != nil {
 		return closedBy(l)
 	}
+	if l.stream != nil { // a phase that ends otherwise has cut it
+		w.endStream(l.stream, wire.OutcomeAbort)
+		return nil
+	}
 	handling := time.Since(r.Received) - r.waited()
 	l.entry.requests++
 	l.entry.handling += handling
@@ -151,6 +166,12 @@ func (w *Worker) failed(r *run, failure session.Failure) error {
 	l := r.live
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if s := l.stream; s != nil && s.run == r { // the head is out: nothing can be answered but the cut
+		l.entry.lastError = shortened(failure.Text)
+		w.counts.Errors++
+		w.endStream(s, wire.OutcomeAbort)
+		return nil
+	}
 	l.entry.requests++
 	l.entry.errors++
 	l.entry.lastError = shortened(failure.Text)

@@ -11,9 +11,12 @@ func (w *Worker) beat() {
 	defer w.idle.Done()
 	timer := time.NewTicker(beatEvery)
 	defer timer.Stop()
-	wasConnected := false
+	wasConnected, reconnects := false, w.conn.Stats().Reconnects
 	for {
 		connected := w.conn.IsConnected()
+		if now := w.conn.Stats().Reconnects; now != reconnects { // perhaps since the last look
+			reconnects, wasConnected = now, false
+		}
 		now := time.Now()
 		w.mu.Lock()
 		if connected != wasConnected {
@@ -91,7 +94,7 @@ func (w *Worker) nextBeat(now time.Time) *wire.Beat {
 	}
 	for _, e := range w.order {
 		// What a registration function registers may differ by session, so no phase is announced as missing.
-		beat.Entries = append(beat.Entries, wire.BeatEntry{Entry: e.name, Mask: wire.AllPhases, BodyMode: wire.Buffered})
+		beat.Entries = append(beat.Entries, wire.BeatEntry{Entry: e.name, Mask: wire.AllPhases, BodyMode: bodyMode(e.streams)})
 	}
 	w.beatSeq++
 	return beat
@@ -110,6 +113,9 @@ func (w *Worker) oldest(now time.Time) (running, waiting time.Duration) {
 		}
 	}
 	for _, l := range w.live {
+		if l.stream != nil {
+			continue // it may last: its age says nothing
+		}
 		if l.run != nil {
 			look(l.run)
 		} else if l.open != nil {

@@ -8,11 +8,13 @@ import (
 )
 
 // call asks the gateway for bytes.
-func (w *Worker) call(l *live, what wire.FetchKind, limit int, done func([]byte, error)) {
+func (w *Worker) call(l *live, what wire.FetchKind, limit int, done func([]byte, error)) *call {
 	c := &call{id: l.newID(), what: what, max: limit, done: done}
 	l.calls = append(l.calls, c)
 	first := l.first()
 	w.emit(l.gateway, l.reply, &wire.Fetch{Head: l.head(), CallID: c.id, What: what, MaxBytes: uint64(limit), First: first})
+	w.grant(l, c.id) // what an earlier phase left unread
+	return c
 }
 
 func (l *live) callOf(id uint32) int {
@@ -39,8 +41,15 @@ func (w *Worker) onData(l *live, data *wire.Data) {
 		return
 	}
 	l.granted -= price
-	l.owed += uint32(price)
 	c := l.calls[index]
+	if c.into != nil {
+		c.into.push(data.Bytes)
+		if !data.More {
+			l.endCall(index).done(nil, nil)
+		}
+		return
+	}
+	l.owed += uint32(price)
 	if len(c.got)+len(data.Bytes) > c.max {
 		// The gateway knows the limit and had to answer with an error.
 		w.counts.Protocol++

@@ -76,6 +76,7 @@ func (w *Worker) emitResult(l *live, result wire.Result) {
 // afterPhase: the session waits for the next one, if its handler has any.
 func (w *Worker) afterPhase(l *live, phase wire.Phase) {
 	w.setBusy(l, false)
+	l.closeReadings()
 	l.run = nil
 	now := time.Now()
 	l.heard, l.probed = now, now

@@ -104,6 +104,7 @@ type handler struct {
 }
 
 func (h handler) Mask() uint32         { return h.mask }
+func (h handler) Streams() bool        { return false }
 func (h handler) Run(run *session.Run) { h.run(run) }
 
 // stage starts a worker whose entry "e" does what open says, and a gateway.

@@ -14,6 +14,7 @@ import (
 type entry struct {
 	name      string
 	open      session.Open
+	streams   bool // the body filter of its last session works piece by piece
 	requests  uint64
 	errors    uint64
 	handling  time.Duration
@@ -56,7 +57,9 @@ type live struct {
 	// Of the goroutine that works on the session.
 	handler session.Handler
 	mask    atomic.Uint32
-	said    uint32 // the mask of the first frame: the gateway sends these phases
+	streams atomic.Bool   // its body filter works piece by piece
+	said    uint32        // the mask of the first frame: the gateway sends these phases
+	mode    wire.BodyMode // of the first frame
 	queue   []*run
 	working bool
 
@@ -69,6 +72,9 @@ type live struct {
 	calls   []*call
 	nextID  uint32
 	sending *sending
+	stream  *stream // what its phase writes, until its end
+	// What its phase reads piece by piece.
+	readings []*reading
 
 	received time.Time
 	deadline time.Time
@@ -115,6 +121,7 @@ type call struct {
 	what wire.FetchKind
 	max  int
 	got  []byte
+	into *reading                     // nil: the body is wanted as a whole
 	done func(body []byte, err error) // called with the mutex held
 }
 

@@ -72,6 +72,9 @@ func (w *Worker) onFrame(data, reply string, now time.Time) {
 	l.heard, l.probed = now, now
 	switch f := frame.(type) {
 	case *wire.Probe:
+		if l.stream != nil && head.Seq != l.nextIn { // nothing may follow that would show it (SPEC 14.6)
+			w.missing(l, head.Seq)
+		}
 		return
 	case *wire.Abort: // it has no place in the order (SPEC 6.3)
 		w.counts.Aborted++
@@ -79,9 +82,7 @@ func (w *Worker) onFrame(data, reply string, now time.Time) {
 		return
 	}
 	if head.Seq != l.nextIn {
-		w.counts.Gaps++
-		w.options.Logger.Warn("nylon worker: a frame is missing or repeated", "session", l.id, "expected", l.nextIn, "found", head.Seq)
-		w.breakOff(l, wire.AbortGap)
+		w.missing(l, head.Seq)
 		return
 	}
 	l.nextIn++
@@ -92,6 +93,9 @@ func (w *Worker) onFrame(data, reply string, now time.Time) {
 		w.onData(l, f)
 	case *wire.Credit:
 		l.credit += uint64(f.Bytes)
+		if l.stream != nil {
+			wake(l.stream.more)
+		}
 		w.pump(l)
 	case *wire.Error:
 		w.onCallError(l, f)
@@ -101,6 +105,13 @@ func (w *Worker) onFrame(data, reply string, now time.Time) {
 		w.counts.Protocol++
 		w.breakOff(l, wire.AbortProtocol)
 	}
+}
+
+// missing: a frame of the gateway is lost, or came twice.
+func (w *Worker) missing(l *live, found uint32) {
+	w.counts.Gaps++
+	w.options.Logger.Warn("nylon worker: a frame is missing or repeated", "session", l.id, "expected", l.nextIn, "found", found)
+	w.breakOff(l, wire.AbortGap)
 }
 
 // refuse tells a gateway that a frame fits nothing here, and ends the session if there is one.
@@ -163,6 +174,7 @@ func (w *Worker) cancel(l *live, cause error) {
 	delete(w.live, l.id)
 	l.over = cause
 	w.setBusy(l, false)
+	l.endStreamOf(cause)
 	if r := l.run; r != nil && !r.retract() && r.returned.IsZero() {
 		r.left = true
 		w.left[r] = struct{}{}
@@ -220,7 +232,11 @@ func (l *live) first() *wire.First {
 	}
 	l.firstSent = true
 	l.said = l.announced()
-	return &wire.First{Worker: l.w.id, Mask: l.said, BodyMode: wire.Buffered, Credit: l.w.options.Credit}
+	l.mode = bodyMode(l.streams.Load())
+	if l.mask.Load() != unregistered {
+		l.entry.streams = l.mode == wire.Streaming
+	}
+	return &wire.First{Worker: l.w.id, Mask: l.said, BodyMode: l.mode, Credit: l.w.options.Credit}
 }
 
 // announced is the session's mask; before its handler is registered nothing is known, so that nothing is left out.
@@ -229,6 +245,13 @@ func (l *live) announced() uint32 {
 		return mask
 	}
 	return wire.AllPhases
+}
+
+func bodyMode(streams bool) wire.BodyMode {
+	if streams {
+		return wire.Streaming
+	}
+	return wire.Buffered
 }
 
 // unregistered is the mask of a session whose registration function has not returned.

@@ -104,8 +104,18 @@ func (l *live) atHand(r *run, what wire.FetchKind) (body []byte, err error, here
 	}
 }
 
-func (l *live) OpenStream(context.Context, *session.Run) (session.StreamPort, error) {
-	return nil, session.ErrUnsupported
+// OpenStream gives nil where it fails.
+func (l *live) OpenStream(r *session.Run) (session.StreamPort, error) {
+	s, err := l.w.openStream(r.Own.(*run))
+	if err != nil {
+		return nil, err
+	}
+	return newWriter(s), nil
+}
+
+// ReadStream asks for nothing yet: the first Read does.
+func (l *live) ReadStream(r *session.Run, what wire.FetchKind) session.BodyPort {
+	return &reading{run: r.Own.(*run), what: what, more: make(chan struct{}, 1)}
 }
 
 func (l *live) Upgrade(context.Context, *session.Run) error { return session.ErrUnsupported }

@@ -72,7 +72,7 @@ type Worker struct {
 // counts is what happened to sessions since the start.
 type counts struct {
 	Opens, Phases, Results, Errors, Accepts, BusyFull, BusyDraining, BusyInitializing, Expired, Timeouts, Aborted,
-	GatewayLost, Gaps, Stale, Protocol, Idle, Unsent uint64
+	GatewayLost, Gaps, Stale, Protocol, Idle, Unsent, Cuts uint64
 }
 
 // New makes a worker on a connection; closing ends the connection with it if it is the worker's own.

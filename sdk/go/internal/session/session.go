@@ -44,16 +44,28 @@ type Port interface {
 	Finish(run *Run, action wire.Action) error
 	// Fail ends the run as failed.
 	Fail(run *Run, failure Failure) error
-	// OpenStream turns the answer into a stream.
-	OpenStream(ctx context.Context, run *Run) (StreamPort, error)
+	// OpenStream turns the answer into a stream: what was applied so far is its head. The run lasts until the stream's end.
+	OpenStream(run *Run) (StreamPort, error)
+	// ReadStream reads a body of any length as it comes: FetchRequestStream or, behind OpenStream, FetchResponseStream.
+	ReadStream(run *Run, what wire.FetchKind) BodyPort
 	// Upgrade makes the request a WebSocket.
 	Upgrade(ctx context.Context, run *Run) error
 }
 
-// StreamPort is the channel of a streamed answer.
+// StreamPort is a streamed answer on its way. Finish and Fail of its run cut it as well.
 type StreamPort interface {
+	// Write waits until the client's pace allows p, and keeps nothing of it.
 	Write(p []byte) (int, error)
+	// End ends it and its run; again it does nothing.
 	End() error
+	// Cut ends it so that nobody takes it for a whole one; after the end it does nothing.
+	Cut()
+}
+
+// BodyPort is a body on its way here. What ends it early is an error of Read, never io.EOF.
+type BodyPort interface {
+	Read(p []byte) (int, error)
+	Close() error
 }
 
 // Failure is how a phase failed.
@@ -80,6 +92,8 @@ type Run struct {
 type Handler interface {
 	// Mask is the registered phases.
 	Mask() uint32
+	// Streams says whether the response body filter works piece by piece.
+	Streams() bool
 	// Run runs a phase's callback and returns when that has returned. It lets no panic out.
 	Run(run *Run)
 }

@@ -27,6 +27,9 @@ func note(values map[string]any) {
 
 func main() {
 	var options []sdk.NatsOption
+	if limit, err := time.ParseDuration(os.Getenv("TESTED_DRAIN")); err == nil {
+		options = append(options, sdk.WithDrainTimeout(limit))
+	}
 	if n := os.Getenv("TESTED_OWN_CONFIG"); n != "" {
 		options = append(options, sdk.WithConfig(map[string]interface{}{"own": n}))
 	}
@@ -43,6 +46,9 @@ func main() {
 		"auth": auth, "service": service, "filter": filter, "digest": digest, "big": big, "answers": answers,
 		"decorate": decorate, "reader": reader, "slow": slow, "configured": configured, "silent": silent,
 	} {
+		plugin.AddPhaseHandler(name, handler)
+	}
+	for name, handler := range streaming {
 		plugin.AddPhaseHandler(name, handler)
 	}
 	if group := os.Getenv("TESTED_SECOND_GROUP"); group != "" {
@@ -201,8 +207,18 @@ func answers(phase *sdk.PhaseHandler) {
 		case "/nojson":
 			response.BodyJSON(func() {})
 		case "/stream":
-			_, err := response.Stream()
-			response.BodyText(fmt.Sprint(err))
+			response.BodyText("dropped")
+			stream, err := response.Stream()
+			if err == nil {
+				_, err = stream.Write([]byte("streamed"))
+			}
+			if err == nil {
+				err = stream.Close()
+			}
+			if err != nil {
+				panic(err)
+			}
+			return
 		default:
 			response.SetHeader("X-One", "1")
 			response.SetHeader("x-one", "2")

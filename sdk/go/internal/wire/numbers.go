@@ -63,7 +63,7 @@ const (
 	FetchRequestBody  FetchKind = 200
 	FetchConfig       FetchKind = 400
 	FetchOpenRest     FetchKind = 401
-	// The bodies as they come; this worker asks for neither yet.
+	// The bodies as they come.
 	FetchRequestStream  FetchKind = 402
 	FetchResponseStream FetchKind = 403
 )
