@@ -57,6 +57,7 @@ class GatewaySide:
             "open": self.open, "send": self.send, "batch": self.batch, "expect": self.expect, "silence": self.silence,
             "beat": self.beat, "note": self.note, "leave": self.leave, "signal": self.signal, "ask": self.ask,
             "warm": self.warm, "stray": self.expect_stray, "raw": self.raw, "exit": self.exit, "pull": self.pull,
+            "wait_for": self.wait_for,
         }  # fmt: skip
         for number, step in enumerate(self.case.steps, 1):
             verb = next(iter(step))
@@ -189,6 +190,9 @@ class GatewaySide:
             values["bytes"] = to.rest if step.get("rest") else body_of(step) or b""
         if name == "CREDIT":
             talk.credit += step["bytes"]
+        if step.get("id") in ("stream", "call"):
+            # ids are the worker's to choose (12.4)
+            values["id"] = talk.stream if step["id"] == "stream" else (talk.asked_for or [0])[-1]
         talk.asked = bool(talk.over) and name in ("PHASE", "PROBE")
         await self._publish(self._direct(), name, values, step, to.reply if name in ("PHASE", "PROBE") else "")
         if name in ("ABORT", "CLOSE") and step.get("session") != "unknown":
@@ -242,6 +246,17 @@ class GatewaySide:
             # a slow machine sends ACCEPT first
             seen["first"] = of.talk.first
         if found := differs(asked, seen):
+            raise FailedError(f"{wanted}: {found}")
+
+    async def wait_for(self, step: Step) -> None:
+        """The same, with any number of DATA (or what `but` names) before it: what a stream had credit for."""
+        wanted, of, passed = step["wait_for"], self.opens[step.get("from", "a")], step.get("but", ["DATA"])
+        while (frame := await until(lambda: self._next(of, wanted), step.get("within", 3000) / 1000)) is not None:
+            if frame.name not in passed:
+                break
+        if frame is None or frame.name != wanted:
+            raise FailedError(f"expected {wanted}, seen {frame}{self._wrong()}")
+        if found := differs({key: value for key, value in step.items() if key in frame.values}, frame.values):
             raise FailedError(f"{wanted}: {found}")
 
     def _next(self, of: Open, wanted: str) -> Frame | None:
