@@ -38,7 +38,7 @@ class WorkerSide(Speaking):
             "answer": self.answer, "silence": self.silence, "upstream": self.expect_upstream, "leave": self.leave,
             "raw": self.raw, "batch": self.batch, "stray": self.expect_stray, "quit": self.quit, "pull": self.pull,
             "body": self.body, "many": self.many, "piece": self.piece, "flood": self.flood, "sees": self.sees,
-            "reads": self.reads,
+            "reads": self.reads, "rest_of": self.rest_of,
         }  # fmt: skip
         try:
             for number, step in enumerate(self.case.steps, 1):
@@ -317,6 +317,14 @@ class WorkerSide(Speaking):
             await self.send({"send": "CREDIT", "to": step.get("from", "a"), **paid})
         if total != step["pull"]:
             raise FailedError(f"12.2: expected {step['pull']} bytes, seen {total}")
+
+    async def rest_of(self, step: Step) -> None:
+        """The rest of a fetched body for which the credit is there already."""
+        of = self.labels[step.get("from", "a")]
+        while (frame := await until(lambda: self._next(of, "DATA"), 3)) is not None and frame.name == "DATA":
+            if not frame["more"]:
+                return
+        raise FailedError(f"expected the end of call {step['rest_of']}, seen {frame}{self.wrong()}")
 
     # a whole load
 
