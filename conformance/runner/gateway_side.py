@@ -31,6 +31,8 @@ class Open:
     frames: list[Frame] = field(default_factory=list[Frame])
     taken: int = 0
     rest: bytes = b""
+    # the testee's notes name it: other cases talk to the same process
+    request_id: str = ""
 
 
 class GatewaySide:
@@ -126,9 +128,10 @@ class GatewaySide:
         request: Values = {
             "method": "GET", "scheme": "http", "host": "shop.example", "port": 0, "path": "/", "query": "",
             "params": [], "headers": [], "client_ip": "192.0.2.1", "timestamp_ms": 1_760_000_000_123,
-            "content_length": None, "tls": False, "websocket": False, "request_id": label, "attributes": {},
+            "content_length": None, "tls": False, "websocket": False, "request_id": "", "attributes": {},
             **step.get("request", {}),
         }  # fmt: skip
+        request["request_id"] = request["request_id"] or f"{label}-{secrets.token_hex(4)}"
         request["headers"] = [[name, value.encode()] for name, value in request["headers"]]
         revision = step.get("revision")
         values: Values = {
@@ -140,7 +143,7 @@ class GatewaySide:
             "credit": talk.credit, "more": step.get("more", False),
             "body": body_of(step), "response": response_of(step.get("response")), **step.get("set", {}),
         }  # fmt: skip
-        self.opens[label] = Open(talk, values["reply"], plan)
+        self.opens[label] = Open(talk, values["reply"], plan, request_id=request["request_id"])
         if step.get("more"):
             # what the worker fetches as the rest is the whole frame
             self.opens[label].rest = encode("OPEN", {**values, "more": False})
@@ -318,11 +321,14 @@ class GatewaySide:
             raise FailedError(f"19.1: {count} beats within {time.monotonic() - seen:.2f} s")
 
     async def note(self, step: Step) -> None:
-        """Wait for a note of the testee."""
+        """Wait for a note of the testee; `id` is the session's label here."""
+        wanted = dict(step["note"])
+        if wanted.get("id") in self.opens:
+            wanted["id"] = self.opens[wanted["id"]].request_id
 
         def look() -> dict[str, Any] | None:
             notes = self.program.notes[self._notes_from :]
-            return next((one for one in notes if differs(step["note"], one) is None), None)
+            return next((one for one in notes if differs(wanted, one) is None), None)
 
         if await until(look, step.get("within", 4000) / 1000) is None:
             raise FailedError(f"expected a note like {step['note']}, seen {shown(self.program.notes[-5:])}")

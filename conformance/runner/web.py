@@ -119,7 +119,10 @@ class Exchange:
 
 
 class Upstream:
-    """Answers by the path (`/status/N`, `/bytes/N`, `/slow/MS`, `/late/MS`, `/cut/N`, `/events/MS`); keeps what came by `x-case`."""
+    """Answers by the path (`/status/N`, `/bytes/N`, `/slow/MS`, `/late/MS`, `/cut/N`, `/events/MS`).
+
+    Keeps what came by `x-case`.
+    """
 
     def __init__(self) -> None:
         self.seen: dict[str, list[dict[str, Any]]] = {}
@@ -188,7 +191,6 @@ class Upstream:
             writer.transport.abort()
             return False
         return True
-
 
     async def _events(self, writer: asyncio.StreamWriter, milliseconds: int) -> bool:
         """Two events, the second so much later, and a trailer; 0 breaks off after the first."""

@@ -47,7 +47,10 @@ async def wait(ctx: Any, milliseconds: int, *, plain: bool) -> None:
 
 
 async def stream(ctx: Any, step: Step, *, plain: bool) -> None:
-    """`{"do": "stream", "steps": […]}`; with `"leave": true` nobody ends it, with `"try": true` what is raised is noted."""
+    """`{"do": "stream", "steps": […]}`.
+
+    With `"leave": true` nobody ends it, with `"try": true` what is raised is noted.
+    """
     out = ctx.response.stream()
     try:
         if step.get("leave"):
