@@ -31,6 +31,8 @@ class Open:
     frames: list[Frame] = field(default_factory=list[Frame])
     taken: int = 0
     rest: bytes = b""
+    # the testee's notes name it: other cases talk to the same process
+    request_id: str = ""
 
 
 class GatewaySide:
@@ -57,6 +59,7 @@ class GatewaySide:
             "open": self.open, "send": self.send, "batch": self.batch, "expect": self.expect, "silence": self.silence,
             "beat": self.beat, "note": self.note, "leave": self.leave, "signal": self.signal, "ask": self.ask,
             "warm": self.warm, "stray": self.expect_stray, "raw": self.raw, "exit": self.exit, "pull": self.pull,
+            "wait_for": self.wait_for,
         }  # fmt: skip
         for number, step in enumerate(self.case.steps, 1):
             verb = next(iter(step))
@@ -125,9 +128,10 @@ class GatewaySide:
         request: Values = {
             "method": "GET", "scheme": "http", "host": "shop.example", "port": 0, "path": "/", "query": "",
             "params": [], "headers": [], "client_ip": "192.0.2.1", "timestamp_ms": 1_760_000_000_123,
-            "content_length": None, "tls": False, "websocket": False, "request_id": label, "attributes": {},
+            "content_length": None, "tls": False, "websocket": False, "request_id": "", "attributes": {},
             **step.get("request", {}),
         }  # fmt: skip
+        request["request_id"] = request["request_id"] or f"{label}-{secrets.token_hex(4)}"
         request["headers"] = [[name, value.encode()] for name, value in request["headers"]]
         revision = step.get("revision")
         values: Values = {
@@ -139,7 +143,7 @@ class GatewaySide:
             "credit": talk.credit, "more": step.get("more", False),
             "body": body_of(step), "response": response_of(step.get("response")), **step.get("set", {}),
         }  # fmt: skip
-        self.opens[label] = Open(talk, values["reply"], plan)
+        self.opens[label] = Open(talk, values["reply"], plan, request_id=request["request_id"])
         if step.get("more"):
             # what the worker fetches as the rest is the whole frame
             self.opens[label].rest = encode("OPEN", {**values, "more": False})
@@ -189,6 +193,9 @@ class GatewaySide:
             values["bytes"] = to.rest if step.get("rest") else body_of(step) or b""
         if name == "CREDIT":
             talk.credit += step["bytes"]
+        if step.get("id") in ("stream", "call"):
+            # ids are the worker's to choose (12.4)
+            values["id"] = talk.stream if step["id"] == "stream" else (talk.asked_for or [0])[-1]
         talk.asked = bool(talk.over) and name in ("PHASE", "PROBE")
         await self._publish(self._direct(), name, values, step, to.reply if name in ("PHASE", "PROBE") else "")
         if name in ("ABORT", "CLOSE") and step.get("session") != "unknown":
@@ -242,6 +249,17 @@ class GatewaySide:
             # a slow machine sends ACCEPT first
             seen["first"] = of.talk.first
         if found := differs(asked, seen):
+            raise FailedError(f"{wanted}: {found}")
+
+    async def wait_for(self, step: Step) -> None:
+        """The same, with any number of DATA (or what `but` names) before it: what a stream had credit for."""
+        wanted, of, passed = step["wait_for"], self.opens[step.get("from", "a")], step.get("but", ["DATA"])
+        while (frame := await until(lambda: self._next(of, wanted), step.get("within", 3000) / 1000)) is not None:
+            if frame.name not in passed:
+                break
+        if frame is None or frame.name != wanted:
+            raise FailedError(f"expected {wanted}, seen {frame}{self._wrong()}")
+        if found := differs({key: value for key, value in step.items() if key in frame.values}, frame.values):
             raise FailedError(f"{wanted}: {found}")
 
     def _next(self, of: Open, wanted: str) -> Frame | None:
@@ -303,11 +321,14 @@ class GatewaySide:
             raise FailedError(f"19.1: {count} beats within {time.monotonic() - seen:.2f} s")
 
     async def note(self, step: Step) -> None:
-        """Wait for a note of the testee."""
+        """Wait for a note of the testee; `id` is the session's label here."""
+        wanted = dict(step["note"])
+        if wanted.get("id") in self.opens:
+            wanted["id"] = self.opens[wanted["id"]].request_id
 
         def look() -> dict[str, Any] | None:
             notes = self.program.notes[self._notes_from :]
-            return next((one for one in notes if differs(step["note"], one) is None), None)
+            return next((one for one in notes if differs(wanted, one) is None), None)
 
         if await until(look, step.get("within", 4000) / 1000) is None:
             raise FailedError(f"expected a note like {step['note']}, seen {shown(self.program.notes[-5:])}")

@@ -10,7 +10,9 @@ from .frames import TABLE, Values, decode, is_smallest
 from .match import shown
 from .msgpack import RefusedError
 
-FROM_WORKER = {"ACCEPT", "FETCH", "DATA", "CREDIT", "RESULT", "ABORT", "BUSY", "ERROR", "PROBE"}
+FROM_WORKER = {
+    "ACCEPT", "FETCH", "DATA", "CREDIT", "RESULT", "STREAM", "STREAM_END", "ABORT", "BUSY", "ERROR", "PROBE",
+}  # fmt: skip
 FROM_GATEWAY = {"OPEN", "PHASE", "DATA", "CREDIT", "ABORT", "ERROR", "CLOSE", "PROBE"}
 PHASES = ["RequestFilter", "ResponseFilter", "ResponseBodyFilter", "Logging"]
 CODES = {one["name"] for one in TABLE["failures"]["values"]}
@@ -82,6 +84,10 @@ class Talk:
     ran: list[str] = field(default_factory=list[str])
     answered: set[int] = field(default_factory=set[int])
     calls: set[int] = field(default_factory=set[int])
+    # what a worker has fetched and not had to its end, and the id of its stream while that is open
+    asked_for: list[int] = field(default_factory=list[int])
+    stream: int | None = None
+    streams: set[int] = field(default_factory=set[int])
     accepted: bool = False
     # a session that is over was asked for again: ABORT(stale) answers that (3.3)
     asked: bool = False
@@ -125,16 +131,27 @@ class Talk:
         match frame.name:
             case "DATA":
                 self.pay(frame, max_payload)
+                self._piece(frame)
             case "FETCH":
-                if frame["call_id"] in self.calls:
+                if frame["call_id"] in self.calls | self.streams:
                     raise FailedError(f"12.4: call id {frame['call_id']} is used again")
                 self.calls.add(frame["call_id"])
+                self.asked_for.append(frame["call_id"])
             case "RESULT":
                 self._result(frame)
+            case "STREAM":
+                self._stream(frame)
+            case "STREAM_END":
+                if self.stream is None:
+                    raise FailedError("14.1: STREAM_END without a stream")
+                self.stream = None
+                self._phase_over("STREAM_END of its last phase")
             case "ERROR":
                 if frame["code"] not in CODES:
                     raise FailedError(f"15.5: {frame} has a code that nobody knows")
                 if frame["call_id"] is None:
+                    if self.stream is not None:
+                        raise FailedError(f"14.2: {frame} where STREAM_END(abort) is due")
                     self.over = "ERROR"
             case "ABORT" | "BUSY":
                 self.over = frame.name
@@ -159,7 +176,36 @@ class Talk:
         elif frame.name == "ACCEPT":
             raise FailedError("15.1: ACCEPT is not the first frame")
 
+    def _stream(self, frame: Frame) -> None:
+        streaming = self.first is not None and self.first["body_mode"] == "Streaming"
+        if self.phase != "RequestFilter" and not (self.phase == "ResponseBodyFilter" and streaming):
+            raise FailedError(f"14.1: {frame} in {self.phase}")
+        if self.stream is not None:
+            raise FailedError(f"14.1: {frame} in a stream")
+        if frame["stream_id"] in self.calls | self.streams:
+            raise FailedError(f"12.4: stream id {frame['stream_id']} is used again")
+        if bodies := [one for one in frame["ops"] if one["number"] == 103]:
+            raise FailedError(f"14.1: STREAM with the operations {bodies}")
+        self.stream = frame["stream_id"]
+        self.streams.add(self.stream)
+
+    def _piece(self, frame: Frame) -> None:
+        """A piece of a stream, or of a body that goes ahead of its RESULT."""
+        if (frame["kind"] == "Stream") != (self.stream is not None):
+            raise FailedError(f"14.1: DATA of kind {frame['kind']} with the stream {self.stream}")
+        if self.stream is not None and (frame["id"] != self.stream or not frame["more"]):
+            raise FailedError(f"14.1: DATA with id {frame['id']}, more {frame['more']} in the stream {self.stream}")
+
+    def _phase_over(self, why: str) -> None:
+        self.answered.add(self.phase_seq)
+        self.asked_for.clear()
+        assert self.mask is not None
+        if not any(self.mask & bit(phase) for phase in PHASES[PHASES.index(self.phase) + 1 :]):
+            self.over = why
+
     def _result(self, frame: Frame) -> None:
+        if self.stream is not None:
+            raise FailedError(f"14.1: {frame} where STREAM_END is due")
         if self.phase == "Logging":
             raise FailedError("9.5: RESULT in the logging phase")
         if frame["action"] == "End" and self.phase != "RequestFilter":
@@ -168,10 +214,7 @@ class Talk:
             number = operation["number"]
             if number in (400, 401, 402) and self.phase != "RequestFilter":
                 raise FailedError(f"13.6: operation {number} in {self.phase}")
-        self.answered.add(self.phase_seq)
-        assert self.mask is not None
-        if not any(self.mask & bit(phase) for phase in PHASES[PHASES.index(self.phase) + 1 :]):
-            self.over = "RESULT of its last phase"
+        self._phase_over("RESULT of its last phase")
 
     def from_gateway(self, frame: Frame, max_payload: int) -> None:
         """Judge a frame of a gateway after the OPEN."""
@@ -187,6 +230,14 @@ class Talk:
                     self.over = frame.name
             case "DATA":
                 self.pay(frame, max_payload)
+                if frame["id"] not in self.asked_for or frame["kind"] != "Body":
+                    raise FailedError(f"12.1: DATA of call {frame['id']}, kind {frame['kind']}: asked {self.asked_for}")
+                if not frame["more"]:
+                    self.asked_for.remove(frame["id"])
+            case "ERROR":
+                if frame["call_id"] not in self.asked_for:
+                    raise FailedError(f"15.4: {frame} for a call that does not wait")
+                self.asked_for.remove(frame["call_id"])
             case _:
                 pass
 

@@ -3,193 +3,37 @@
 A mutant is caught when one of its cases fails. Nothing of this is built into a testee.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
-from .bus import Filter, Message
+from . import stream_mutants
+from .bus import Message
 from .cases import Case, CaseError
-from .frames import FRAMES, Values, decode, encode, plain
-from .msgpack import RefusedError, pack, widest
+from .changes import (
+    double,
+    drop,
+    edit,
+    elsewhere,
+    first,
+    frames,
+    header,
+    learning,
+    only_once,
+    passes,
+    put,
+    remembers_first,
+    reverse,
+    rewrite,
+    righting,
+    shift,
+    shorten,
+    unescaped,
+    without,
+)
+from .frames import decode
+from .msgpack import RefusedError, pack, unpack, widest
 from .programs import Testee
 from .report import FAILED, PASSED, Result
 from .runs import Mutant, Place, run_places
-from .web import Answer
-
-Change = Callable[[str, Values], Values | list[Values] | None]
-TYPES = {name: number for number, name in FRAMES.items()}
-
-
-def frames(change: Callable[[str, Values, Message], list[Message]]) -> Callable[[], Filter]:
-    """Make a filter that looks at each frame of each message; a BATCH becomes single messages."""
-
-    def fresh() -> Filter:
-        def apply(message: Message) -> list[Message]:
-            try:
-                name, values = decode(message.data)
-            except RefusedError:
-                return [message]
-            if name != "BATCH":
-                return change(name, values, message)
-            return [one for inner in values["frames"] for one in apply(replace(message, data=inner, batched=True))]
-
-        return apply
-
-    return fresh
-
-
-def edit(name: str, how: Callable[[Values], Any]) -> Callable[[], Filter]:
-    """Change the values of every frame of a type."""
-
-    def change(kind: str, values: Values, message: Message) -> list[Message]:
-        if kind != name:
-            return [message]
-        how(values)
-        return [message.with_data(encode(kind, values))]
-
-    return frames(change)
-
-
-def drop(*names: str) -> Callable[[], Filter]:
-    """Lose every frame of these types."""
-    return frames(lambda kind, _, message: [] if kind in names else [message])
-
-
-def double(name: str) -> Callable[[], Filter]:
-    """Send every frame of a type twice."""
-    return frames(lambda kind, _, message: [message, message] if kind == name else [message])
-
-
-def only_once(name: str) -> Filter:
-    """Lose every frame of a type but the first."""
-    seen: list[str] = []
-
-    def change(kind: str, _: Values, message: Message) -> list[Message]:
-        if kind == name:
-            seen.append(kind)
-        return [] if kind == name and len(seen) > 1 else [message]
-
-    return frames(change)()
-
-
-def late(name: str, seconds: float) -> Callable[[], Filter]:
-    """Delay every frame of a type."""
-    return frames(lambda kind, _, message: [replace(message, after=seconds)] if kind == name else [message])
-
-
-def rewrite(name: str, how: Callable[[list[Any]], bytes]) -> Callable[[], Filter]:
-    """Write every frame of a type otherwise."""
-
-    def change(kind: str, values: Values, message: Message) -> list[Message]:
-        return [message.with_data(how(plain(kind, values)))] if kind == name else [message]
-
-    return frames(change)
-
-
-def put(**what: Any) -> Callable[[Values], None]:
-    """Set these values."""
-
-    def how(values: Values) -> None:
-        values.update(what)
-
-    return how
-
-
-def first(**what: Any) -> Callable[[Values], None]:
-    """Set these values of `first`."""
-
-    def how(values: Values) -> None:
-        if values["first"] is not None:
-            values["first"].update(what)
-
-    return how
-
-
-def remembers_first() -> Filter:
-    """Repeat `first` in every frame that can carry it."""
-    known: dict[bytes, Any] = {}
-
-    def change(kind: str, values: Values, message: Message) -> list[Message]:
-        if "first" not in values:
-            return [message]
-        if values["first"] is not None:
-            known[values["session"]] = values["first"]
-            return [message]
-        values["first"] = known.get(values["session"])
-        return [message.with_data(encode(kind, values))]
-
-    return frames(change)()
-
-
-def shift(element: str, by: int) -> Callable[[Values], None]:
-    """Add to a number."""
-
-    def how(values: Values) -> None:
-        values[element] = max(0, values[element] + by)
-
-    return how
-
-
-def shorten(values: Values) -> None:
-    """Lose the end of a body."""
-    values["bytes"] = values["bytes"][:-1]
-
-
-def reverse(values: Values) -> None:
-    """Turn the order of operations round."""
-    values["ops"].reverse()
-
-
-def elsewhere(suffix: str) -> Callable[[], Filter]:
-    """Publish to a subject that is not the session's."""
-    return lambda: (
-        lambda message: (
-            [replace(message, subject=f"{message.subject}{suffix}")] if ".v1.h." in message.subject else [message]
-        )
-    )
-
-
-def unescaped() -> Filter:
-    """Hear nothing on a subject that has an escaped name: it was subscribed to under another one."""
-    return lambda message: [] if "=" in message.subject else [message]
-
-
-def header(name: str, how: Callable[[Values], None]) -> Callable[[Values], None]:
-    """Change a part of the snapshot."""
-
-    def change(values: Values) -> None:
-        how(values[name])
-
-    return change
-
-
-def without(*names: str) -> Callable[[Answer], Answer]:
-    """Lose headers of the client's answer."""
-    return lambda answer: replace(answer, headers=[one for one in answer.headers if one["name"] not in names])
-
-
-def passes(answer: Answer) -> Answer:
-    """Let every request pass."""
-    return replace(answer, status=200)
-
-
-_GENERATIONS: dict[bytes, int] = {}
-
-
-def _learn(kind: str, values: Values, message: Message) -> list[Message]:
-    if kind == "OPEN":
-        _GENERATIONS[values["session"]] = values["generation"]
-    return [message]
-
-
-def _right(kind: str, values: Values, message: Message) -> list[Message]:
-    if "generation" in values:
-        values["generation"] = _GENERATIONS.get(values["session"], 0)
-        return [message.with_data(encode(kind, values))]
-    return [message]
-
-
-learning, righting = frames(_learn), frames(_right)
 
 W, S, R, B, T, F = (
     "worker.frames.",
@@ -301,8 +145,6 @@ def _known_only(message: Message) -> list[Message]:
     try:
         decode(message.data)
     except RefusedError:
-        from .msgpack import unpack
-
         items = unpack(message.data)
         items[5] = [one for one in items[5] if one[0] < 420]
         return [message.with_data(pack(items))]
@@ -312,7 +154,11 @@ def _known_only(message: Message) -> list[Message]:
 async def run(testee: Testee, url: str, cases: list[Case], wanted: list[str]) -> list[Result]:
     """Run the mutants of this testee's kind; one that no case catches has failed."""
     by_id = {case.id: case for case in cases}
-    mutants = [one for one in (*WORKERS, *GATEWAYS) if one.kind == testee.kind and (not wanted or one.name in wanted)]
+    mutants = [
+        one
+        for one in (*WORKERS, *GATEWAYS, *stream_mutants.WORKERS, *stream_mutants.GATEWAYS)
+        if one.kind == testee.kind and (not wanted or one.name in wanted)
+    ]
     places: list[Place] = []
     for mutant in mutants:
         for name in mutant.cases:

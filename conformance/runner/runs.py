@@ -180,7 +180,8 @@ def configuration(nats: str, upstream: str, places: Iterable[Place]) -> dict[str
                 {"path": "/nowhere", "service": {"name": "nowhere"}},
                 {"path": "/items/{id}", "service": {"name": "upstream"}},
                 {"path": "/only-post", "service": {"name": "upstream"}, "methods": ["POST"]},
-                {"path": ["/x", "/status/{n}", "/bytes/{n}", "/slow/{n}", "/late/{n}", "/cut/{n}"],
+                {"path": ["/x", "/status/{n}", "/bytes/{n}", "/slow/{n}", "/late/{n}", "/cut/{n}",
+                          "/events/{n}"],
                  "service": {"name": "upstream"}},
             ],
         })  # fmt: skip

@@ -18,6 +18,7 @@ class Answer:
     body: bytes = b""
     cut: bool = False
     seconds: float = 0.0
+    trailers: Headers = field(default_factory=list[dict[str, str]])
 
     def header(self, name: str) -> str | None:
         """The first value of a header."""
@@ -26,56 +27,88 @@ class Answer:
 
 async def _head(reader: asyncio.StreamReader) -> tuple[str, Headers]:
     lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-    pairs = [line.partition(":") for line in lines[1:] if line]
-    return lines[0], [{"name": name.lower(), "value": value.strip()} for name, _, value in pairs]
+    return lines[0], _pairs(lines[1:])
 
 
-async def _body(reader: asyncio.StreamReader, headers: Headers, *, to_end: bool) -> tuple[bytes, bool]:
-    named = {one["name"]: one["value"] for one in headers}
-    body = b""
+def _pairs(lines: list[str]) -> Headers:
+    pairs = [line.partition(":") for line in lines if line]
+    return [{"name": name.lower(), "value": value.strip()} for name, _, value in pairs]
+
+
+async def _body(reader: asyncio.StreamReader, answer: Answer, *, to_end: bool) -> None:
+    """Put a body into `answer` as it comes."""
+    named = {one["name"]: one["value"] for one in answer.headers}
     try:
         if named.get("transfer-encoding", "").lower() == "chunked":
             while size := int((await reader.readline()).split(b";")[0] or b"z", 16):
-                body += await reader.readexactly(size)
+                await _exactly(reader, answer, size)
                 await reader.readexactly(2)
-            while (await reader.readline()).strip():
-                pass
+            lines: list[str] = []
+            while line := (await _whole_line(reader)).strip():
+                lines.append(line.decode("latin-1"))
+            answer.trailers = _pairs(lines)
         elif "content-length" in named:
-            body = await reader.readexactly(int(named["content-length"]))
+            await _exactly(reader, answer, int(named["content-length"]))
         elif to_end:
-            body = await reader.read()
-    except asyncio.IncompleteReadError as error:
-        return body + error.partial, True
-    except (ConnectionError, ValueError):
-        return body, True
-    return body, False
+            answer.body += await reader.read()
+    except (asyncio.IncompleteReadError, ConnectionError, ValueError):
+        answer.cut = True
+
+
+async def _exactly(reader: asyncio.StreamReader, answer: Answer, size: int) -> None:
+    """So many bytes, as they come: a cut body keeps what it had."""
+    while size:
+        piece = await reader.read(min(size, 1 << 16))
+        if not piece:
+            raise ConnectionError("the end came before the body's")
+        answer.body += piece
+        size -= len(piece)
+
+
+async def _whole_line(reader: asyncio.StreamReader) -> bytes:
+    """A line; the end of the connection in place of one is a cut."""
+    return await reader.readuntil(b"\n")
 
 
 class Exchange:
-    """One request on a connection of its own."""
+    """One request on a connection of its own; `answer` is what has come so far."""
 
-    def __init__(self, address: str, method: str, target: str, headers: dict[str, str], body: bytes) -> None:
+    def __init__(  # noqa: PLR0913
+        self, address: str, method: str, target: str, headers: dict[str, str], body: bytes, *, reads: bool = True
+    ) -> None:
         self.begun = time.monotonic()
+        self.answer = Answer()
+        self.reads = asyncio.Event()
+        if reads:
+            self.reads.set()
         self._writer: asyncio.StreamWriter | None = None
         self.task = asyncio.ensure_future(self._run(address, method, target, headers, body))
 
     async def _run(self, address: str, method: str, target: str, headers: dict[str, str], body: bytes) -> Answer:
         host, port = address.rsplit(":", 1)
-        reader, self._writer = await asyncio.open_connection(host, int(port), limit=1 << 24)
+        # a reader that is not read from stops the socket at twice its limit
+        limit = 1 << 24 if self.reads.is_set() else 1 << 14
+        reader, self._writer = await asyncio.open_connection(host, int(port), limit=limit)
+        answer = self.answer
         try:
             lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
             if body:
                 lines.append(f"content-length: {len(body)}")
-            self._writer.write("\r\n".join([*lines, "connection: close", "", ""]).encode("latin-1") + body)
+            connection = "" if "connection" in headers else "connection: close"
+            head = "\r\n".join([*lines, *filter(None, [connection]), "", ""])
+            self._writer.write(head.encode("latin-1") + body)
+            await self.reads.wait()
             try:
-                first, found = await _head(reader)
+                first, answer.headers = await _head(reader)
             except (asyncio.IncompleteReadError, ConnectionError):
-                return Answer(cut=True, seconds=time.monotonic() - self.begun)
-            status = int(first.split(" ")[1])
-            none = method == "HEAD" or status in (204, 304)
-            content, cut = (b"", False) if none else await _body(reader, found, to_end=True)
-            return Answer(status, found, content, cut, time.monotonic() - self.begun)
+                answer.cut = True
+                return answer
+            answer.status = int(first.split(" ")[1])
+            if method != "HEAD" and answer.status not in (204, 304):
+                await _body(reader, answer, to_end=True)
+            return answer
         finally:
+            answer.seconds = time.monotonic() - self.begun
             self._writer.close()
 
     def leave(self) -> None:
@@ -86,7 +119,10 @@ class Exchange:
 
 
 class Upstream:
-    """Answers by the path (`/status/N`, `/bytes/N`, `/slow/MS`, `/late/MS`, `/cut/N`); keeps what came by `x-case`."""
+    """Answers by the path (`/status/N`, `/bytes/N`, `/slow/MS`, `/late/MS`, `/cut/N`, `/events/MS`).
+
+    Keeps what came by `x-case`.
+    """
 
     def __init__(self) -> None:
         self.seen: dict[str, list[dict[str, Any]]] = {}
@@ -115,17 +151,20 @@ class Upstream:
     async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         first, headers = await _head(reader)
         method, target, _ = first.split(" ")
-        body, cut = await _body(reader, headers, to_end=False)
-        if cut:
+        asked = Answer(headers=headers)
+        await _body(reader, asked, to_end=False)
+        if asked.cut:
             return False
         named = next((one["value"] for one in headers if one["name"] == "x-case"), "")
         self.seen.setdefault(named, []).append(
-            {"method": method, "target": target, "headers": headers, "length": len(body)}
+            {"method": method, "target": target, "headers": headers, "length": len(asked.body)}
         )
         kind, _, argument = target.split("?")[0].strip("/").partition("/")
         number = int(argument) if argument.isdigit() else 0
         if kind == "slow":
             await asyncio.sleep(number / 1000)
+        if kind == "events":
+            return await self._events(writer, number)
         status = number if kind == "status" else 200
         content = (
             b""
@@ -151,6 +190,19 @@ class Upstream:
             await writer.drain()
             writer.transport.abort()
             return False
+        return True
+
+    async def _events(self, writer: asyncio.StreamWriter, milliseconds: int) -> bool:
+        """Two events, the second so much later, and a trailer; 0 breaks off after the first."""
+        head = ["HTTP/1.1 200 Because", "content-type: text/event-stream", 'etag: "v1"', "transfer-encoding: chunked"]
+        writer.write("\r\n".join([*head, "trailer: x-sum", "", ""]).encode() + b"9\r\ndata: 1\n\n\r\n")
+        await writer.drain()
+        if not milliseconds:
+            await asyncio.sleep(0.2)
+            writer.transport.abort()
+            return False
+        await asyncio.sleep(milliseconds / 1000)
+        writer.write(b"9\r\ndata: 2\n\n\r\n0\r\nx-sum: 2\r\n\r\n")
         return True
 
 

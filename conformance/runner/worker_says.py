@@ -13,7 +13,7 @@ from .judge import Frame, Talk
 from .msgpack import pack, widest
 from .patience import until
 
-WITH_FIRST = {"ACCEPT", "FETCH", "RESULT", "ERROR"}
+WITH_FIRST = {"ACCEPT", "FETCH", "RESULT", "STREAM", "ERROR"}
 
 
 @dataclass
@@ -26,6 +26,8 @@ class Session:
     frames: list[Frame]
     sent: int = 0
     taken: int = 0
+    # bytes of its stream
+    streamed: int = 0
 
 
 @dataclass
@@ -62,7 +64,8 @@ class Speaking:
         values: Values = {
             "generation": talk.generation, "seq": to.sent, "phase_seq": talk.phase_seq,
             "ops": [], "action": "Next", "worker": worker.name, "reason": "Full", "retry_after_ms": 0, "text": "why",
-            "call_id": None, "code": "handler_error", "max_bytes": 10 << 20, "kind": "Body", "more": False, **given,
+            "call_id": None, "code": "handler_error", "max_bytes": 10 << 20, "kind": "Body", "more": False,
+            "id": 5, "stream_id": 5, "outcome": "Ok", **given,
         }  # fmt: skip
         values["session"] = secrets.token_bytes(16) if step.get("session") == "unknown" else talk.session
         values["first"] = None
@@ -76,13 +79,15 @@ class Speaking:
             values["bytes"] = step.get("text", "").encode() or b"0123456789abcdef" * (step.get("size", 0) // 16)
         if name == "CREDIT":
             talk.credit += step["bytes"]
+        if name == "FETCH":
+            talk.asked_for.append(step["call_id"])
         if name in ("ABORT", "BUSY"):
             values["seq"] = step.get("seq", 0)
         elif name != "PROBE" and "seq" not in step:
             to.sent += 1
         if first and step.get("session") != "unknown":
             talk.accepted, talk.mask = True, step.get("first", {}).get("mask", 1)
-        if name == "RESULT" or (name == "ERROR" and values["call_id"] is None):
+        if name in ("RESULT", "STREAM_END") or (name == "ERROR" and values["call_id"] is None):
             # a gateway may still say ABORT(protocol) or CLOSE; nothing else
             talk.answered.add(talk.phase_seq)
         items = plain(name, values)
@@ -122,6 +127,32 @@ class Speaking:
             credit, left = credit - piece, left - piece
             more = {"send": "DATA", "to": step.get("to", "a"), "id": step.get("id", 9), "size": piece, "more": left > 0}
             await self.send(more)
+
+    async def piece(self, step: Step) -> None:
+        """A piece of a stream: text."""
+        to = step.get("to", "a")
+        self.labels[to].streamed += len(step["piece"])
+        await self.send({"send": "DATA", "to": to, "kind": "Stream", "more": True, "text": step["piece"]})
+
+    async def flood(self, step: Step) -> None:
+        """Stream as the credit allows: to so many bytes, or until no grant comes any more, `until = "it stops"`."""
+        label = step.get("to", "a")
+        to, piece, stops = self.labels[label], 16 * 1024, step.get("until") == "it stops"
+        credit, granted = step.get("credit", 32768), 0
+        while to.streamed < step["flood"]:
+            while credit < piece:
+                frame = await until(partial(self._grant, to, granted), 0.5 if stops else 3)
+                if frame is None and stops:
+                    return
+                if frame is None:
+                    raise FailedError(f"12.6: expected CREDIT, seen nothing after {to.streamed} bytes{self.wrong()}")
+                granted += 1
+                credit += frame["bytes"]
+            credit -= piece
+            to.streamed += piece
+            await self.send({"send": "DATA", "to": label, "kind": "Stream", "more": True, "size": piece})
+        if stops:
+            raise FailedError(f"12.6: granted {to.streamed} bytes that the client has not taken")
 
     @staticmethod
     def _grant(to: Session, number: int) -> Frame | None:

@@ -37,7 +37,8 @@ class WorkerSide(Speaking):
             "join": self.join, "beats": self.beats, "request": self.request, "expect": self.expect, "send": self.send,
             "answer": self.answer, "silence": self.silence, "upstream": self.expect_upstream, "leave": self.leave,
             "raw": self.raw, "batch": self.batch, "stray": self.expect_stray, "quit": self.quit, "pull": self.pull,
-            "body": self.body, "many": self.many,
+            "body": self.body, "many": self.many, "piece": self.piece, "flood": self.flood, "sees": self.sees,
+            "reads": self.reads, "rest_of": self.rest_of,
         }  # fmt: skip
         try:
             for number, step in enumerate(self.case.steps, 1):
@@ -81,7 +82,8 @@ class WorkerSide(Speaking):
         if step.get("stop"):
             return
         group = step.get("group", self.group)
-        entries = [[entry, step.get("mask", 1), 0] for entry in step.get("entries", ["filter", "other", "service"])]
+        names = step.get("entries", ["filter", "other", "service"])
+        entries = [[entry, step.get("mask", 1), step.get("body_mode", 0)] for entry in names]
         worker.beat = {
             "v": 1, "group": group, "worker": worker.name, "load": 0, "limit": 1024, "entries": entries,
             "revision": None, "state": "Ready", "ext": {}, **step.get("beat", {}),
@@ -168,7 +170,28 @@ class WorkerSide(Speaking):
         body = step.get("body", "").encode() or b"0123456789abcdef" * (step.get("size", 0) // 16)
         headers = {"host": f"{self.place}.test", "x-case": self.place, **step.get("headers", {})}
         method = step.get("method", "POST" if body else "GET")
-        self.exchanges[step["request"]] = Exchange(self.address, method, step.get("target", "/x"), headers, body)
+        exchange = Exchange(
+            self.address, method, step.get("target", "/x"), headers, body, reads=step.get("reads", True)
+        )
+        self.exchanges[step["request"]] = exchange
+
+    async def reads(self, step: Step) -> None:
+        """A client that has read nothing begins to."""
+        self.exchanges[step["reads"]].reads.set()
+
+    async def sees(self, step: Step) -> None:
+        """What the client has so far, while its answer goes on: status, headers, the whole of the body yet."""
+        exchange = self.exchanges[step["sees"]]
+        wanted = {key: value for key, value in step.items() if key in ("status", "headers", "body")}
+
+        def differing() -> str | None:
+            answer = exchange.answer
+            return differs(wanted, {"status": answer.status, "headers": answer.headers, "body": answer.body})
+
+        if await until(lambda: differing() is None or None, step.get("within", 3000) / 1000) is None:
+            raise FailedError(f"{differing()}; seen {shown(exchange.answer)}{self.wrong()}")
+        if exchange.task.done():
+            raise FailedError(f"expected an answer that goes on, seen its end: {shown(exchange.answer)}")
 
     async def leave(self, step: Step) -> None:
         """The client goes away."""
@@ -189,10 +212,13 @@ class WorkerSide(Speaking):
             "headers": answer.headers,
             "body": answer.body,
             "length": len(answer.body),
+            "trailers": answer.trailers,
         }
         wanted = {key: value for key, value in step.items() if key in seen}
         if found := differs(wanted, seen):
             raise FailedError(f"answer: {found}; body {shown(answer.body[:200])}")
+        if "streamed" in step and len(answer.body) != self.labels[step["streamed"]].streamed:
+            raise FailedError(f"14.1: streamed {self.labels[step['streamed']].streamed}, seen {len(answer.body)} bytes")
         if "error" in step:
             self._error(step, answer)
         if answer.seconds > limit or answer.seconds < step.get("at_least", 0) / 1000:
@@ -291,6 +317,14 @@ class WorkerSide(Speaking):
             await self.send({"send": "CREDIT", "to": step.get("from", "a"), **paid})
         if total != step["pull"]:
             raise FailedError(f"12.2: expected {step['pull']} bytes, seen {total}")
+
+    async def rest_of(self, step: Step) -> None:
+        """The rest of a fetched body for which the credit is there already."""
+        of = self.labels[step.get("from", "a")]
+        while (frame := await until(lambda: self._next(of, "DATA"), 3)) is not None and frame.name == "DATA":
+            if not frame["more"]:
+                return
+        raise FailedError(f"expected the end of call {step['rest_of']}, seen {frame}{self.wrong()}")
 
     # a whole load
 

@@ -8,8 +8,11 @@ import json
 import os
 import threading
 import time
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable
 from typing import Any
+
+from streams import Filter, FilterAsync, at_once, stream, take
+from words import Step, digest, initialized, note, readings
 
 from nylon import (
     LoggingContext,
@@ -21,7 +24,6 @@ from nylon import (
     ResponseFilterContext,
 )
 
-Step = dict[str, Any]
 plugin = NatsPlugin(
     max_sessions=int(os.environ.get("TESTEE_MAX_SESSIONS", "1024")),
     max_body_bytes=int(os.environ.get("TESTEE_MAX_BODY_BYTES", str(10 << 20))),
@@ -29,7 +31,6 @@ plugin = NatsPlugin(
     ping_interval=float(os.environ.get("TESTEE_PING_SECONDS", "5")),
     max_threads=int(os.environ.get("TESTEE_MAX_THREADS", "32")),
 )
-initialized: list[Any] = []
 
 
 @plugin.on_initialize
@@ -40,52 +41,6 @@ def initialize(config: dict[str, Any]) -> None:
     threading.Event().wait(config.get("sleep_ms", 0) / 1000)
     if config.get("fail"):
         raise RuntimeError("asked to fail")
-
-
-def readings(ctx: Any, names: Iterable[str]) -> dict[str, Any]:
-    """What the readers of request and response say."""
-    request, response = ctx.request, ctx.response
-    readers: dict[str, Any] = {
-        "method": lambda: request.method,
-        "url": lambda: request.url,
-        "path": lambda: request.path,
-        "query": lambda: request.query,
-        "params": lambda: dict(request.params),
-        "host": lambda: request.host,
-        "client_ip": lambda: request.client_ip,
-        "headers": lambda: dict(request.headers),
-        "bytes": lambda: request.content_length,
-        "timestamp": lambda: request.timestamp_ms,
-        "payload": lambda: ctx.payload,
-        "request_id": lambda: ctx.request_id,
-        "phase": lambda: ctx.phase,
-        "session": lambda: ctx.session_uid,
-        "status": lambda: response.status,
-        "response_headers": lambda: dict(response.headers),
-        "response_bytes": lambda: response.bytes_sent,
-        "duration": lambda: response.duration_ms,
-        "error": lambda: response.error,
-        "initialized": lambda: initialized,
-    }
-    out: dict[str, Any] = {}
-    for name in names:
-        kind, _, argument = name.partition(":")
-        match kind:
-            case "header":
-                out[name] = request.header(argument) or ""
-            case "values":
-                out[name] = request.headers.get_all(argument)
-            case "response_header":
-                out[name] = response.header(argument) or ""
-            case _:
-                out[name] = readers[name]()
-    return out
-
-
-def note(ctx: Any, step: Step, **more: Any) -> None:
-    """A line that the judge reads."""
-    seen = {"phase": ctx.phase, "id": ctx.request_id, **readings(ctx, step.get("what", [])), **more}
-    print("NOTE " + json.dumps(seen) + "\n", end="", flush=True)
 
 
 def simple(ctx: Any, step: Step, state: list[str]) -> bool:
@@ -163,17 +118,12 @@ def run(ctx: Any, state: list[str]) -> None:
                 digest(ctx, ctx.request.body())
             case "read_response_body":
                 digest(ctx, ctx.response.read_body())
+            case "stream":
+                at_once(stream(ctx, step, plain=True))
+            case "take":
+                at_once(take(ctx, step, plain=True))
             case _:
                 raise ValueError(f"nobody knows {step}")
-
-
-def digest(ctx: Any, body: bytes) -> None:
-    """Leave the length of a body and how it begins where later steps find it."""
-    print("NOTE " + json.dumps({"id": ctx.request_id, "body": len(body), "begins": body[:16].decode()}) + "\n", end="")
-    if ctx.phase == "response_body_filter":
-        ctx.response.body_raw(body.upper())
-    else:
-        ctx.response.set_header("x-body", f"{len(body)}:{body[:16].decode()}")
 
 
 async def run_async(ctx: Any, state: list[str]) -> None:
@@ -195,6 +145,10 @@ async def run_async(ctx: Any, state: list[str]) -> None:
             case "read_response_body":
                 answer: Awaitable[bytes] = ctx.response.read_body()
                 digest(ctx, await answer)
+            case "stream":
+                await stream(ctx, step, plain=False)
+            case "take":
+                await take(ctx, step, plain=False)
             case _:
                 raise ValueError(f"nobody knows {step}")
 
@@ -269,6 +223,9 @@ def request_logging(phase: Phase) -> None:
     def log(ctx: LoggingContext) -> None:
         run(ctx, state)
 
+
+plugin.handler("filter_stream")(Filter)
+plugin.handler("filter_stream_async")(FilterAsync)
 
 if __name__ == "__main__":
     plugin.run()
