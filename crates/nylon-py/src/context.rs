@@ -10,6 +10,10 @@ use crate::call::Call;
 use crate::python;
 use crate::request::Request;
 use crate::response::Response;
+use crate::websocket;
+
+/// The longest message that a WebSocket takes if its handler does not say, in bytes.
+const MAX_MESSAGE: usize = 1 << 20;
 
 /// What the contexts of all phases have.
 #[pyclass(frozen, subclass, module = "nylon._core")]
@@ -118,6 +122,15 @@ pub(crate) struct RequestFilterContext;
 impl RequestFilterContext {
     fn end(slf: PyRef<'_, Self>) -> PyResult<()> {
         slf.as_super().next_or_end(slf.py(), Action::End)
+    }
+
+    #[pyo3(signature = (*, subprotocols=Vec::new(), max_message_bytes=MAX_MESSAGE))]
+    fn websocket_upgrade<'py>(
+        slf: PyRef<'py, Self>,
+        subprotocols: Vec<String>,
+        max_message_bytes: usize,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        websocket::upgrade(slf.py(), &slf.as_super().call, &subprotocols, max_message_bytes)
     }
 }
 

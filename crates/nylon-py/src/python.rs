@@ -36,6 +36,7 @@ pub(crate) static CLIENT_GONE: Borrowed = Borrowed::new("nylon.sdk.errors", "Cli
 pub(crate) static PHASE_TIMEOUT: Borrowed = Borrowed::new("nylon.sdk.errors", "PhaseTimeoutError");
 pub(crate) static SESSION_CLOSED: Borrowed = Borrowed::new("nylon.sdk.errors", "SessionClosedError");
 pub(crate) static SHUTTING_DOWN: Borrowed = Borrowed::new("nylon.sdk.errors", "ShuttingDownError");
+pub(crate) static NOT_WEBSOCKET: Borrowed = Borrowed::new("nylon.sdk.errors", "NotWebSocketError");
 pub(crate) static PLUGIN_ERROR: Borrowed = Borrowed::new("nylon.sdk.errors", "PluginError");
 pub(crate) static COROUTINE: Borrowed = Borrowed::new("types", "CoroutineType");
 pub(crate) static SET_CURRENT: Borrowed = Borrowed::new("nylon.sdk.running", "set_current");

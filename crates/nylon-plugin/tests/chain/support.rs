@@ -162,7 +162,7 @@ impl Session for FakeSession {
                 queue: Duration::from_micros(200),
                 handler: Duration::from_micros(300),
             };
-            Ok(Outcome { operations, action, timing, stream })
+            Ok(Outcome { operations, action, timing, stream, upgrade: None })
         })
     }
 
