@@ -429,11 +429,24 @@ class RequestFilterContext(PhaseContext):
     def end(self) -> None:
         """Answer at once with what the response holds; return after it."""
 
-    def websocket_upgrade(self, *, subprotocols: Sequence[str] = (), max_message_bytes: int = 1048576) -> _Upgrade:
+    def websocket_upgrade(
+        self,
+        *,
+        subprotocols: Sequence[str] = (),
+        max_message_bytes: int = 1048576,
+        on_open: Callable[[WebSocket], object] | None = None,
+        on_message_text: Callable[[WebSocket, str], object] | None = None,
+        on_message_binary: Callable[[WebSocket, bytes], object] | None = None,
+        on_close: Callable[[WebSocket], object] | None = None,
+        on_error: Callable[[WebSocket, str], object] | None = None,
+    ) -> _Upgrade:
         """Make the request a WebSocket; in an `async def` handler await it. Headers of the response are in the 101.
 
         The first of `subprotocols` that the client offers is chosen. Raises NotWebSocketError if the request is no
         handshake; the response is still this handler's then.
+
+        With a callback it drives them, one at a time, and returns None when the socket is closed. `on_close` comes
+        exactly once and last; rooms can still be spoken to in it.
         """
 
 @final

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use nylon_wire::{Action, Phase};
 use pyo3::prelude::*;
-use pyo3::types::{PyAny, PyDict, PyString};
+use pyo3::types::{PyAny, PyDict, PyString, PyTuple};
 
 use crate::call::Call;
 use crate::python;
@@ -124,13 +124,27 @@ impl RequestFilterContext {
         slf.as_super().next_or_end(slf.py(), Action::End)
     }
 
-    #[pyo3(signature = (*, subprotocols=Vec::new(), max_message_bytes=MAX_MESSAGE))]
+    #[pyo3(signature = (*, subprotocols=Vec::new(), max_message_bytes=MAX_MESSAGE, on_open=None, on_message_text=None,
+        on_message_binary=None, on_close=None, on_error=None))]
+    #[allow(clippy::too_many_arguments)] // keywords of Python
     fn websocket_upgrade<'py>(
         slf: PyRef<'py, Self>,
         subprotocols: Vec<String>,
         max_message_bytes: usize,
+        on_open: Option<Bound<'py, PyAny>>,
+        on_message_text: Option<Bound<'py, PyAny>>,
+        on_message_binary: Option<Bound<'py, PyAny>>,
+        on_close: Option<Bound<'py, PyAny>>,
+        on_error: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        websocket::upgrade(slf.py(), &slf.as_super().call, &subprotocols, max_message_bytes)
+        let py = slf.py();
+        let upgraded = websocket::upgrade(py, &slf.as_super().call, &subprotocols, max_message_bytes)?;
+        let callbacks = [on_open, on_message_text, on_message_binary, on_close, on_error];
+        if callbacks.iter().all(Option::is_none) {
+            return Ok(upgraded);
+        }
+        let drive = if python::running_loop(py)?.is_some() { &python::SERVE } else { &python::SERVE_PLAIN };
+        drive.get(py)?.call1((upgraded, PyTuple::new(py, callbacks)?))
     }
 }
 

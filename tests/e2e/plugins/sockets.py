@@ -41,6 +41,8 @@ class Logged(PhaseHandler):
 class Echo(Logged):
     """Says what it hears, and does what some words ask for."""
 
+    awake = asyncio.Event()
+
     async def request_filter(self, ctx: RequestFilterContext) -> None:
         identity = ctx.request.header("x-id")
         ctx.response.set_header("X-Entry", "echo")
@@ -49,7 +51,7 @@ class Echo(Logged):
                 subprotocols=["chat.v2", "chat.v1"], max_message_bytes=int(ctx.request.header("x-limit") or 1 << 20)
             )
         except NotWebSocketError as error:
-            ctx.response.set_status(426).set_header("Upgrade", "websocket").body_text(str(error))
+            ctx.response.set_status(426).body_text(str(error))
             ctx.end()
             return
         note(id=identity, open=True, subprotocol=ws.subprotocol)
@@ -76,7 +78,9 @@ class Echo(Logged):
                     os.kill(os.getpid(), 9)
                 case "sleep":
                     note(sleeps=True)
-                    await asyncio.sleep(3600)
+                    await self.awake.wait()
+                case "wake":
+                    self.awake.set()
                 case "flood":
                     sent = 0
                     while True:
@@ -126,3 +130,84 @@ class Twice(PhaseHandler):
             await ctx.websocket_upgrade()
         except PluginError as error:
             await ws.send(str(error))
+
+
+@plugin.handler("called")
+class Called(Logged):
+    """Callbacks; each notes that it was called."""
+
+    async def request_filter(self, ctx: RequestFilterContext) -> None:
+        identity = ctx.request.header("x-id")
+
+        async def on_open(ws: WebSocket) -> None:
+            note(id=identity, on="open")
+            await asyncio.sleep(0.01)  # a message must wait for its end
+            note(id=identity, on="opened")
+            await ws.join("hall")
+
+        async def on_text(ws: WebSocket, text: str) -> None:
+            note(id=identity, on="text", text=text)
+            if text == "raise":
+                raise RuntimeError("asked to raise")
+            if text == "close":
+                await ws.close()
+            await ws.broadcast("hall", f"{identity}: {text}")
+
+        def on_binary(ws: WebSocket, data: bytes) -> None:
+            note(id=identity, on="binary", length=len(data))
+
+        async def on_close(ws: WebSocket) -> None:
+            note(id=identity, on="close", code=ws.close_code)
+            await ws.leave("hall")
+            await ws.broadcast("hall", f"{identity} has left")
+
+        def on_error(ws: WebSocket, error: str) -> None:
+            note(id=identity, on="error", error=error)
+
+        await ctx.websocket_upgrade(
+            on_open=on_open,
+            on_message_text=on_text,
+            on_message_binary=on_binary,
+            on_close=on_close,
+            on_error=on_error,
+        )
+
+
+@plugin.handler("called_plain")
+class CalledPlain(Logged):
+    """Callbacks of a `def` handler."""
+
+    def request_filter(self, ctx: RequestFilterContext) -> None:
+        identity = ctx.request.header("x-id")
+
+        def on_text(ws: WebSocket, text: str) -> None:
+            ws.send(text)
+
+        def on_close(ws: WebSocket) -> None:
+            note(id=identity, on="close", code=ws.close_code)
+
+        ctx.websocket_upgrade(on_message_text=on_text, on_close=on_close)
+
+
+@plugin.handler("rooms")
+class Rooms(Logged):
+    """`join x`, `leave x`, `say x y`, `bytes x n`, `many x n`; what is done is answered by `done`."""
+
+    async def request_filter(self, ctx: RequestFilterContext) -> None:
+        async with await ctx.websocket_upgrade() as ws:
+            async for message in ws:
+                match str(message).split(" ", 2):
+                    case ["join", room]:
+                        await ws.join(room)
+                    case ["leave", room]:
+                        await ws.leave(room)
+                    case ["say", room, text]:
+                        await ws.broadcast(room, text)
+                    case ["bytes", room, count]:
+                        await ws.broadcast_binary(room, b"x" * int(count))
+                    case ["many", room, count]:
+                        for number in range(int(count)):
+                            await ws.broadcast_text(room, str(number))
+                    case words:
+                        raise ValueError(f"what is {words}?")
+                await ws.send("done")

@@ -81,6 +81,10 @@ class WebSocketClient:
         taken, self._rest = self._rest[:count], self._rest[count:]
         return taken
 
+    def body(self, length: int) -> bytes:
+        """The body of an answer that is no 101."""
+        return self._take(length)
+
     def next_frame(self) -> tuple[bool, int, bytes]:
         first, second = self._take(2)
         assert first & 0x70 == 0, "reserved bits"
