@@ -26,8 +26,8 @@ def config_of(nats: str, **changes: Any) -> dict[str, Any]:
     ]
     paths: list[dict[str, Any]] = [{"path": f"/{entry}", "service": {"name": entry}} for entry in ENTRIES]
     private = {"path": "/private", "service": {"name": "echo"}, "middleware": [{"plugin": "tested", "entry": "auth"}]}
-    middleware = {"path": "/middleware", "service": {"name": "upstream"}}
-    middleware["middleware"] = [{"plugin": "tested", "entry": "echo"}]
+    chain = [{"plugin": "tested", "entry": "echo"}]
+    middleware = {"path": "/middleware", "service": {"name": "upstream"}, "middleware": chain}
     config["routes"][0]["paths"] = [*paths, private, middleware]
     return config
 
@@ -412,9 +412,7 @@ def done(client: WebSocketClient, order: str) -> list[str | bytes]:
     return heard
 
 
-def test_a_room_spans_sockets_threads_and_gateways(
-    house: House, shared_nats: NatsServer, tmp_path: Any
-) -> None:
+def test_a_room_spans_sockets_threads_and_gateways(house: House, shared_nats: NatsServer, tmp_path: Any) -> None:
     with ExitStack() as stack:
         second = stack.enter_context(Gateway(tmp_path, config_of(shared_nats.url)))
         addresses = [house.gateway.address] * 4 + [second.address] * 4

@@ -112,7 +112,7 @@ class WebSocketClient:
                 return whole.decode() if kind == TEXT else whole
 
     def closed(self) -> tuple[int, str]:
-        """Code and reason of the close frame that comes, whatever comes before it; answers it, and the end must follow."""
+        """Code and reason of the close frame, whatever comes before it; answers it, and the end must follow."""
         while True:
             _, opcode, payload = self.next_frame()
             if opcode == CLOSE:

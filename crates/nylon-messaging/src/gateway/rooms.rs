@@ -1,4 +1,4 @@
-//! Rooms: who of this thread's sockets is in which, and the way of a broadcast to them (SPEC 14.13).
+//! Rooms: who of this thread's sockets is in which, and the way of a broadcast to them (SPEC 14.12).
 
 use std::{
     cell::{Cell, RefCell},
@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 use super::link::Link;
 use crate::PublishError;
 
-/// So much of its rooms' messages may wait for a socket, in bytes; more closes it (SPEC 14.14).
+/// So much of its rooms' messages may wait for a socket, in bytes; more closes it (SPEC 14.12).
 const QUEUE: usize = 1 << 20;
 /// What a message in the queue weighs besides its bytes.
 const OVERHEAD: usize = 64;
