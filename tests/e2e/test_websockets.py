@@ -15,7 +15,7 @@ from .support.nats import NatsServer
 from .support.patience import eventually
 from .support.websocket import BINARY, CLOSE, CONTINUE, PING, PONG, TEXT, WebSocketClient
 
-ENTRIES = ("echo", "plain", "careless", "twice", "called", "called_plain", "rooms")
+ENTRIES = ("echo", "plain", "careless", "twice", "called", "called_plain", "rooms", "impatient")
 
 
 def config_of(nats: str, **changes: Any) -> dict[str, Any]:
@@ -456,3 +456,14 @@ def test_a_member_that_is_too_slow_is_closed_and_holds_nobody_up(house: House) -
         assert slow.closed() == (1013, "the client takes the room's messages too slowly")
     house.note(logged="laggard")
     house.idle()
+
+
+def test_a_wait_that_is_given_up_swallows_no_message(house: House) -> None:
+    with house.client("impatient") as client:
+        for number in range(300):
+            seen = len(house.notes(impatient=True))
+            if number % 10 == 0:
+                eventually(lambda seen=seen: len(house.notes(impatient=True)) > seen, what="a wait given up")
+            client.send(str(number))
+            assert client.receive() == str(number)
+        assert client.close(1000) == (1000, "")

@@ -3,16 +3,16 @@
 use std::sync::{Arc, Mutex, mpsc};
 
 use bytes::Bytes;
-use nylon_messaging::worker::Message;
+use nylon_messaging::worker::Socket;
 use pyo3::exceptions::PyStopAsyncIteration;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyString};
+use pyo3::types::PyBytes;
 
 use crate::call::{Call, lock};
 use crate::fetch::FetchFailure;
 use crate::python;
-use crate::websocket::WebSocket;
+use crate::websocket::{self, WebSocket};
 
 /// What comes.
 pub(crate) enum Arrival {
@@ -22,8 +22,8 @@ pub(crate) enum Arrival {
     Done,
     /// There are no more pieces.
     End,
-    /// A message of a WebSocket.
-    Message(Message),
+    /// A message of a WebSocket, or its end, can be taken.
+    Ready(Arc<Socket>),
     /// The request is a WebSocket.
     Socket(Box<WebSocket>),
 }
@@ -72,12 +72,12 @@ impl Doing {
             Ok(Arrival::Bytes(bytes)) => Ok(PyBytes::new(py, &bytes).into_any()),
             Ok(Arrival::Done) => Ok(py.None().into_bound(py)),
             Ok(Arrival::Socket(socket)) => Ok(Bound::new(py, *socket)?.into_any()),
-            Ok(Arrival::Message(Message::Binary(bytes))) => Ok(PyBytes::new(py, &bytes).into_any()),
-            Ok(Arrival::Message(Message::Text(bytes))) => Ok(PyString::from_bytes(py, &bytes)?.into_any()),
-            Ok(Arrival::End) if matches!(self, Self::Receiving) => Ok(py.None().into_bound(py)),
-            Ok(Arrival::End) if matches!(self, Self::Iterating | Self::IteratingMessages) => {
-                Err(PyStopAsyncIteration::new_err(()))
-            }
+            Ok(Arrival::Ready(socket)) => match websocket::next_of(py, &socket)? {
+                Some(message) => Ok(message),
+                None if matches!(self, Self::IteratingMessages) => Err(PyStopAsyncIteration::new_err(())),
+                None => Ok(py.None().into_bound(py)),
+            },
+            Ok(Arrival::End) if matches!(self, Self::Iterating) => Err(PyStopAsyncIteration::new_err(())),
             Ok(Arrival::End) => Ok(PyBytes::new(py, b"").into_any()),
             Err(failure) => Err(failure.raise_while(py, self.name())),
         }

@@ -7,7 +7,7 @@ use nylon_messaging::worker::{Message, Socket, SocketError};
 use nylon_wire::WsOperation;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyAny, PyString};
+use pyo3::types::{PyAny, PyBytes, PyString};
 
 use crate::arrival::{self, Arrival, Doing, OnArrival};
 use crate::call::Call;
@@ -93,9 +93,10 @@ impl WebSocket {
         let socket = Arc::clone(&self.socket);
         move |done: OnArrival| {
             let known = Arc::clone(&socket);
-            socket.receive(Box::new(move |message| {
-                let arrived = message.map(|message| message.map_or(Arrival::End, Arrival::Message));
-                done(arrived.map_err(|error| failure(&known, error)));
+            // Taken where the handler gets it: a wait that was cancelled must not swallow a message.
+            let to_take = Arc::clone(&socket);
+            socket.ready(Box::new(move |ready| {
+                done(ready.map(|()| Arrival::Ready(to_take)).map_err(|error| failure(&known, error)));
             }));
         }
     }
@@ -132,6 +133,16 @@ fn room_of(room: &str) -> PyResult<nylon_wire::Text> {
         return Err(PyValueError::new_err("naming a room: the name is empty or contains a NUL"));
     }
     Ok(room.into())
+}
+
+/// The next message for Python; none at the end.
+pub(crate) fn next_of<'py>(py: Python<'py>, socket: &Socket) -> PyResult<Option<Bound<'py, PyAny>>> {
+    match socket.take() {
+        Ok(None) => Ok(None),
+        Ok(Some(Message::Binary(bytes))) => Ok(Some(PyBytes::new(py, &bytes).into_any())),
+        Ok(Some(Message::Text(bytes))) => Ok(Some(PyString::from_bytes(py, &bytes)?.into_any())),
+        Err(error) => Err(failure(socket, error).raise_while(py, "reading the websocket")),
+    }
 }
 
 fn failure(socket: &Socket, error: SocketError) -> FetchFailure {
@@ -239,7 +250,7 @@ impl WebSocket {
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         match arrival::wait(py, self.next_message()) {
-            Ok(Arrival::End) => Ok(None),
+            Ok(Arrival::Ready(socket)) => next_of(py, &socket),
             arrived => Doing::Receiving.value(py, arrived).map(Some),
         }
     }

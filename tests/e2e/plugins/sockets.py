@@ -189,6 +189,23 @@ class CalledPlain(Logged):
         ctx.websocket_upgrade(on_message_text=on_text, on_close=on_close)
 
 
+@plugin.handler("impatient")
+class Impatient(Logged):
+    """Waits for each message in steps of a millisecond."""
+
+    async def request_filter(self, ctx: RequestFilterContext) -> None:
+        ws = await ctx.websocket_upgrade()
+        while True:
+            try:
+                message = await asyncio.wait_for(ws.receive(), 0.001)
+            except TimeoutError:
+                note(impatient=True)
+                continue
+            if message is None:
+                return
+            await ws.send(message)
+
+
 @plugin.handler("rooms")
 class Rooms(Logged):
     """`join x`, `leave x`, `say x y`, `bytes x n`, `many x n`; what is done is answered by `done`."""

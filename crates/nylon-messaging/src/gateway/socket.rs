@@ -271,7 +271,7 @@ impl NatsSocket {
     }
 
     /// What the rooms have for this socket.
-    fn from_rooms(&mut self, cx: &mut Context<'_>) -> Option<SocketOrder> {
+    fn next_of_rooms(&mut self, cx: &mut Context<'_>) -> Option<SocketOrder> {
         loop {
             let member = self.member.as_mut()?;
             if let Some(call) = member.joined() {
@@ -330,7 +330,7 @@ impl PluginSocket for NatsSocket {
             let Some(talk) = &mut self.talk else { return Poll::Pending };
             let order = match talk.lease.poll(Clock::now_ms() + LOOK_EVERY_MS, cx) {
                 Poll::Pending => {
-                    let room = self.from_rooms(cx);
+                    let room = self.next_of_rooms(cx);
                     return room.map_or(Poll::Pending, Poll::Ready);
                 }
                 Poll::Ready(Event::Frame(payload)) => match decode(talk, &payload) {

@@ -45,5 +45,5 @@ pub use job::{Body, FetchError, Job, JobKind, OnBody};
 pub use lane::Lane;
 pub use options::{EntryOptions, WorkerError, WorkerOptions};
 pub use run::{OnCancel, Session};
-pub use socket::{Closure, Message, OnDone, OnMessage, OnVerdict, Socket, SocketError};
+pub use socket::{Closure, Message, OnDone, OnVerdict, Socket, SocketError};
 pub use stats::{WorkerCondition, WorkerCounts, WorkerStats};

@@ -58,9 +58,6 @@ pub type OnVerdict = Box<dyn FnOnce(Result<Arc<Socket>, SocketError>) + Send>;
 /// Called once: what was sent is on its way, or a room is joined.
 pub type OnDone = Box<dyn FnOnce(Result<(), SocketError>) + Send>;
 
-/// Called once with the next message; `None` when the socket is closed.
-pub type OnMessage = Box<dyn FnOnce(Result<Option<Message>, SocketError>) + Send>;
-
 /// What goes to the gateway, in order.
 pub(super) enum Outgoing {
     Piece { kind: DataKind, bytes: Bytes, more: bool },
@@ -122,7 +119,7 @@ struct In {
     partial: BytesMut,
     /// What the partial message has cost and was not given back.
     partial_cost: u64,
-    waiter: Option<OnMessage>,
+    waiter: Option<OnDone>,
     /// Cost of what was taken and not told yet.
     taken: u64,
     error: Option<String>,
@@ -156,32 +153,46 @@ impl Socket {
         self.shared.outbox.push(Event::Socket(self.run.clone()));
     }
 
-    /// Calls back with the next message: at once if it is here, else from the I/O thread, where it must not block. One at
-    /// a time; an earlier one that still waits is refused.
-    pub fn receive(&self, done: OnMessage) {
+    /// Calls back when [`Socket::take`] has something to say: at once, or from the I/O thread, where it must not block. One
+    /// at a time; an earlier one that still waits is refused.
+    pub fn ready(&self, done: OnDone) {
         let mut inner = lock(&self.inner);
         let incoming = &mut inner.incoming;
-        if let Some((message, cost)) = incoming.messages.pop_front() {
-            incoming.taken += cost;
-            if incoming.messages.is_empty() {
-                incoming.taken += std::mem::take(&mut incoming.partial_cost);
-            }
-            let tell = incoming.end.is_none() && (incoming.taken >= TELL_AFTER || incoming.messages.is_empty());
+        if !incoming.messages.is_empty() || incoming.end.is_some() {
             drop(inner);
-            if tell {
-                self.tell();
-            }
-            return done(Ok(Some(message)));
-        }
-        if let Some(end) = incoming.end.clone() {
-            drop(inner);
-            return done(end.map(|_| None));
+            return done(Ok(()));
         }
         let before = incoming.waiter.replace(done);
         drop(inner);
         if let Some(before) = before {
             before(Err(SocketError::NotAvailable("another receive has taken its place".to_owned())));
         }
+    }
+
+    /// The next message; none when the socket is closed.
+    ///
+    /// # Errors
+    /// [`SocketError::NotAvailable`] if none is here now, else why none will come.
+    pub fn take(&self) -> Result<Option<Message>, SocketError> {
+        let mut inner = lock(&self.inner);
+        let incoming = &mut inner.incoming;
+        let Some((message, cost)) = incoming.messages.pop_front() else {
+            return match &incoming.end {
+                Some(Ok(_)) => Ok(None),
+                Some(Err(error)) => Err(error.clone()),
+                None => Err(SocketError::NotAvailable("somebody else has taken the message".to_owned())),
+            };
+        };
+        incoming.taken += cost;
+        if incoming.messages.is_empty() {
+            incoming.taken += std::mem::take(&mut incoming.partial_cost);
+        }
+        let tell = incoming.end.is_none() && (incoming.taken >= TELL_AFTER || incoming.messages.is_empty());
+        drop(inner);
+        if tell {
+            self.tell();
+        }
+        Ok(Some(message))
     }
 
     /// Sends a message; calls back when all of it is on its way: at once, or from the I/O thread, where it must not block.
@@ -340,7 +351,7 @@ impl Socket {
     }
 
     /// What is to be sent now.
-    pub(super) fn take(&self) -> VecDeque<Outgoing> {
+    pub(super) fn outgoing(&self) -> VecDeque<Outgoing> {
         std::mem::take(&mut lock(&self.inner).out.ready)
     }
 
@@ -388,17 +399,13 @@ impl Socket {
         };
         let cost = cost + std::mem::take(&mut incoming.partial_cost);
         let message = if kind == DataKind::Text { Message::Text(bytes) } else { Message::Binary(bytes) };
-        match incoming.waiter.take() {
-            Some(waiter) => {
-                drop(inner);
-                waiter(Ok(Some(message)));
-                Some(cost)
-            }
-            None => {
-                incoming.messages.push_back((message, cost));
-                Some(0)
-            }
+        incoming.messages.push_back((message, cost));
+        let waiter = incoming.waiter.take();
+        drop(inner);
+        if let Some(waiter) = waiter {
+            waiter(Ok(()));
         }
+        Some(0)
     }
 
     /// Cost of what was taken since the last call.
@@ -449,7 +456,7 @@ impl Socket {
         tell_waiting(waiting, &error);
         calls.into_iter().for_each(|(_, done)| done(Err(error.clone())));
         if let Some(waiter) = waiter {
-            waiter(end.map(|_| None));
+            waiter(Ok(()));
         }
     }
 }

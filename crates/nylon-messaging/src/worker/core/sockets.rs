@@ -140,7 +140,7 @@ impl Core {
     pub(super) fn flush_socket(&mut self, session: SessionId) {
         let Some(live) = self.live.get(&session) else { return };
         let (Some(socket), id) = (live.socket.clone(), live.connection) else { return };
-        for outgoing in socket.take() {
+        for outgoing in socket.outgoing() {
             let Some((reply, header, _)) = self.next_header(session) else { return };
             let ext = Default::default();
             match outgoing {
