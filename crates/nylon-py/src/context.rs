@@ -124,8 +124,12 @@ impl RequestFilterContext {
         slf.as_super().next_or_end(slf.py(), Action::End)
     }
 
-    #[pyo3(signature = (*, subprotocols=Vec::new(), max_message_bytes=MAX_MESSAGE, on_open=None, on_message_text=None,
-        on_message_binary=None, on_close=None, on_error=None))]
+    #[pyo3(
+        signature = (*, subprotocols=Vec::new(), max_message_bytes=MAX_MESSAGE, on_open=None, on_message_text=None,
+            on_message_binary=None, on_close=None, on_error=None),
+        text_signature = "($self, /, *, subprotocols=(), max_message_bytes=1048576, on_open=None, \
+            on_message_text=None, on_message_binary=None, on_close=None, on_error=None)"
+    )]
     #[allow(clippy::too_many_arguments)] // keywords of Python
     fn websocket_upgrade<'py>(
         slf: PyRef<'py, Self>,

@@ -20,7 +20,7 @@ use crate::python;
 const REASON: usize = 123;
 
 /// The handler's end of a WebSocket.
-#[pyclass(frozen, module = "nylon._core")]
+#[pyclass(frozen, subclass, module = "nylon._core")]
 pub(crate) struct WebSocket {
     call: Arc<Call>,
     socket: Arc<Socket>,
