@@ -10,6 +10,7 @@ from nylon.testing import Client
 from nylon.worker.loading import load
 
 FROZEN = {
+    "BodyReader",
     "BodyTooLargeError",
     "ClientGoneError",
     "DecodingError",
@@ -31,8 +32,10 @@ FROZEN = {
     "ResponseBodyFilterContext",
     "ResponseFilterContext",
     "ResponseHeaders",
+    "ResponseStream",
     "SessionClosedError",
     "ShuttingDownError",
+    "WebSocket",
     "__version__",
     "request_id",
 }
