@@ -27,6 +27,7 @@ from nylon.sdk import (
     ResponseStream,
     SessionClosedError,
     ShuttingDownError,
+    WebSocket,
     request_id,
 )
 
@@ -56,6 +57,7 @@ __all__ = [
     "ResponseStream",
     "SessionClosedError",
     "ShuttingDownError",
+    "WebSocket",
     "__version__",
     "request_id",
 ]

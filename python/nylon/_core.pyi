@@ -133,6 +133,81 @@ class BodyReader:
     def __aiter__(self) -> Self: ...
     def __anext__(self) -> Awaitable[bytes]: ...
 
+class _Received:
+    """Where an event loop runs, an awaitable of a message or None; in plain code iterate instead."""
+
+    def __await__(self) -> Generator[Any, Any, str | bytes | None]: ...
+
+@disjoint_base
+class WebSocket:
+    """A WebSocket of a client: iterate over its messages, `str` or `bytes`, with `async for` in an `async def` handler.
+
+    What is to be awaited in an `async def` handler waits by itself in a `def` handler, whose thread it keeps. The
+    handler's return closes the socket with 1000, an exception with 1011.
+    """
+
+    @property
+    def subprotocol(self) -> str | None:
+        """The sub-protocol that was chosen."""
+
+    @property
+    def close_code(self) -> int | None:
+        """The code that it was closed with, once it is; 1006 if the client has just gone."""
+
+    @property
+    def close_reason(self) -> str | None:
+        """The reason that the close frame gave."""
+
+    @property
+    def error(self) -> str | None:
+        """What went wrong, if it was no orderly close."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, error: object, value: object, trace: object, /) -> bool: ...
+    def __aenter__(self) -> Awaitable[Self]: ...
+    def __aexit__(self, error: object, value: object, trace: object, /) -> Awaitable[None]: ...
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> str | bytes: ...
+    def __aiter__(self) -> Self: ...
+    def __anext__(self) -> Awaitable[str | bytes]: ...
+    def receive(self) -> _Received:
+        """Return the next message; None when the socket is closed."""
+
+    def send(self, data: str | _Bytes) -> _Done:
+        """Send text as text, bytes as binary; wait while the client does not take it.
+
+        Raises ClientGoneError when the client has closed the socket or has gone.
+        """
+
+    def send_text(self, text: str) -> _Done:
+        """Send a text message."""
+
+    def send_binary(self, data: _Bytes) -> _Done:
+        """Send a binary message."""
+
+    def close(self, code: int = 1000, reason: str = "") -> _Done:
+        """Close it behind what was sent. The first close counts."""
+
+    def join(self, room: str) -> _Done:
+        """Join a room; from then on its messages go to the client. Leaving is automatic when the socket closes."""
+
+    def leave(self, room: str) -> _Done:
+        """Leave a room."""
+
+    def broadcast(self, room: str, data: str | _Bytes) -> _Done:
+        """Send a message to every member of the room, this socket included if it has joined, on all gateways."""
+
+    def broadcast_text(self, room: str, text: str) -> _Done:
+        """Send a text message to every member of the room."""
+
+    def broadcast_binary(self, room: str, data: _Bytes) -> _Done:
+        """Send a binary message to every member of the room."""
+
+class _Upgrade(WebSocket):
+    """The WebSocket in plain code; where an event loop runs, an awaitable of it."""
+
+    def __await__(self) -> Generator[Any, Any, WebSocket]: ...
+
 @final
 class Request:
     """The request. Everything but the body is answered from memory."""
@@ -353,6 +428,26 @@ class RequestFilterContext(PhaseContext):
 
     def end(self) -> None:
         """Answer at once with what the response holds; return after it."""
+
+    def websocket_upgrade(
+        self,
+        *,
+        subprotocols: Sequence[str] = (),
+        max_message_bytes: int = 1048576,
+        on_open: Callable[[WebSocket], object] | None = None,
+        on_message_text: Callable[[WebSocket, str], object] | None = None,
+        on_message_binary: Callable[[WebSocket, bytes], object] | None = None,
+        on_close: Callable[[WebSocket], object] | None = None,
+        on_error: Callable[[WebSocket, str], object] | None = None,
+    ) -> _Upgrade:
+        """Make the request a WebSocket; in an `async def` handler await it. Headers of the response are in the 101.
+
+        The first of `subprotocols` that the client offers is chosen. Raises NotWebSocketError if the request is no
+        handshake; the response is still this handler's then.
+
+        With a callback it drives them, one at a time, and returns None when the socket is closed. `on_close` comes
+        exactly once and last; rooms can still be spoken to in it.
+        """
 
 @final
 class ResponseFilterContext(PhaseContext):

@@ -35,6 +35,7 @@ FROZEN = {
     "ResponseStream",
     "SessionClosedError",
     "ShuttingDownError",
+    "WebSocket",
     "__version__",
     "request_id",
 }

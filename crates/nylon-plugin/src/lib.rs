@@ -12,6 +12,7 @@ mod port;
 mod response;
 mod run;
 mod stream;
+mod websocket;
 
 pub use chain::{Chain, Link, OnError, Policy};
 pub use entry::{Entries, Entry, InFlight, Permit};
@@ -25,3 +26,4 @@ pub use port::{Action, Call, HeaderFilter, Outcome, Plugin, Session, Timing};
 pub use response::{EarlyResponse, Response, ResponseBody};
 pub use run::{BodyPlan, Flow, Run};
 pub use stream::{BodyStream, Piece, StreamError, Whole};
+pub use websocket::{MessageKind, PluginSocket, SocketEnd, SocketOrder, Upgrade};

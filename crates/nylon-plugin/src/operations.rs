@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use nylon_wire::{Operation, ResponseBody as WireBody};
 
-use crate::{BodyStream, Exchange, Phase, PluginError, PluginErrorKind, Response, ResponseBody};
+use crate::{BodyStream, Exchange, Phase, PluginError, PluginErrorKind, Response, ResponseBody, Upgrade};
 
 /// A change of headers. Changes apply strictly in call order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,6 +126,14 @@ impl Exchange {
     pub(crate) fn answer_streamed(&mut self, stream: Box<dyn BodyStream>) {
         self.answer_early();
         self.response.body = ResponseBody::Stream(stream);
+    }
+
+    /// The same for a request that is a WebSocket from now on: header changes of request filters are in its 101; status
+    /// and body are the protocol's. It passes no filter of answers.
+    pub(crate) fn answer_upgraded(&mut self, upgrade: Box<Upgrade>) {
+        self.apply_early_headers();
+        self.response.status = StatusCode::SWITCHING_PROTOCOLS;
+        self.response.body = ResponseBody::Socket(upgrade);
     }
 
     /// Applies the header changes of the request filters to the service's answer. On the gateway's own error answer

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use nylon_wire::Operation;
 
-use crate::{BodyMode, BodyStream, Exchange, Phase, PhaseMask, PluginError};
+use crate::{BodyMode, BodyStream, Exchange, Phase, PhaseMask, PluginError, Upgrade};
 
 /// A configured entry of a plugin, as one gateway thread sees it.
 pub trait Plugin {
@@ -81,6 +81,9 @@ pub struct Outcome {
     /// The body that the entry is going to send: instead of an action in a request filter, in place of the body in
     /// `exchange.response` in a body filter. The session goes on until its end.
     pub stream: Option<Box<dyn BodyStream>>,
+    /// The entry makes the request a WebSocket: instead of an action in a request filter. The session goes on when it is
+    /// closed.
+    pub upgrade: Option<Box<Upgrade>>,
 }
 
 /// How a phase ended.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
-use crate::{BodyStream, HeaderChange};
+use crate::{BodyStream, HeaderChange, Upgrade};
 
 /// What request filters have collected. Status and body count only if an entry ends the request; header
 /// changes are also applied to the later answer of the service (sdk-api §1.6).
@@ -40,6 +40,8 @@ pub enum ResponseBody {
     Full(Bytes),
     /// Made while it is sent: by a plugin, or by the filters that it passes.
     Stream(Box<dyn BodyStream>),
+    /// None: an entry makes the request a WebSocket.
+    Socket(Box<Upgrade>),
 }
 
 impl ResponseBody {
@@ -48,7 +50,7 @@ impl ResponseBody {
     pub fn full(&self) -> Option<&Bytes> {
         match self {
             Self::Full(body) => Some(body),
-            Self::Service | Self::Stream(_) => None,
+            Self::Service | Self::Stream(_) | Self::Socket(_) => None,
         }
     }
 }

@@ -75,6 +75,10 @@ impl Run {
                     exchange.answer_streamed(stream);
                     return Ok(Flow::Answered);
                 }
+                Ok(slot::Done { upgrade: Some(upgrade), .. }) => {
+                    exchange.answer_upgraded(upgrade);
+                    return Ok(Flow::Answered);
+                }
                 Ok(done) if done.action == Action::End => {
                     exchange.answer_early();
                     return Ok(Flow::Answered);
@@ -103,6 +107,10 @@ impl Run {
             Ok(slot::Done { stream: Some(stream), .. }) => {
                 self.streaming = Some(place.session);
                 exchange.answer_streamed(stream);
+                return Ok(());
+            }
+            Ok(slot::Done { upgrade: Some(upgrade), .. }) => {
+                exchange.answer_upgraded(upgrade);
                 return Ok(());
             }
             Ok(done) if done.action == Action::End || done.answers => Ok(()),

@@ -7,4 +7,4 @@ mod stream;
 
 pub(crate) use connection::serve;
 pub(crate) use state::ConnectionState;
-pub(crate) use stream::REFUSED_METHOD;
+pub(crate) use stream::{ClientStream, REFUSED_METHOD};

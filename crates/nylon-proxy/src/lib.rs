@@ -25,6 +25,7 @@ mod request_body;
 mod request_id;
 mod thread;
 mod up;
+mod websocket;
 
 pub use gateway::{Gateway, StartError};
 pub use nats::NatsPlugins;

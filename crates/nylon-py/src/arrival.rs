@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, mpsc};
 
 use bytes::Bytes;
+use nylon_messaging::worker::Socket;
 use pyo3::exceptions::PyStopAsyncIteration;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -11,6 +12,7 @@ use pyo3::types::PyBytes;
 use crate::call::{Call, lock};
 use crate::fetch::FetchFailure;
 use crate::python;
+use crate::websocket::{self, WebSocket};
 
 /// What comes.
 pub(crate) enum Arrival {
@@ -20,6 +22,10 @@ pub(crate) enum Arrival {
     Done,
     /// There are no more pieces.
     End,
+    /// A message of a WebSocket, or its end, can be taken.
+    Ready(Arc<Socket>),
+    /// The request is a WebSocket.
+    Socket(Box<WebSocket>),
 }
 
 pub(crate) type Arrived = Result<Arrival, FetchFailure>;
@@ -36,6 +42,16 @@ pub(crate) enum Doing {
     Reading,
     /// The same as a step of `async for`.
     Iterating,
+    /// Upgrading to a WebSocket; gives it.
+    Upgrading,
+    /// Sending a message; gives nothing.
+    Sending,
+    /// Receiving a message; gives it, nothing at the end.
+    Receiving,
+    /// The same as a step of `async for`.
+    IteratingMessages,
+    /// Something about a room; gives nothing.
+    InRoom,
 }
 
 impl Doing {
@@ -43,6 +59,10 @@ impl Doing {
         match self {
             Self::Writing => "writing to the stream",
             Self::Reading | Self::Iterating => "reading the body",
+            Self::Upgrading => "upgrading to a websocket",
+            Self::Sending => "sending to the websocket",
+            Self::Receiving | Self::IteratingMessages => "reading the websocket",
+            Self::InRoom => "speaking to a room",
         }
     }
 
@@ -51,6 +71,12 @@ impl Doing {
         match arrived {
             Ok(Arrival::Bytes(bytes)) => Ok(PyBytes::new(py, &bytes).into_any()),
             Ok(Arrival::Done) => Ok(py.None().into_bound(py)),
+            Ok(Arrival::Socket(socket)) => Ok(Bound::new(py, *socket)?.into_any()),
+            Ok(Arrival::Ready(socket)) => match websocket::next_of(py, &socket)? {
+                Some(message) => Ok(message),
+                None if matches!(self, Self::IteratingMessages) => Err(PyStopAsyncIteration::new_err(())),
+                None => Ok(py.None().into_bound(py)),
+            },
             Ok(Arrival::End) if matches!(self, Self::Iterating) => Err(PyStopAsyncIteration::new_err(())),
             Ok(Arrival::End) => Ok(PyBytes::new(py, b"").into_any()),
             Err(failure) => Err(failure.raise_while(py, self.name())),

@@ -10,11 +10,13 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use nylon_wire::{Action, Operation, Outcome, Phase, ResponseBody, ResponsePart, Snapshot, Text};
 
+use crate::arrival::{Arrival, OnArrival};
 use crate::event_loop::Lane;
 use crate::fetch::FetchFailure;
 use crate::header_list::{self, HeaderList, Pairs, is_request_header, is_response_header};
 use crate::job::{Origin, Work, Writer};
 use crate::runtime::LaneSlot;
+use crate::websocket::{self, WebSocket};
 
 /// What lives as long as the session: the request, with what this entry changed about it.
 pub(crate) struct Session {
@@ -285,6 +287,39 @@ impl Call {
         state.action = Some(if self.phase == Phase::RequestFilter { Action::End } else { Action::Next });
         state.writer = Some(writer.clone());
         Ok(writer)
+    }
+
+    /// Asks for a WebSocket with the headers as they are now. If the gateway does not agree, nothing has changed.
+    pub(crate) fn start_upgrade(self: &Arc<Self>, max_message: usize, subprotocol: Option<String>, done: OnArrival) {
+        let state = self.state();
+        let unavailable = |why: &str| FetchFailure::Other(why.to_owned());
+        let job = match &state.job {
+            _ if self.phase != Phase::RequestFilter => Err(unavailable("only a request filter can do it")),
+            _ if state.action.is_some() => Err(unavailable("the response has been given or begun")),
+            None => Err(FetchFailure::Closed),
+            Some(job) => Ok(job),
+        };
+        let job = match job {
+            Ok(job) => job,
+            Err(failure) => {
+                drop(state);
+                return done(Err(failure));
+            }
+        };
+        let of_the_head =
+            |o: &&Operation| !matches!(o, Operation::SetResponseBody(_) | Operation::SetResponseStatus(_));
+        let operations: Vec<_> = state.operations.iter().filter(of_the_head).cloned().collect();
+        let (call, chosen) = (Arc::clone(self), subprotocol.clone());
+        let verdict = move |verdict: Result<_, _>| {
+            done(match verdict {
+                Ok(socket) => {
+                    call.state().action = Some(Action::End);
+                    Ok(Arrival::Socket(Box::new(WebSocket::new(Arc::clone(&call), socket, chosen))))
+                }
+                Err(error) => Err(websocket::refusal(error)),
+            });
+        };
+        job.upgrade(operations, max_message, subprotocol.as_deref(), Box::new(verdict));
     }
 
     /// The handler has returned: a body filter's output ends with it.

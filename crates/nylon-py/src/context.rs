@@ -4,12 +4,16 @@ use std::sync::{Arc, OnceLock};
 
 use nylon_wire::{Action, Phase};
 use pyo3::prelude::*;
-use pyo3::types::{PyAny, PyDict, PyString};
+use pyo3::types::{PyAny, PyDict, PyString, PyTuple};
 
 use crate::call::Call;
 use crate::python;
 use crate::request::Request;
 use crate::response::Response;
+use crate::websocket;
+
+/// The longest message that a WebSocket takes if its handler does not say, in bytes.
+const MAX_MESSAGE: usize = 1 << 20;
 
 /// What the contexts of all phases have.
 #[pyclass(frozen, subclass, module = "nylon._core")]
@@ -118,6 +122,33 @@ pub(crate) struct RequestFilterContext;
 impl RequestFilterContext {
     fn end(slf: PyRef<'_, Self>) -> PyResult<()> {
         slf.as_super().next_or_end(slf.py(), Action::End)
+    }
+
+    #[pyo3(
+        signature = (*, subprotocols=Vec::new(), max_message_bytes=MAX_MESSAGE, on_open=None, on_message_text=None,
+            on_message_binary=None, on_close=None, on_error=None),
+        text_signature = "($self, /, *, subprotocols=(), max_message_bytes=1048576, on_open=None, \
+            on_message_text=None, on_message_binary=None, on_close=None, on_error=None)"
+    )]
+    #[allow(clippy::too_many_arguments)] // keywords of Python
+    fn websocket_upgrade<'py>(
+        slf: PyRef<'py, Self>,
+        subprotocols: Vec<String>,
+        max_message_bytes: usize,
+        on_open: Option<Bound<'py, PyAny>>,
+        on_message_text: Option<Bound<'py, PyAny>>,
+        on_message_binary: Option<Bound<'py, PyAny>>,
+        on_close: Option<Bound<'py, PyAny>>,
+        on_error: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let upgraded = websocket::upgrade(py, &slf.as_super().call, &subprotocols, max_message_bytes)?;
+        let callbacks = [on_open, on_message_text, on_message_binary, on_close, on_error];
+        if callbacks.iter().all(Option::is_none) {
+            return Ok(upgraded);
+        }
+        let drive = if python::running_loop(py)?.is_some() { &python::SERVE } else { &python::SERVE_PLAIN };
+        drive.get(py)?.call1((upgraded, PyTuple::new(py, callbacks)?))
     }
 }
 

@@ -33,6 +33,8 @@ pub(crate) enum FetchFailure {
     ShuttingDown,
     /// The session is over.
     Closed,
+    /// The request is no handshake.
+    NotWebSocket(String),
     /// Anything else, in words.
     Other(String),
 }
@@ -52,6 +54,7 @@ impl FetchFailure {
             Self::Timeout => (&python::PHASE_TIMEOUT, "the phase's deadline has passed".to_owned()),
             Self::ShuttingDown => (&python::SHUTTING_DOWN, "shutting down".to_owned()),
             Self::Closed => (&python::SESSION_CLOSED, "the session is over".to_owned()),
+            Self::NotWebSocket(text) => (&python::NOT_WEBSOCKET, text.clone()),
             Self::Other(text) => (&python::PLUGIN_ERROR, text.clone()),
         };
         match class.get(py).and_then(|class| class.call1((format!("{doing}: {text}"),))) {

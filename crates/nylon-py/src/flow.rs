@@ -56,14 +56,14 @@ impl ResponseStream {
         }
         writer.end(Outcome::Ok).map_err(|failure| failure.raise_while(py, "ending the stream"))
     }
+}
 
-    /// What is over at once: an awaitable where an event loop runs.
-    fn over<'py>(py: Python<'py>, value: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        let Some(running) = python::running_loop(py)? else { return Ok(value) };
-        let future = running.call_method0(intern!(py, "create_future"))?;
-        future.call_method1(intern!(py, "set_result"), (value,))?;
-        Ok(future)
-    }
+/// What is over at once: an awaitable where an event loop runs.
+pub(crate) fn over<'py>(py: Python<'py>, value: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let Some(running) = python::running_loop(py)? else { return Ok(value) };
+    let future = running.call_method0(intern!(py, "create_future"))?;
+    future.call_method1(intern!(py, "set_result"), (value,))?;
+    Ok(future)
 }
 
 #[pymethods]
@@ -90,7 +90,7 @@ impl ResponseStream {
     fn __aenter__<'py>(slf: Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         slf.get().begin(py)?;
-        Self::over(py, slf.into_any())
+        over(py, slf.into_any())
     }
 
     fn __aexit__<'py>(
@@ -101,7 +101,7 @@ impl ResponseStream {
         _trace: Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
         self.leave(py, &error)?;
-        Self::over(py, py.None().into_bound(py))
+        over(py, py.None().into_bound(py))
     }
 
     fn write<'py>(&self, py: Python<'py>, data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
@@ -116,7 +116,7 @@ impl ResponseStream {
 
     fn end<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.leave(py, py.None().bind(py))?;
-        Self::over(py, py.None().into_bound(py))
+        over(py, py.None().into_bound(py))
     }
 }
 
@@ -183,7 +183,7 @@ impl BodyReader {
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
         match arrival::wait(py, self.next(usize::MAX)) {
             Ok(Arrival::Bytes(bytes)) => Ok(Some(PyBytes::new(py, &bytes))),
-            Ok(Arrival::Done | Arrival::End) => Ok(None),
+            Ok(_) => Ok(None),
             Err(failure) => Err(failure.raise(py)),
         }
     }

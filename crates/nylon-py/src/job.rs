@@ -4,7 +4,7 @@ use std::any::Any;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use nylon_messaging::worker::{self, Body, FetchError, WriteError};
+use nylon_messaging::worker::{self, Body, FetchError, OnVerdict, SocketError, WriteError};
 use nylon_wire::{AbortReason, Action, Operation, Outcome, Phase, ResponsePart, Snapshot, Text, failure};
 
 use crate::arrival::{Arrival, OnArrival};
@@ -173,6 +173,23 @@ impl Work {
         }
     }
 
+    /// Asks for a WebSocket behind this head; calls back with the verdict.
+    pub(crate) fn upgrade(
+        &self,
+        operations: Vec<Operation>,
+        max_message: usize,
+        subprotocol: Option<&str>,
+        verdict: OnVerdict,
+    ) {
+        match self {
+            Self::Memory(_) => {
+                let why = "a session in memory has no websocket: it needs a gateway";
+                verdict(Err(SocketError::NotAvailable(why.to_owned())));
+            }
+            Self::Nats(job) => job.upgrade(operations, max_message, subprotocol, verdict),
+        }
+    }
+
     /// A body as it comes.
     pub(crate) fn read(&self, which: Which) -> Reader {
         match self {
@@ -274,4 +291,9 @@ fn into_failure(error: FetchError) -> FetchFailure {
         FetchError::Cancelled(_) | FetchError::Closed | FetchError::NotAvailable => FetchFailure::Closed,
         other @ FetchError::Failed { .. } => FetchFailure::Other(other.to_string()),
     }
+}
+
+/// What it means that a session was aborted.
+pub(crate) fn cancelled(reason: AbortReason) -> FetchFailure {
+    into_failure(FetchError::Cancelled(reason))
 }

@@ -23,6 +23,7 @@ mod registration;
 mod request;
 mod response;
 mod runtime;
+mod websocket;
 mod worker;
 
 use pyo3::prelude::*;
@@ -59,6 +60,8 @@ mod _core {
     use super::response::Response;
     #[pymodule_export]
     use super::runtime::Dispatcher;
+    #[pymodule_export]
+    use super::websocket::WebSocket;
     #[pymodule_export]
     use super::worker::Worker;
 

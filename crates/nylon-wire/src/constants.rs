@@ -25,15 +25,15 @@ pub enum FrameType {
     Stream = 8,
     /// STREAM_END, worker to gateway: the stream is over.
     StreamEnd = 9,
-    /// UPGRADE, worker to gateway: make the request a WebSocket (draft).
+    /// UPGRADE, worker to gateway: make the request a WebSocket.
     Upgrade = 10,
-    /// WS_OPEN, gateway to worker: the WebSocket is open (draft).
+    /// WS_OPEN, gateway to worker: the WebSocket is open.
     WsOpen = 11,
-    /// WS_CLOSED, gateway to worker: the WebSocket is closed (draft).
+    /// WS_CLOSED, gateway to worker: the WebSocket is closed.
     WsClosed = 12,
-    /// WS_ERROR, gateway to worker: the WebSocket failed (draft).
+    /// WS_ERROR, gateway to worker: the WebSocket failed.
     WsError = 13,
-    /// WS_OP, worker to gateway: close, rooms, broadcast (draft).
+    /// WS_OP, worker to gateway: close, rooms, broadcast.
     WsOp = 14,
     /// ABORT, both: the session is over at once.
     Abort = 15,
@@ -202,9 +202,9 @@ pub enum DataKind {
     Body = 0,
     /// A streamed response body.
     Stream = 1,
-    /// A WebSocket text message (draft).
+    /// A WebSocket text message.
     Text = 2,
-    /// A WebSocket binary message (draft).
+    /// A WebSocket binary message.
     Binary = 3,
 }
 
@@ -542,6 +542,6 @@ pub mod failure {
     pub const NOT_FOUND: &str = "not_found";
     /// The peer's frame was not understood: 502 `PLUGIN_PROTOCOL`.
     pub const PROTOCOL: &str = "protocol";
-    /// UPGRADE for a request that is none (draft).
+    /// UPGRADE for a request that is none.
     pub const NOT_WEBSOCKET: &str = "not_websocket";
 }

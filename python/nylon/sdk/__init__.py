@@ -18,6 +18,7 @@ from nylon._core import (
     ResponseFilterContext,
     ResponseHeaders,
     ResponseStream,
+    WebSocket,
 )
 from nylon.sdk.errors import (
     BodyTooLargeError,
@@ -64,5 +65,6 @@ __all__ = [
     "ResponseStream",
     "SessionClosedError",
     "ShuttingDownError",
+    "WebSocket",
     "request_id",
 ]

@@ -10,13 +10,14 @@ use bytes::Bytes;
 use nylon_plugin::{BodyError, BodyMode, Exchange, PluginError, PluginErrorKind, StreamError};
 use nylon_wire::{
     AbortFrame, AbortReason, BusyReason, CloseFrame, Credit, ErrorFrame, Ext, FetchFrame, FetchKind, First, Frame,
-    ProbeFrame, ResultFrame, StreamFrame, failure,
+    ProbeFrame, ResultFrame, StreamFrame, UpgradeFrame, failure,
 };
 
 use super::{
     known::{InFlight, mask_of},
     session::NatsSession,
     slots::{Event, Signal},
+    socket::{refusal, refuse_upgrade},
     talk::Talk,
 };
 use crate::Clock;
@@ -119,6 +120,10 @@ impl NatsSession {
                     return Ok(Answer::Result(result));
                 }
                 Frame::Stream(stream) => return Ok(Answer::Stream(stream)),
+                Frame::Upgrade(upgrade) => match refusal(exchange.as_deref(), &upgrade) {
+                    None => return Ok(Answer::Upgrade(upgrade)),
+                    Some(why) => refuse_upgrade(talk, &why)?,
+                },
                 Frame::Fetch(fetch) => self.fetch(talk, exchange.as_deref_mut(), fetch, &mut wait).await?,
                 Frame::Data(data) => talk.collect(data, self.entry().shared.options.max_body_bytes)?,
                 Frame::Credit(credit) => talk.credit.grant(credit.bytes),
@@ -399,6 +404,8 @@ pub(super) enum Answer {
     Result(ResultFrame),
     /// With a body that follows.
     Stream(StreamFrame),
+    /// As a WebSocket.
+    Upgrade(UpgradeFrame),
 }
 
 enum Step {

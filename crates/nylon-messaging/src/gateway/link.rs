@@ -19,6 +19,7 @@ use super::{
     messaging::{Messaging, MessagingError},
     post::{Post, Posts},
     random::Random,
+    rooms::Rooms,
     slots::{Signal, Slots, slot_of},
     stats::LinkStats,
 };
@@ -42,7 +43,7 @@ pub(super) const NO_SLOT: u32 = u32::MAX;
 pub struct Link {
     pub(super) messaging: Arc<Messaging>,
     pub(super) thread: u32,
-    connection: Connection,
+    pub(super) connection: Connection,
     pub(super) slots: RefCell<Slots>,
     pub(super) random: RefCell<Random>,
     pub(super) stats: Arc<LinkStats>,
@@ -54,6 +55,7 @@ pub struct Link {
     pending: Rc<Notify>,
     posts: RefCell<Posts>,
     posted: Rc<Notify>,
+    pub(super) rooms: Rooms,
     closing: Cell<bool>,
     tasks: RefCell<Vec<JoinHandle<()>>>,
 }
@@ -110,6 +112,7 @@ impl Link {
             pending: pending.clone(),
             posts: RefCell::default(),
             posted: posted.clone(),
+            rooms: Rooms::default(),
             closing: Cell::new(false),
             tasks: RefCell::default(),
         });

@@ -9,8 +9,9 @@ use std::{
 use futures_util::future::LocalBoxFuture;
 use nylon_plugin::{
     Action, BodyMode, Call, Outcome, Phase, PhaseMask, PluginError, PluginErrorKind, ResponseBody, Session, Timing,
+    Upgrade,
 };
-use nylon_wire::{AbortReason, BusyReason, ResultFrame, SessionId, StreamFrame};
+use nylon_wire::{AbortReason, BusyReason, ResultFrame, SessionId, StreamFrame, UpgradeFrame};
 
 use super::{
     answer::{Answer, NotRun, Stop, Wait, close},
@@ -21,6 +22,7 @@ use super::{
     options::Balance,
     plugin::Entry,
     slots::{Event, Signal},
+    socket::NatsSocket,
     stream::{Home, NatsStream},
     talk::Talk,
 };
@@ -111,6 +113,7 @@ impl NatsSession {
         let result = match result {
             Answer::Result(result) => result,
             Answer::Stream(stream) => return self.stream(talk, stream, &mut call, started),
+            Answer::Upgrade(upgrade) => return self.upgrade(talk, upgrade, &call, started),
         };
         talk.stop_feeding();
         self.finished(&mut talk, call.phase);
@@ -156,7 +159,39 @@ impl NatsSession {
         self.streamed = Some(home.clone());
         let stream = NatsStream::new(self.entry.clone(), talk, home, frame.stream_id, input, filters);
         let timing = Timing { total: started.elapsed(), ..Timing::default() };
-        Ok(Outcome { operations: frame.ops, action: Action::Next, timing, stream: Some(Box::new(stream)) })
+        Ok(Outcome {
+            operations: frame.ops,
+            action: Action::Next,
+            timing,
+            stream: Some(Box::new(stream)),
+            upgrade: None,
+        })
+    }
+
+    /// The entry makes the request a WebSocket.
+    fn upgrade(
+        &mut self,
+        mut talk: Box<Talk>,
+        frame: UpgradeFrame,
+        call: &Call<'_>,
+        started: Instant,
+    ) -> Result<Outcome, PluginError> {
+        if call.phase != Phase::RequestFilter {
+            self.over = true;
+            return Err(talk.protocol("UPGRADE in a phase that is no request filter"));
+        }
+        talk.in_flight = None;
+        talk.stop_feeding();
+        let span = call.deadline.saturating_duration_since(started).as_millis();
+        let span = u64::try_from(span).unwrap_or(u64::MAX / 2);
+        let home = Rc::new(Home::default());
+        self.streamed = Some(home.clone());
+        let socket = Box::new(NatsSocket::new(self.entry.clone(), talk, home, span));
+        let max_message_bytes = usize::try_from(frame.max_message_bytes).unwrap_or(usize::MAX);
+        let subprotocol = frame.subprotocol.map(|name| name.as_str().into());
+        let upgrade = Some(Box::new(Upgrade { max_message_bytes, subprotocol, socket }));
+        let timing = Timing { total: started.elapsed(), ..Timing::default() };
+        Ok(Outcome { operations: frame.ops, action: Action::End, timing, stream: None, upgrade })
     }
 
     /// The open session, also if a stream had it.
@@ -567,7 +602,16 @@ fn outcome(result: ResultFrame, total: Duration) -> (Outcome, Duration) {
         nylon_wire::Action::End => Action::End,
     };
     let transport = total.saturating_sub(queue + handler);
-    (Outcome { operations: result.ops, action, timing: Timing { total, queue, handler }, stream: None }, transport)
+    (
+        Outcome {
+            operations: result.ops,
+            action,
+            timing: Timing { total, queue, handler },
+            stream: None,
+            upgrade: None,
+        },
+        transport,
+    )
 }
 
 fn full() -> PluginError {

@@ -7,6 +7,7 @@ mod finish;
 mod flows;
 mod opens;
 mod pace;
+mod sockets;
 mod timers;
 
 use std::{
@@ -108,6 +109,8 @@ pub(super) struct Core {
     /// Request bodies of idle sessions.
     kept_bytes: usize,
     shutdown_done: bool,
+    /// Since when it drains.
+    leaving: Option<Instant>,
 }
 
 impl Core {
@@ -143,6 +146,7 @@ impl Core {
             granted: 0,
             kept_bytes: 0,
             shutdown_done: false,
+            leaving: None,
             shared: shared.clone(),
         };
         core.start_own_config(Instant::now());
@@ -214,7 +218,7 @@ impl Core {
         live.probed = now;
         if matches!(frame, Frame::Probe(_)) {
             // The number that its next frame will have shows what a stream has missed (SPEC 14.6).
-            if live.writer.is_some() && header.seq != live.next_in {
+            if (live.writer.is_some() || live.socket.is_some()) && header.seq != live.next_in {
                 self.count(|c| &c.gaps);
                 self.break_off(header.session, AbortReason::Gap);
             }
@@ -234,7 +238,18 @@ impl Core {
         let session = header.session;
         match frame {
             Frame::Phase(phase) => self.on_phase(phase, now),
+            Frame::Data(data) if live.socket.is_some() => {
+                if !self.on_socket_data(session, &data) {
+                    self.on_data(session, data, now);
+                }
+            }
             Frame::Data(data) => self.on_data(session, data, now),
+            Frame::Credit(credit) if live.socket.as_ref().is_some_and(|socket| socket.takes_credit()) => {
+                if let Some(socket) = &live.socket {
+                    socket.grant(credit.bytes);
+                    self.flush_socket(session);
+                }
+            }
             Frame::Credit(credit) => match &live.writer {
                 Some(writer) => {
                     writer.grant(credit.bytes);
@@ -245,7 +260,19 @@ impl Core {
                     self.pump(session, now);
                 }
             },
+            Frame::Error(error) if live.socket.is_some() => {
+                if !self.on_socket_error(session, &error) {
+                    self.on_call_error(session, &error, now);
+                }
+            }
             Frame::Error(error) => self.on_call_error(session, &error, now),
+            Frame::WsOpen(open) => self.on_ws_open(session, &open, now),
+            Frame::WsClosed(closed) => self.on_ws_closed(session, closed, now),
+            Frame::WsError(error) if live.socket.is_some() => {
+                if let Some(socket) = &live.socket {
+                    socket.failed(error.text.to_string());
+                }
+            }
             // What a handler does behind the end of its stream is no concern of the gateway's.
             Frame::Close(_) if live.tail => live.closed = true,
             Frame::Close(_) => self.cancel(session, AbortReason::ClientGone),
@@ -292,6 +319,10 @@ impl Core {
             Event::Write(run) => self.on_write(&run, now),
             Event::Read { run, body, reader } => self.on_read(&run, body, reader),
             Event::Took { run, reader } => self.on_took(&run, &reader),
+            Event::Upgrade { run, socket, operations, subprotocol } => {
+                self.on_upgrade(&run, socket, operations, subprotocol);
+            }
+            Event::Socket(run) => self.on_socket(&run),
             Event::Connection(ConnectionEvent::Connected | ConnectionEvent::Disconnected) => self.ages.disturbed(now),
             Event::Connection(_) | Event::Drain | Event::Stop => {}
         }
@@ -335,6 +366,12 @@ impl Core {
         // Who waits in a stream learns why before he is cancelled.
         if let Some(writer) = &live.writer {
             writer.close(&WriteError::Cancelled(reason));
+            if let Some(run) = &live.run {
+                run.taken_again(Instant::now());
+            }
+        }
+        if let Some(socket) = &live.socket {
+            socket.abort(reason);
             if let Some(run) = &live.run {
                 run.taken_again(Instant::now());
             }

@@ -6,10 +6,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use nylon_wire::{AbortReason, Action, FetchKind, Operation, Phase, ResponsePart, Revision, Snapshot, failure};
+use nylon_wire::{AbortReason, Action, FetchKind, Operation, Phase, ResponsePart, Revision, Snapshot, Text, failure};
 
 use super::{
-    BodyReader, OnCancel, Session, StreamWriter, WriteError, lane,
+    BodyReader, OnCancel, OnVerdict, Session, Socket, SocketError, StreamWriter, WriteError, lane,
     outbox::{Event, Outcome},
     run::{Run, lock},
     shared::Shared,
@@ -204,6 +204,28 @@ impl Job {
         let (run, to_open) = (self.run.clone(), writer.clone());
         self.shared.outbox.push(Event::Stream { run, writer: to_open, operations });
         Ok(writer)
+    }
+
+    /// Asks for a WebSocket in place of an answer, whose 101 has the headers that the operations set; in a request filter.
+    /// Calls back with the gateway's verdict from the I/O thread, where it must not block. After
+    /// [`SocketError::NotWebSocket`] the response is still to be given; else [`Job::finish`] closes the socket with 1000
+    /// and [`Job::fail`] with 1011, if it is open then.
+    pub fn upgrade(
+        &self,
+        operations: Vec<Operation>,
+        max_message: usize,
+        subprotocol: Option<&str>,
+        verdict: OnVerdict,
+    ) {
+        if self.phase() != Some(Phase::RequestFilter) {
+            return verdict(Err(SocketError::NotAvailable("only a request filter can upgrade a request".to_owned())));
+        }
+        if let Some(reason) = self.run.cancel_reason() {
+            return verdict(Err(SocketError::Cancelled(reason)));
+        }
+        let socket = Socket::new(self.shared.clone(), self.run.clone(), max_message, verdict);
+        let (run, subprotocol) = (self.run.clone(), subprotocol.map(Text::from));
+        self.shared.outbox.push(Event::Upgrade { run, socket, operations, subprotocol });
     }
 
     /// A body as it comes, of any length. The response's only behind [`Job::stream`] in a response body filter.

@@ -9,7 +9,7 @@ use async_nats::Subject;
 use bytes::{Bytes, BytesMut};
 use nylon_wire::{Action, Credit, FetchKind, OpenFrame, Operation, PhaseFrame, Revision, Timing};
 
-use super::{BodyReader, OnBody, Session, StreamWriter, run::Run};
+use super::{BodyReader, OnBody, Session, Socket, StreamWriter, run::Run};
 
 /// A FETCH that is not answered yet.
 pub(super) struct Call {
@@ -98,9 +98,13 @@ pub(super) struct Live {
     pub sending: Option<Box<Sending>>,
     /// While the handler streams.
     pub writer: Option<Arc<StreamWriter>>,
+    /// Since the handler has asked for a WebSocket, until its phase is over or it is refused.
+    pub socket: Option<Arc<Socket>>,
+    /// The id of its messages.
+    pub connection: u32,
     /// The stream has ended, its handler has not returned.
     pub tail: bool,
-    /// The handler has returned, its stream has not ended.
+    /// The handler has returned, its stream or WebSocket has not ended.
     pub returned: bool,
     /// The phase that waits for the handler of an ended stream.
     pub held: Option<Box<PhaseFrame>>,

@@ -36,6 +36,7 @@ mod outgoing;
 mod run;
 mod service;
 mod shared;
+mod socket;
 mod stats;
 
 pub use flow::{BodyReader, OnPiece, OnWritten, StreamWriter, WriteError};
@@ -44,4 +45,5 @@ pub use job::{Body, FetchError, Job, JobKind, OnBody};
 pub use lane::Lane;
 pub use options::{EntryOptions, WorkerError, WorkerOptions};
 pub use run::{OnCancel, Session};
+pub use socket::{Closure, Message, OnDone, OnVerdict, Socket, SocketError};
 pub use stats::{WorkerCondition, WorkerCounts, WorkerStats};

@@ -11,11 +11,11 @@ use std::{
     time::Duration,
 };
 
-use nylon_wire::{Action, Operation};
+use nylon_wire::{Action, Operation, Text};
 use tokio::sync::Notify;
 
 use super::{
-    Body, BodyReader, FetchError, OnBody, StreamWriter, WriteError,
+    Body, BodyReader, FetchError, OnBody, Socket, SocketError, StreamWriter, WriteError,
     run::{Run, lock},
 };
 use crate::ConnectionEvent;
@@ -58,6 +58,15 @@ pub(super) enum Event {
         run: Arc<Run>,
         reader: Arc<BodyReader>,
     },
+    /// A handler wants a WebSocket.
+    Upgrade {
+        run: Arc<Run>,
+        socket: Arc<Socket>,
+        operations: Vec<Operation>,
+        subprotocol: Option<Text>,
+    },
+    /// It has sent something there, or has taken something.
+    Socket(Arc<Run>),
     Connection(ConnectionEvent),
     /// Finish what runs, then end.
     Drain,
@@ -168,6 +177,7 @@ fn refuse(event: Event) {
     match event {
         Event::Fetch { callback, .. } => callback(Err(FetchError::Closed)),
         Event::Stream { writer, .. } => writer.close(&WriteError::Closed),
+        Event::Upgrade { socket, .. } => socket.refuse(SocketError::Closed),
         Event::Read { reader, .. } => reader.finish(Err(FetchError::Closed)),
         _ => {}
     }

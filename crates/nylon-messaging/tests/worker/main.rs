@@ -8,6 +8,7 @@ mod gateway;
 mod phases;
 #[path = "../support/server.rs"]
 mod server;
+mod sockets;
 mod streams;
 mod time;
 mod wait;

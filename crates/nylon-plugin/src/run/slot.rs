@@ -6,7 +6,7 @@ use nylon_wire::Operation;
 
 use crate::{
     Action, BodyStream, Call, Entry, Exchange, Ignored, Link, OnError, Permit, Phase, PhaseMask, PluginError,
-    PluginErrorKind, ResponseBody, Session, chain::Place,
+    PluginErrorKind, ResponseBody, Session, Upgrade, chain::Place,
 };
 
 /// A session and what has become of it.
@@ -41,6 +41,15 @@ pub(super) struct Done {
     pub(super) answers: bool,
     /// The body of the answer, where a request filter streams it.
     pub(super) stream: Option<Box<dyn BodyStream>>,
+    /// The request is a WebSocket from now on.
+    pub(super) upgrade: Option<Box<Upgrade>>,
+}
+
+impl Done {
+    /// Whether the entry is still at work: it streams, or has a WebSocket.
+    fn goes_on(&self) -> bool {
+        self.stream.is_some() || self.upgrade.is_some()
+    }
 }
 
 impl Slot {
@@ -119,12 +128,13 @@ impl Slot {
                     return Err(PluginError::new(PluginErrorKind::Protocol, "this phase has no body to stream"));
                 }
             };
-            Ok(Done { action: outcome.action, answers, stream })
+            if outcome.upgrade.is_some() && phase != Phase::RequestFilter {
+                return Err(PluginError::new(PluginErrorKind::Protocol, "only a request filter can upgrade a request"));
+            }
+            Ok(Done { action: outcome.action, answers, stream, upgrade: outcome.upgrade })
         });
         match &result {
-            Ok(done) if phase == Phase::RequestFilter && done.stream.is_none() && !self.has_more(place) => {
-                self.close(false)
-            }
+            Ok(done) if phase == Phase::RequestFilter && !done.goes_on() && !self.has_more(place) => self.close(false),
             Ok(_) => {}
             Err(error) => {
                 entry.metrics.fail(error.kind);

@@ -162,7 +162,7 @@ impl Session for FakeSession {
                 queue: Duration::from_micros(200),
                 handler: Duration::from_micros(300),
             };
-            Ok(Outcome { operations, action, timing, stream })
+            Ok(Outcome { operations, action, timing, stream, upgrade: None })
         })
     }
 
@@ -370,6 +370,7 @@ pub async fn serve(run: Run, exchange: &mut Exchange, upstream: Upstream) -> Res
         ResponseBody::Full(body) => body,
         ResponseBody::Stream(stream) => whole(stream).await,
         ResponseBody::Service => Bytes::from_static(from_upstream.as_bytes()),
+        ResponseBody::Socket(_) => panic!("nothing here upgrades"),
     };
     exchange.response.bytes_sent = body.len() as u64;
     let mut headers: Vec<String> =

@@ -3,7 +3,7 @@
 use std::{
     future::{Future, poll_fn},
     net::SocketAddr,
-    pin::pin,
+    pin::Pin,
     rc::Rc,
 };
 
@@ -15,7 +15,7 @@ use super::{
     state::{ClientLimits, ConnectionState},
     stream::ClientStream,
 };
-use crate::{exchange, framing::HeadLimits, thread::Thread};
+use crate::{exchange, framing::HeadLimits, thread::Thread, websocket};
 
 /// Room beside the head in the codec's buffer, bytes. It is also the most that waits for a slow reader.
 const BUFFER: usize = 64 * 1024;
@@ -41,18 +41,25 @@ pub(crate) async fn serve(thread: Rc<Thread>, tcp: TcpStream, peer: SocketAddr) 
     if limits.max_headers > 100 {
         codec.max_headers(limits.max_headers);
     }
-    let mut connection = pin!(codec.serve_connection(TokioIo::new(stream), service));
+    let mut connection = codec.serve_connection(TokioIo::new(stream), service);
     let mut leaving = false;
     let result = poll_fn(|cx| {
         if thread.is_draining() && !leaving {
             leaving = true;
-            connection.as_mut().graceful_shutdown();
+            Pin::new(&mut connection).graceful_shutdown();
         }
         state.reading.wake(cx);
-        connection.as_mut().poll(cx)
+        Pin::new(&mut connection).poll(cx)
     })
     .await;
     if let Err(error) = result {
         tracing::debug!(%peer, "serving a connection: {error}");
+    }
+    if let Some(switch) = state.take_switch() {
+        let parts = connection.into_parts();
+        // A 101 that is not all in the socket is lost with the codec; its client has left, or might as well have.
+        if state.drains() != switch.drains {
+            websocket::serve(thread, parts.io.into_inner().into_raw(&parts.read_buf), *switch).await;
+        }
     }
 }

@@ -99,6 +99,11 @@ impl Guard {
         verdict.stop
     }
 
+    /// What is held back.
+    pub(crate) fn take_held(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.held)
+    }
+
     /// Refuses everything that follows.
     pub(crate) fn refuse(&mut self) {
         self.state = State::Refused;

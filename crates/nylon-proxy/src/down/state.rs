@@ -13,6 +13,7 @@ use crate::{
     clock::{Clock, Watch},
     framing::Refusal,
     up::Peer,
+    websocket::Switch,
 };
 
 /// The time limits of a client connection.
@@ -48,6 +49,9 @@ pub(crate) struct ConnectionState {
     between: Cell<bool>,
     refusal: Cell<Option<Refusal>>,
     reset: Cell<bool>,
+    /// What the connection becomes when the codec is done with it.
+    switch: Cell<Option<Box<Switch>>>,
+    switched: Cell<bool>,
     drains: Cell<u64>,
     /// Who waits until everything is written.
     draining: Cell<Option<Waker>>,
@@ -66,6 +70,8 @@ impl ConnectionState {
             between: Cell::new(true),
             refusal: Cell::new(None),
             reset: Cell::new(false),
+            switch: Cell::new(None),
+            switched: Cell::new(false),
             drains: Cell::new(0),
             draining: Cell::new(None),
         }
@@ -103,6 +109,21 @@ impl ConnectionState {
 
     pub(crate) fn take_refusal(&self) -> Option<Refusal> {
         self.refusal.take()
+    }
+
+    /// The answer that the codec gets now is its last, a 101: what follows is no HTTP.
+    pub(crate) fn switch(&self, switch: Switch) {
+        self.switched.set(true);
+        self.switch.set(Some(Box::new(switch)));
+    }
+
+    /// Whether a 101 was given to the codec.
+    pub(crate) fn is_switched(&self) -> bool {
+        self.switched.get()
+    }
+
+    pub(crate) fn take_switch(&self) -> Option<Box<Switch>> {
+        self.switch.take()
     }
 
     /// Everything that the codec has is in the socket.

@@ -40,12 +40,23 @@ pub(crate) struct ClientStream {
     output: Vec<u8>,
     taken: usize,
     broken: bool,
+    /// No HTTP any more: nobody judges what passes.
+    raw: bool,
     lingered: Option<usize>,
 }
 
 impl ClientStream {
     pub(crate) fn new(tcp: TcpStream, limits: HeadLimits, state: Rc<ConnectionState>) -> Self {
-        Self { tcp, guard: Guard::new(limits), state, output: Vec::new(), taken: 0, broken: false, lingered: None }
+        Self {
+            tcp,
+            guard: Guard::new(limits),
+            state,
+            output: Vec::new(),
+            taken: 0,
+            broken: false,
+            raw: false,
+            lingered: None,
+        }
     }
 
     fn deliver(&mut self, buffer: &mut ReadBuf<'_>) -> bool {
@@ -61,6 +72,28 @@ impl ClientStream {
             self.taken = 0;
         }
         true
+    }
+
+    /// From now on everything passes: first what the codec has read too much, then what was held back from it.
+    pub(crate) fn into_raw(mut self, front: &[u8]) -> Self {
+        let mut output = front.to_vec();
+        output.extend_from_slice(&self.output[self.taken..]);
+        output.extend_from_slice(&self.guard.take_held());
+        self.output = output;
+        self.taken = 0;
+        self.raw = true;
+        self
+    }
+
+    fn poll_raw(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if !self.raw {
+            // What comes behind a 101 is not for the codec, which is done when that is out.
+            return Poll::Pending;
+        }
+        if self.deliver(buffer) {
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut self.tcp).poll_read(cx, buffer)
     }
 
     fn stop(&mut self, stop: Option<Stop>) {
@@ -125,6 +158,9 @@ impl ClientStream {
 impl AsyncRead for ClientStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if this.state.is_switched() {
+            return this.poll_raw(cx, buffer);
+        }
         loop {
             if this.deliver(buffer) {
                 return Poll::Ready(Ok(()));
@@ -243,7 +279,7 @@ impl AsyncWrite for ClientStream {
         let this = &mut *self;
         if this.lingered.is_none() {
             ready!(Pin::new(&mut this.tcp).poll_shutdown(cx))?;
-            if this.guard.position() == Position::Between || this.state.is_reset() {
+            if (this.guard.position() == Position::Between && !this.raw) || this.state.is_reset() {
                 return Poll::Ready(Ok(()));
             }
             this.lingered = Some(0);

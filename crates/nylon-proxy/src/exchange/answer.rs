@@ -157,6 +157,9 @@ impl Course {
     /// Response filters and body filters.
     async fn filter(&mut self, source: &mut Source) -> Result<(), Problem> {
         let Some(run) = &mut self.run else { return Ok(()) };
+        if matches!(self.exchange.response.body, ResponseBody::Socket(_)) {
+            return Ok(());
+        }
         run.response_filters(&mut self.exchange).await?;
         let plan = run.plan_body(&mut self.exchange)?;
         if plan == BodyPlan::Pass {

@@ -130,7 +130,7 @@ fn begin(
         port,
         params,
         tls: false,
-        websocket: notes.websocket,
+        websocket: notes.websocket && parts.version == http::Version::HTTP_11,
         content_length: notes.length,
         timestamp_ms: thread.clock.unix_ms(now),
         received: now,

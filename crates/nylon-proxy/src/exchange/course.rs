@@ -33,6 +33,17 @@ impl Course {
         self.progress.complete = true;
     }
 
+    /// The request was a WebSocket, which is closed.
+    pub(crate) fn socket_closed(&mut self, error: Option<&str>) {
+        self.progress.complete = true;
+        self.exchange.error = error.map(str::to_owned);
+    }
+
+    /// Identifies the request.
+    pub(crate) fn id(&self) -> &str {
+        &self.exchange.request.id
+    }
+
     /// Body bytes went to the client.
     pub(crate) fn sent(&mut self, bytes: usize) {
         self.exchange.response.bytes_sent += bytes as u64;

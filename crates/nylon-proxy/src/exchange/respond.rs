@@ -1,11 +1,17 @@
 //! The end: what the exchange has come to becomes the codec's response.
 
+use std::rc::Rc;
+
 use http::{HeaderValue, Method, Response, StatusCode, header};
 use hyper::ext::ReasonPhrase;
-use nylon_plugin::{ResponseBody, Run};
+use nylon_plugin::{ResponseBody, Run, Upgrade};
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::course::Course;
-use crate::body::{AnswerBody, Passing, Source};
+use crate::{
+    body::{AnswerBody, Passing, Source},
+    websocket::Switch,
+};
 
 /// How far an exchange has come.
 #[derive(Debug, Default)]
@@ -29,7 +35,35 @@ impl Course {
         self.respond(source)
     }
 
+    /// The 101, behind which the connection is a WebSocket.
+    fn switch(mut self: Box<Self>, upgrade: Box<Upgrade>) -> Response<AnswerBody> {
+        let key = self.exchange.request.websocket_key().unwrap_or_default();
+        let accept = HeaderValue::from_str(&derive_accept_key(key));
+        let mut headers = self.exchange.response.headers.clone();
+        for name in [header::CONTENT_LENGTH, header::SEC_WEBSOCKET_EXTENSIONS, header::SEC_WEBSOCKET_PROTOCOL] {
+            headers.remove(name);
+        }
+        headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        // Base64 and a name that the client has sent: both fit into a header.
+        headers.extend(accept.ok().map(|accept| (header::SEC_WEBSOCKET_ACCEPT, accept)));
+        let chosen = upgrade.subprotocol.as_deref().and_then(|name| HeaderValue::from_str(name).ok());
+        headers.extend(chosen.map(|name| (header::SEC_WEBSOCKET_PROTOCOL, name)));
+        self.progress.head = true;
+        let connection = Rc::clone(&self.connection);
+        connection.switch(Switch { course: self, upgrade, drains: connection.drains() });
+        let mut response = Response::new(AnswerBody::new(Source::Empty, None));
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        *response.headers_mut() = headers;
+        response
+    }
+
     fn respond(mut self: Box<Self>, mut source: Source) -> Response<AnswerBody> {
+        if let ResponseBody::Socket(_) = &self.exchange.response.body
+            && let ResponseBody::Socket(upgrade) = std::mem::take(&mut self.exchange.response.body)
+        {
+            return self.switch(upgrade);
+        }
         if self.run.as_ref().is_some_and(Run::is_over) {
             self.run = None;
         }

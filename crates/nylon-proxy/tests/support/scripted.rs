@@ -140,7 +140,7 @@ impl Session for ScriptedSession {
             };
             let (operations, action) = handled?;
             self.answered = true;
-            Ok(Outcome { operations, action, timing: Timing::default(), stream: None })
+            Ok(Outcome { operations, action, timing: Timing::default(), stream: None, upgrade: None })
         })
     }
 

@@ -1,4 +1,4 @@
-//! RESULT ends a phase; STREAM and STREAM_END (draft) do it for a streamed response (SPEC 13, 14).
+//! RESULT ends a phase; STREAM and STREAM_END do it for a streamed response (SPEC 13, 14).
 
 use super::closed;
 use crate::fields::Fields;
@@ -46,7 +46,7 @@ pub struct ResultFrame {
     pub ext: Ext,
 }
 
-/// STREAM (draft): head of a streamed response.
+/// STREAM: head of a streamed response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamFrame {
     /// Session and order.
@@ -61,7 +61,7 @@ pub struct StreamFrame {
     pub ext: Ext,
 }
 
-/// STREAM_END (draft): the last frame of a streamed response.
+/// STREAM_END: the last frame of a streamed response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamEndFrame {
     /// Session and order.

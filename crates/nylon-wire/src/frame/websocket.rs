@@ -1,4 +1,4 @@
-//! UPGRADE and the WS frames (draft, SPEC 14): their shape may still change before a side sends them.
+//! UPGRADE and the WS frames (SPEC 14).
 
 use super::First;
 use crate::fields::Fields;

@@ -46,8 +46,9 @@ impl Core {
             self.abandoned.retain(|other| !Arc::ptr_eq(other, run));
             return self.count(|c| &c.late);
         }
-        if self.stream_returned(session, run, now) {
-            if matches!(outcome, Outcome::Failed { .. }) {
+        let failed = matches!(outcome, Outcome::Failed { .. });
+        if self.stream_returned(session, run, now) || self.socket_returned(session, failed, now) {
+            if failed {
                 self.count(|c| &c.errors);
             }
             return;

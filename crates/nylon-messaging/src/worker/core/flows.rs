@@ -14,11 +14,11 @@ use super::{Core, Live};
 use crate::worker::{Body, BodyReader, FetchError, StreamWriter, WriteError, live::Then, run::Run};
 
 /// A stream has no deadline; this one never comes.
-const NEVER: Duration = Duration::from_secs(10 * 365 * 86_400);
+pub(super) const NEVER: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 impl Core {
     /// The session in which the handler of this run may still say something.
-    fn speaking(&mut self, run: &Arc<Run>) -> Result<&mut Live, AbortReason> {
+    pub(super) fn speaking(&mut self, run: &Arc<Run>) -> Result<&mut Live, AbortReason> {
         let session = run.session.as_ref().map(|session| session.id);
         let live = session.and_then(|session| self.live.get_mut(&session));
         let live = live.filter(|live| !live.silent && live.run.as_ref().is_some_and(|own| Arc::ptr_eq(own, run)));

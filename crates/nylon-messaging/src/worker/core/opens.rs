@@ -95,6 +95,8 @@ impl Core {
             next_id: 0,
             sending: None,
             writer: None,
+            socket: None,
+            connection: 0,
             tail: false,
             returned: false,
             held: None,

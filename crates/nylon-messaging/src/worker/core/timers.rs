@@ -77,6 +77,7 @@ impl Core {
                 }
             }
         }
+        self.retire_sockets(now);
         if std::mem::take(&mut self.taken_back) {
             self.shared.threads.sweep();
             self.shared.looped.sweep();
@@ -125,8 +126,8 @@ impl Core {
     /// Ages of the oldest running handler and of the oldest open that waits, for beats.
     pub(super) fn oldest(&self, now: Instant) -> (Duration, Duration) {
         let mut oldest = (Duration::ZERO, Duration::ZERO);
-        // A stream may last: its age says nothing.
-        let live = self.live.values().filter(|live| live.writer.is_none());
+        // A stream or a WebSocket may last: its age says nothing.
+        let live = self.live.values().filter(|live| live.writer.is_none() && live.socket.is_none());
         let runs = live.filter_map(|live| live.run.as_ref()).chain(&self.abandoned);
         for run in runs {
             match run.stage() {
@@ -146,6 +147,7 @@ impl Core {
     pub fn leave(&mut self) {
         if self.life == Life::Serving {
             self.life = Life::Leaving;
+            self.leaving = Some(Instant::now());
             self.shared.gauges.draining.store(true, std::sync::atomic::Ordering::Relaxed);
         }
     }
