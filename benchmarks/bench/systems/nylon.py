@@ -31,7 +31,7 @@ class Nylon(System):
 
     @property
     def uses_nats(self) -> bool:
-        return self.config != "nylon-proxy.yaml"
+        return self.config in ("nylon-auth.yaml", "nylon-service.yaml")
 
     def launch(self) -> None:
         if self.uses_nats:
@@ -51,6 +51,8 @@ class Nylon(System):
         values: dict[str, object] = {"PORT": self.port, "ADMIN": self.admin, "UPSTREAM": self.upstream}
         if self.uses_nats:
             values |= {"NATS": self.nats, "ENTRY": self.entry}
+        elif self.entry:
+            values |= {"MODULE": f"{self.app}:plugin", "ENTRY": self.entry}
         return render(self.config, self.folder / "nylon.yaml", **values)
 
     def start_worker(self, env: Mapping[str, str] | None = None, options: tuple[str, ...] = ()) -> Process:
@@ -121,6 +123,26 @@ class NylonService(Nylon):
     entry = "hello"
 
 
+class NylonPythonAuth(Nylon):
+    """Python auth in the gateway's process + upstream."""
+
+    name = "nylon-python-auth"
+    title = "Nylon, auth plugin in process"
+    auth = True
+    config = "nylon-python-auth.yaml"
+    entry = "auth"
+
+
+class NylonPythonService(Nylon):
+    """Python in the gateway's process, which answers by itself."""
+
+    name = "nylon-python-service"
+    title = "Nylon, plugin service in process"
+    via_upstream = False
+    config = "nylon-python-service.yaml"
+    entry = "hello"
+
+
 def _auth(style: str, count: int) -> type[NylonAuth]:
     title = f"Nylon, auth plugin ({style}), {count} worker{'s' if count > 1 else ''}"
     entry = "auth" if style == "sync" else "auth_async"
@@ -138,4 +160,6 @@ OURS: tuple[type[System], ...] = (
     NylonProxy,
     *(_auth(style, count) for count in (1, 2, 10) for style in ("sync", "async")),
     *(_service(count) for count in (1, 10)),
+    NylonPythonAuth,
+    NylonPythonService,
 )
