@@ -187,7 +187,7 @@ class Talk:
         if bodies := [one for one in frame["ops"] if one["number"] == 103]:
             raise FailedError(f"14.1: STREAM with the operations {bodies}")
         self.stream = frame["stream_id"]
-        self.streams.add(self.stream)
+        self.streams.add(frame["stream_id"])
 
     def _piece(self, frame: Frame) -> None:
         """A piece of a stream, or of a body that goes ahead of its RESULT."""
