@@ -147,8 +147,7 @@ pub(crate) fn next_of<'py>(py: Python<'py>, socket: &Socket) -> PyResult<Option<
 
 fn failure(socket: &Socket, error: SocketError) -> FetchFailure {
     match error {
-        // Who has closed it himself knows; else it was the client.
-        SocketError::Closed if socket.closure().is_some_and(|closure| closure.code != 1000) => FetchFailure::ClientGone,
+        SocketError::Closed if !socket.is_closed_here() => FetchFailure::ClientGone,
         other => refusal(other),
     }
 }

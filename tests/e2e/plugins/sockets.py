@@ -189,6 +189,22 @@ class CalledPlain(Logged):
         ctx.websocket_upgrade(on_message_text=on_text, on_close=on_close)
 
 
+@plugin.handler("late")
+class Late(Logged):
+    """Sends when the socket is closed: by the client, or by itself if it was asked to."""
+
+    async def request_filter(self, ctx: RequestFilterContext) -> None:
+        ws = await ctx.websocket_upgrade()
+        if await ws.receive() == "close":
+            await ws.close()
+        while await ws.receive() is not None:
+            pass
+        try:
+            await ws.send("too late")
+        except PluginError as error:
+            note(id=ctx.request.header("x-id"), raised=type(error).__name__)
+
+
 @plugin.handler("impatient")
 class Impatient(Logged):
     """Waits for each message in steps of a millisecond."""

@@ -296,6 +296,12 @@ impl Socket {
         lock(&self.inner).incoming.end.as_ref().and_then(|end| end.as_ref().ok().cloned())
     }
 
+    /// Whether it is closed, or about to be, because user code has said so.
+    #[must_use]
+    pub fn is_closed_here(&self) -> bool {
+        lock(&self.inner).out.closing
+    }
+
     /// Whether the gateway has upgraded the request.
     pub(super) fn is_open(&self) -> bool {
         lock(&self.inner).opened

@@ -57,9 +57,12 @@ pub(crate) async fn serve(thread: Rc<Thread>, tcp: TcpStream, peer: SocketAddr) 
     }
     if let Some(switch) = state.take_switch() {
         let parts = connection.into_parts();
+        let stream = parts.io.into_inner().into_raw(&parts.read_buf);
+        drop((parts.read_buf, parts.service));
         // A 101 that is not all in the socket is lost with the codec; its client has left, or might as well have.
         if state.drains() != switch.drains {
-            websocket::serve(thread, parts.io.into_inner().into_raw(&parts.read_buf), *switch).await;
+            // On the heap, so that a connection that stays HTTP does not carry its place.
+            Box::pin(websocket::serve(thread, stream, *switch)).await;
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use std::rc::Rc;
 
-use http::{HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderValue, Method, Response, StatusCode, Uri, header};
 use hyper::ext::ReasonPhrase;
-use nylon_plugin::{ResponseBody, Run, Upgrade};
+use nylon_plugin::{Request, ResponseBody, Run, Upgrade};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::course::Course;
@@ -50,6 +50,7 @@ impl Course {
         let chosen = upgrade.subprotocol.as_deref().and_then(|name| HeaderValue::from_str(name).ok());
         headers.extend(chosen.map(|name| (header::SEC_WEBSOCKET_PROTOCOL, name)));
         self.progress.head = true;
+        detach(&mut self.exchange.request);
         let connection = Rc::clone(&self.connection);
         connection.switch(Switch { course: self, upgrade, drains: connection.drains() });
         let mut response = Response::new(AnswerBody::new(Source::Empty, None));
@@ -117,5 +118,17 @@ impl Course {
         let uploading = matches!(source, Source::Upstream { body, .. } if body.is_uploading());
         let undrainable = self.client_body.as_ref().is_some_and(|body| !body.is_done() && !body.is_drainable());
         self.progress.abandoned || (undrainable && !uploading)
+    }
+}
+
+/// Gives the head memory of its own: a socket that lives for long must not keep the codec's whole read buffer.
+fn detach(request: &mut Request) {
+    for value in request.headers.values_mut() {
+        if let Ok(own) = HeaderValue::from_bytes(value.as_bytes()) {
+            *value = own;
+        }
+    }
+    if let Ok(own) = Uri::try_from(request.uri.to_string()) {
+        request.uri = own;
     }
 }
