@@ -77,4 +77,6 @@ pub enum BodyMode {
     Buffered,
     /// Piece by piece.
     Streaming,
+    /// It cannot say so: whatever the body is, it passes unless the filter reads or sets it (rules §5).
+    OnDemand,
 }

@@ -2,7 +2,7 @@
 
 use std::{process::ExitCode, sync::Arc};
 
-use nylon_proxy::{Gateway, NatsPlugins};
+use nylon_proxy::{Gateway, Transports};
 
 /// As in the extension module.
 #[global_allocator]
@@ -15,7 +15,7 @@ fn main() -> ExitCode {
     };
     let started =
         std::fs::read(&path).map_err(|error| format!("reading {}: {error}", path.display())).and_then(|snapshot| {
-            Gateway::start(&snapshot, Arc::new(NatsPlugins::default())).map_err(|error| error.to_string())
+            Gateway::start(&snapshot, Arc::new(Transports::default())).map_err(|error| error.to_string())
         });
     match started {
         Ok(gateway) => {

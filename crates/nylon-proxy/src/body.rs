@@ -31,7 +31,7 @@ impl Source {
             Self::Empty => Some(0),
             Self::Full(bytes) => Some(bytes.len() as u64),
             Self::Upstream { front, body } => body.left().map(|left| left + front.len() as u64),
-            Self::Stream(_) => None,
+            Self::Stream(passing) => passing.left,
         }
     }
 
@@ -40,7 +40,7 @@ impl Source {
             Self::Empty => true,
             Self::Full(bytes) => bytes.is_empty(),
             Self::Upstream { front, body } => front.is_empty() && body.is_end(),
-            Self::Stream(_) => false,
+            Self::Stream(passing) => passing.left == Some(0),
         }
     }
 }
@@ -103,14 +103,16 @@ pub(crate) struct Passing {
     ahead: usize,
     /// [`ConnectionState::drains`](crate::down::ConnectionState::drains) when the last piece was handed over.
     drains: u64,
+    /// Bytes that are still to come, where plugins have left the service's body as it is.
+    left: Option<u64>,
 }
 
 impl Passing {
     /// The codec gets no more than this before it has written it, in bytes: only what is in the socket has moved on.
     const AHEAD: usize = 64 * 1024;
 
-    pub(crate) fn new(stream: Box<dyn BodyStream>) -> Self {
-        Self { stream, ahead: 0, drains: 0 }
+    pub(crate) fn new(stream: Box<dyn BodyStream>, left: Option<u64>) -> Self {
+        Self { stream, ahead: 0, drains: 0, left }
     }
 
     fn poll_piece(&mut self, course: &Course, cx: &mut Context<'_>) -> Poll<Option<Result<Piece, StreamError>>> {
@@ -128,6 +130,7 @@ impl Passing {
                 if let Some(Ok(Piece::Data(data))) = &piece {
                     self.ahead += data.len();
                     self.drains = connection.drains();
+                    self.left = self.left.map(|left| left.saturating_sub(data.len() as u64));
                 }
                 Poll::Ready(piece)
             }

@@ -304,7 +304,7 @@ impl Gateway {
 
     /// Ends all threads at once, whatever they do. Blocks until they have ended.
     pub fn stop(&self) {
-        lock(&self.state).stopped = true;
+        let stopped_before = std::mem::replace(&mut lock(&self.state).stopped, true);
         self.shared.draining.store(true, Relaxed);
         self.command(Command::Stop);
         self.shared.tell(|| Message::Stop);
@@ -312,6 +312,9 @@ impl Gateway {
             if handle.join().is_err() {
                 tracing::error!("stopping: a gateway thread had panicked");
             }
+        }
+        if !stopped_before {
+            self.source.shut_down();
         }
     }
 

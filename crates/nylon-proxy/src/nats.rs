@@ -2,6 +2,7 @@
 
 use std::{
     cell::RefCell,
+    collections::HashMap,
     fmt::Write,
     rc::Rc,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
@@ -17,15 +18,13 @@ use nylon_messaging::{
     },
 };
 use nylon_plugin::{Entry, InFlight, Plugin, PluginError, PluginErrorKind, Session};
-use nylon_routing::{Snapshot, config};
+use nylon_routing::{Place, Snapshot, config};
 use nylon_wire::Revision;
-
-use crate::plugins::{PluginSource, PreparedPlugins};
 
 /// Makes plugins that are workers on NATS. Worker tables, connections and counters outlive a reload as long as the
 /// `messaging` entry stays the same.
 #[derive(Default)]
-pub struct NatsPlugins {
+pub(crate) struct NatsPlugins {
     known: Mutex<Vec<Known>>,
 }
 
@@ -38,11 +37,15 @@ struct Known {
     messaging: Arc<Messaging>,
 }
 
-struct Prepared {
-    snapshot: Arc<Snapshot>,
+/// The plugins of one snapshot that are on NATS.
+pub(crate) struct PreparedNats {
     messaging: Vec<Known>,
-    plugins: Vec<(Arc<PluginShared>, Arc<InFlight>)>,
+    /// By the plugin's place in the snapshot.
+    plugins: HashMap<usize, (Arc<PluginShared>, Arc<InFlight>)>,
 }
+
+/// What a thread has of each messaging entry.
+pub(crate) struct Links(Vec<Result<Rc<Link>, String>>);
 
 /// A stream in which nothing moves for so long is cut.
 const STREAM_IDLE: Duration = Duration::from_secs(300);
@@ -52,8 +55,9 @@ thread_local! {
     static LINKS: RefCell<Vec<(Weak<Messaging>, Rc<Link>)>> = const { RefCell::new(Vec::new()) };
 }
 
-impl PluginSource for NatsPlugins {
-    fn prepare(&self, snapshot: &Arc<Snapshot>) -> Result<Arc<dyn PreparedPlugins>, String> {
+impl NatsPlugins {
+    /// As [`crate::PluginSource::prepare`].
+    pub(crate) fn prepare(&self, snapshot: &Snapshot) -> Result<PreparedNats, String> {
         let mut known = lock(&self.known);
         let mut messaging = Vec::new();
         for entry in &snapshot.messaging {
@@ -74,14 +78,15 @@ impl PluginSource for NatsPlugins {
             hash: Bytes::copy_from_slice(&snapshot.revision.hash),
             loaded_ms: snapshot.revision.loaded_at_ms,
         };
-        let mut plugins = Vec::new();
-        for plugin in &snapshot.plugins {
+        let mut plugins = HashMap::new();
+        for (index, plugin) in snapshot.plugins.iter().enumerate() {
+            let Place::Messaging(place) = &plugin.place else { continue };
             let options = PluginOptions {
                 name: plugin.name.to_string(),
-                group: plugin.group.to_string(),
+                group: place.group.to_string(),
                 config: plugin.config.as_ref().map(|text| Bytes::copy_from_slice(text.as_bytes())),
                 revision: Some(revision.clone()),
-                balance: match plugin.balance {
+                balance: match place.balance {
                     config::Balance::Auto => Balance::Auto,
                     config::Balance::Queue => Balance::Queue,
                     config::Balance::LeastLoaded => Balance::LeastLoaded,
@@ -89,22 +94,23 @@ impl PluginSource for NatsPlugins {
                 // The chain counts sessions against the same limit, with one answer for every transport.
                 max_in_flight: usize::MAX,
                 max_body_bytes: plugin.max_body,
-                prefetch_body_bytes: plugin.prefetch_body,
+                prefetch_body_bytes: place.prefetch_body,
                 stream_idle: STREAM_IDLE,
             };
-            let shared = messaging[plugin.messaging]
+            let shared = messaging[place.messaging]
                 .messaging
                 .plugin(options)
                 .map_err(|error| format!("plugin {:?}: {error}", plugin.name))?;
-            plugins.push((shared, InFlight::new(plugin.max_in_flight)));
+            plugins.insert(index, (shared, InFlight::new(plugin.max_in_flight)));
         }
         known.clone_from(&messaging);
-        Ok(Arc::new(Prepared { snapshot: Arc::clone(snapshot), messaging, plugins }))
+        Ok(PreparedNats { messaging, plugins })
     }
 }
 
-impl PreparedPlugins for Prepared {
-    fn entries(&self, thread: u32) -> Vec<Entry> {
+impl PreparedNats {
+    /// The thread's links to all messaging entries; those that are not there yet are started.
+    pub(crate) fn links(&self, thread: u32) -> Links {
         let links: Vec<_> = self.messaging.iter().map(|known| link(known, thread)).collect();
         LINKS.with_borrow_mut(|all| {
             // What another snapshot needed goes, unless one of its exchanges still holds it.
@@ -112,27 +118,27 @@ impl PreparedPlugins for Prepared {
                 self.messaging.iter().any(|known| std::ptr::eq(messaging.as_ptr(), Arc::as_ptr(&known.messaging)))
             });
         });
-        let snapshot = &self.snapshot;
-        snapshot
-            .entries
-            .iter()
-            .map(|entry| {
-                let plugin = snapshot.plugin(entry);
-                let (shared, in_flight) = &self.plugins[entry.plugin];
-                let made: Rc<dyn Plugin> = match &links[plugin.messaging] {
-                    Ok(link) => match NatsPlugin::new(link, shared, &entry.name) {
-                        Ok(made) => Rc::new(made),
-                        Err(error) => Rc::new(Broken(error.to_string())),
-                    },
-                    Err(error) => Rc::new(Broken(error.clone())),
-                };
-                let label = format!("{}/{}", plugin.name, entry.name);
-                Entry::new(label, made, plugin.max_body, Arc::clone(in_flight))
-            })
-            .collect()
+        Links(links)
     }
 
-    fn ready(&self, threads: usize) -> bool {
+    /// The entry, if its plugin is on NATS.
+    pub(crate) fn entry(&self, snapshot: &Snapshot, entry: &nylon_routing::Entry, links: &Links) -> Option<Entry> {
+        let plugin = snapshot.plugin(entry);
+        let Place::Messaging(place) = &plugin.place else { return None };
+        let (shared, in_flight) = self.plugins.get(&entry.plugin)?;
+        let made: Rc<dyn Plugin> = match &links.0[place.messaging] {
+            Ok(link) => match NatsPlugin::new(link, shared, &entry.name) {
+                Ok(made) => Rc::new(made),
+                Err(error) => Rc::new(Broken(error.to_string())),
+            },
+            Err(error) => Rc::new(Broken(error.clone())),
+        };
+        let label = format!("{}/{}", plugin.name, entry.name);
+        Some(Entry::new(label, made, plugin.max_body, Arc::clone(in_flight)))
+    }
+
+    /// Whether every thread is connected.
+    pub(crate) fn ready(&self, threads: usize) -> bool {
         self.messaging.iter().all(|known| {
             let links = known.messaging.links();
             // A thread that is still on its way has no link yet.
@@ -141,7 +147,8 @@ impl PreparedPlugins for Prepared {
         })
     }
 
-    fn metrics(&self, text: &mut String) {
+    /// Adds the counters of links and workers.
+    pub(crate) fn metrics(&self, text: &mut String) {
         type Pick = fn(&LinkStats) -> &Counter;
         let counters: [(&str, &str, &str, Pick); 10] = [
             ("nylon_opens_total", "counter", "Sessions opened at workers, retries included.", |link| &link.opens),
@@ -233,7 +240,14 @@ pub(crate) async fn shut_down_links(limit: Duration) {
 }
 
 /// A plugin that cannot be reached at all: its phases fail, and so no request passes it.
-struct Broken(String);
+pub(crate) struct Broken(pub(crate) String);
+
+impl Broken {
+    /// An entry that nobody has made: it fails.
+    pub(crate) fn entry(name: &str) -> Entry {
+        Entry::new(name, Rc::new(Self("there is no transport for it".to_owned())), 0, InFlight::new(1))
+    }
+}
 
 impl Plugin for Broken {
     fn session(&self) -> Box<dyn Session> {
@@ -305,7 +319,7 @@ fn identity(entry: &config::Messaging) -> String {
     format!("{entry:?} {secret}")
 }
 
-fn escape(label: &str) -> String {
+pub(crate) fn escape(label: &str) -> String {
     label.replace('\\', "\\\\").replace('"', "\\\"")
 }
 

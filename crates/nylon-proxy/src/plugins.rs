@@ -12,6 +12,9 @@ pub trait PluginSource: Send + Sync + 'static {
     /// # Errors
     /// What cannot be set up, for the operator; the snapshot is refused then.
     fn prepare(&self, snapshot: &Arc<Snapshot>) -> Result<Arc<dyn PreparedPlugins>, String>;
+
+    /// The gateway has ended: no plugin is asked for anything any more. Blocks.
+    fn shut_down(&self) {}
 }
 
 /// The plugins of one snapshot.

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use nylon_proxy::{NatsPlugins, StartError};
+use nylon_proxy::{StartError, Transports};
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
@@ -16,7 +16,7 @@ use crate::call::lock;
 /// The data plane of one process.
 #[pyclass(frozen, module = "nylon._core")]
 pub(crate) struct Gateway {
-    source: Arc<NatsPlugins>,
+    source: Arc<Transports>,
     state: Mutex<State>,
 }
 
@@ -64,7 +64,7 @@ fn plain(error: &io::Error) -> String {
 impl Gateway {
     #[new]
     fn new(py: Python<'_>, snapshot_json: &[u8]) -> PyResult<Self> {
-        let source = Arc::new(NatsPlugins::default());
+        let source = Arc::new(Transports::default());
         py.detach(|| nylon_proxy::Gateway::check(snapshot_json, &*source)).map_err(exception)?;
         Ok(Self { source, state: Mutex::new(State::New(snapshot_json.to_vec())) })
     }

@@ -19,5 +19,6 @@ pub use params::Params;
 pub use pattern::Pattern;
 pub use router::NoMatch;
 pub use snapshot::{
-    Endpoint, Entry, HttpService, Link, Match, Messaging, PathEntry, Plugin, Route, Service, ServiceKind, Snapshot,
+    Endpoint, Entry, HttpService, Link, Match, Messaging, OnMessaging, PathEntry, Place, Plugin, Revision, Route,
+    Service, ServiceKind, Snapshot,
 };

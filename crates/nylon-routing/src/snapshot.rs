@@ -59,23 +59,39 @@ pub struct Revision {
     pub loaded_at_ms: u64,
 }
 
-/// A plugin served by workers on NATS.
+/// A plugin.
 #[derive(Clone, Debug)]
 pub struct Plugin {
     /// Name in configuration, logs and metrics.
     pub name: Arc<str>,
-    /// Index into [`Snapshot::messaging`].
-    pub messaging: usize,
-    /// Queue group of the workers.
-    pub group: Arc<str>,
     /// Configuration for `initialize`, JSON text.
     pub config: Option<Arc<str>>,
-    /// How a worker is chosen.
-    pub balance: Balance,
     /// Sessions in flight over all threads.
     pub max_in_flight: usize,
     /// Largest body that a handler may read or write, bytes.
     pub max_body: usize,
+    /// Where its code runs.
+    pub place: Place,
+}
+
+/// Where the code of a plugin runs.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// In workers on NATS.
+    Messaging(OnMessaging),
+    /// In a shared library of this process: its file.
+    Library(std::path::PathBuf),
+}
+
+/// What a plugin on NATS has besides.
+#[derive(Clone, Debug)]
+pub struct OnMessaging {
+    /// Index into [`Snapshot::messaging`].
+    pub messaging: usize,
+    /// Queue group of the workers.
+    pub group: Arc<str>,
+    /// How a worker is chosen.
+    pub balance: Balance,
     /// How much of a request body an open may bring unasked, bytes.
     pub prefetch_body: usize,
 }

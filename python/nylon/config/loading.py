@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from nylon.config.document import Document
 from nylon.config.files import ProxyFile, RuntimeFile
 from nylon.config.inspection import inspect
+from nylon.config.plugins import Plugin, beside
 from nylon.config.problems import ConfigError, Location, Problem, Report
 from nylon.config.references import Source, check_references
 from nylon.config.wording import explain
@@ -57,7 +58,7 @@ def load(path: Path) -> Loaded:
     report.check()
     check_references(runtime, sources, report)
     report.check()
-    config = _merged(runtime, [source.content for source in sources])
+    config = _merged(runtime, sources)
     return Loaded(
         config,
         tuple(sorted(report.warnings)),
@@ -131,13 +132,14 @@ def _collect(directory: Path, depth: int, files: list[Path], report: Report) -> 
             files.append(entry)
 
 
-def _merged(runtime: RuntimeFile, contents: list[ProxyFile]) -> RuntimeFile:
+def _merged(runtime: RuntimeFile, sources: list[Source]) -> RuntimeFile:
+    contents = [source.content for source in sources]
     selectors = [content.header_selector for content in contents if content.header_selector is not None]
     return runtime.model_copy(
         update={
             "header_selector": selectors[-1] if selectors else None,
             "messaging": [item for content in contents for item in content.messaging],
-            "plugins": [item for content in contents for item in content.plugins],
+            "plugins": [_placed(item, source) for source in sources for item in source.content.plugins],
             "services": [item for content in contents for item in content.services],
             "middleware_groups": {
                 name: group for content in contents for name, group in content.middleware_groups.items()
@@ -145,3 +147,10 @@ def _merged(runtime: RuntimeFile, contents: list[ProxyFile]) -> RuntimeFile:
             "routes": [item for content in contents for item in content.routes],
         }
     )
+
+
+def _placed(plugin: Plugin, source: Source) -> Plugin:
+    """Return the plugin with the path of its library as this process can use it."""
+    if plugin.file is None:
+        return plugin
+    return plugin.model_copy(update={"file": str(beside(source.document.file, plugin.file))})

@@ -1,5 +1,6 @@
 """`plugins`: configured pieces of code that middleware and services refer to."""
 
+from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -9,9 +10,13 @@ from nylon.config.section import Section
 from nylon.config.values import Duration, Json, Size, Text, wrong
 
 _NOT_BUILT = {
-    "ffi": "shared libraries are not built yet: run the plugin as a worker and use 'type: messaging'",
     "wasm": "WebAssembly plugins are not built yet: run the plugin as a worker and use 'type: messaging'",
 }
+
+
+def beside(document: Path, file: str) -> Path:
+    """Return where `file` is that `document` names: relative to the document."""
+    return document.parent / file
 
 
 def _built(value: object) -> object:
@@ -21,35 +26,36 @@ def _built(value: object) -> object:
 
 
 class Plugin(Section):
-    """A plugin: its entries run in workers on NATS, or in threads of the gateway's process."""
+    """A plugin: its entries run in workers on NATS, in threads of the gateway's process, or in a shared library."""
 
-    ignored: ClassVar = {"entry": "entries are what the workers register"}
-    not_built: ClassVar = {
-        "file": "shared libraries are not built yet: run the plugin as a worker",
-    }
+    ignored: ClassVar = {"entry": "entries are what the plugin registers"}
 
     name: Text
     """What middleware and services call it; unique over all files."""
 
-    type: Annotated[Literal["messaging", "python"], BeforeValidator(_built)]
-    """`messaging`: workers on NATS. `python`: a Python module in threads of the gateway's own process, without NATS."""
+    type: Annotated[Literal["messaging", "python", "ffi"], BeforeValidator(_built)]
+    """`messaging`: workers on NATS. `python`: a Python module in threads of the gateway's own process, without NATS.
+    `ffi`: a shared library with the Nylon ABI, loaded into the gateway's own process."""
 
     module: Text | None = None
     """For `type: python`, what to import: `package.module:plugin`, looked for in the working directory, beside the
     configuration file and where Python looks; or `path/to/file.py:plugin`. Changed code needs a restart."""
 
+    file: Text | None = None
+    """For `type: ffi`, the shared library, relative to the file that names it. A rebuilt library needs a restart."""
+
     messaging: Text | None = None
-    """Name of the entry of `messaging` to use. May be left out where there is only one. Not for
-    `type: python`."""
+    """Name of the entry of `messaging` to use. May be left out where there is only one. Only for
+    `type: messaging`."""
 
     group: Text | None = None
-    """Queue group of the workers. Default: the name of the plugin. Not for `type: python`."""
+    """Queue group of the workers. Default: the name of the plugin. Only for `type: messaging`."""
 
     config: Json = None
     """Handed to the plugin's `initialize`, as JSON; keeps its YAML types. A change reaches running workers."""
 
     timeout: Duration | None = None
-    """How long an entry has for one phase. Default: the `timeout` of the messaging entry; 5s for `type: python`."""
+    """How long an entry has for one phase. Default: the `timeout` of the messaging entry; 5s without one."""
 
     on_error: Annotated[OnError, BeforeValidator(every_phase)] | None = None
     """What happens when an entry fails, where the middleware does not say. Default: see `on_error` of middleware."""
@@ -69,9 +75,11 @@ class Plugin(Section):
     """Up to this length a request body travels with the session, once entries have been seen to read it. 0: never."""
 
     @model_validator(mode="after")
-    def _module_for_python(self) -> Self:
+    def _code(self) -> Self:
         if self.type == "python" and self.module is None:
             raise wrong(
                 "missing key 'module': a plugin of type python needs it, such as module: 'package.module:plugin'"
             )
+        if self.type == "ffi" and self.file is None:
+            raise wrong("missing key 'file': a plugin of type ffi needs it, such as file: ./plugin.so")
         return self

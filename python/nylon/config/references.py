@@ -10,12 +10,19 @@ from nylon.config.document import Document
 from nylon.config.files import ProxyFile, RuntimeFile
 from nylon.config.messaging import IN_PROCESS, Messaging
 from nylon.config.middleware import Middleware
-from nylon.config.plugins import Plugin
+from nylon.config.plugins import Plugin, beside
 from nylon.config.problems import Location, Report
 from nylon.config.routes import Path, Route
 from nylon.config.services import Service
 
 T = TypeVar("T")
+
+_FOREIGN = {
+    "messaging": ["module", "file"],
+    "python": ["messaging", "group", "balance", "file"],
+    "ffi": ["messaging", "group", "balance", "prefetch_body_bytes", "module"],
+}
+"""Keys that say nothing to a plugin of a type."""
 
 
 @dataclass(frozen=True)
@@ -162,13 +169,22 @@ class _Check:
 
     def _plugin_keys(self, placed: Placed[Plugin]) -> None:
         plugin = placed.item
-        foreign = ["messaging", "group", "balance"] if plugin.type == "python" else ["module"]
-        for key in foreign:
+        for key in _FOREIGN[plugin.type]:
             if key in plugin.model_fields_set:
                 text = f"'{key}' has no effect in a plugin of type {plugin.type}"
                 self.report.warn(placed.document.key(*placed.path, key), text)
         if plugin.type == "messaging":
             self._messaging_of(placed, plugin.messaging, f"plugin '{plugin.name}'")
+        if plugin.type == "ffi" and plugin.file is not None:
+            self._library(placed, plugin.file)
+
+    def _library(self, placed: Placed[Plugin], file: str) -> None:
+        path = beside(placed.document.file, file)
+        if not path.is_file() or not os.access(path, os.R_OK):
+            text = f"cannot read the library {path}"
+            if os.path.isfile(file):  # noqa: PTH113 (a path of a route has the name here)
+                text += f"; there is one at {file} in the working directory, but paths are relative to this file"
+            self.report.error(placed.at("file"), text)
 
     def _service(self, placed: Placed[Service]) -> None:
         service = placed.item

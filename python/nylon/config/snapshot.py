@@ -15,6 +15,7 @@ from nylon.config.routes import Path, Route
 from nylon.config.services import Service
 
 _DRAIN_TIMEOUT_MS = 30_000
+_TIMEOUT_MS = 5_000
 _IDLE_CONNECTIONS = 128
 _HEADER_SELECTOR = "x-nylon-proxy"
 
@@ -128,6 +129,15 @@ class _Compiler:
         return self.messaging[plugin.messaging] if plugin.messaging is not None else self.config.messaging[0]
 
     def _plugin(self, plugin: Plugin) -> dict[str, Any]:
+        if plugin.type == "ffi":
+            return {
+                "name": plugin.name,
+                "type": "ffi",
+                "file": plugin.file,
+                "config": _json(plugin.config),
+                "max_in_flight": plugin.max_in_flight,
+                "max_body_bytes": plugin.max_body_bytes,
+            }
         return {
             "name": plugin.name,
             # to the data plane, a worker in this process is a worker
@@ -170,7 +180,9 @@ class _Compiler:
 
     def _link(self, name: str, entry: str, payload: Any, policy: Policy) -> dict[str, Any]:
         plugin = self.plugins[name]
-        timeout = policy.timeout or plugin.timeout or self.messaging_of(plugin).timeout
+        timeout = policy.timeout or plugin.timeout
+        if timeout is None:
+            timeout = _TIMEOUT_MS if plugin.type == "ffi" else self.messaging_of(plugin).timeout
         on_error = policy.on_error or plugin.on_error or OnError()
         headers = policy.headers
         return {

@@ -29,13 +29,16 @@ pub enum BodyPlan {
     /// Put the body as it comes into `exchange.response.body` unless a plugin has put one there, then call
     /// [`Run::stream_filters`].
     Stream,
+    /// As [`BodyPlan::Stream`], but the answer may well stay as it is: asked for the body is only who wants it. If
+    /// [`Run::stream_filters`] says so, head and length are still those of the service.
+    Offer,
 }
 
 impl Run {
     /// Whether a body filter is going to want the answer's body, as far as is known before the upstream is asked.
     #[must_use]
     pub fn wants_body(&self) -> bool {
-        self.filtering().next().is_some()
+        self.filtering().any(|place| self.mode(place) != BodyMode::OnDemand)
     }
 
     /// Prepares the request for the upstream: where a body filter waits, the body has to come plain and whole.
@@ -55,32 +58,37 @@ impl Run {
     /// A body that no filter can have (encoded, partial, an event stream) under an entry whose policy is `fail`, or
     /// an entry that has failed before. The caller makes the error answer (502) as for [`Run::response_filters`].
     pub fn plan_body(&mut self, exchange: &mut Exchange) -> Result<BodyPlan, GatewayError> {
-        if exchange.error.is_some() || !self.wants_body() {
+        if exchange.error.is_some() || self.filtering().next().is_none() {
             return Ok(BodyPlan::Pass);
         }
         if has_no_body(exchange) {
+            if !self.wants_body() {
+                return Ok(BodyPlan::Pass);
+            }
             forget_validators(&mut exchange.response.headers);
             return Ok(BodyPlan::Unknown);
         }
         let chain = Rc::clone(&self.chain);
         let unfilterable = unfilterable(exchange);
         let streamed = matches!(exchange.response.body, ResponseBody::Stream(_));
-        let (mut fail_limit, mut continue_limit, mut streams) = (None::<usize>, None::<usize>, false);
+        let (mut fail_limit, mut continue_limit) = (None::<usize>, None::<usize>);
+        let (mut streams, mut offers) = (false, false);
         for place in &chain.links {
             if !self.filters(place) {
                 continue;
             }
-            let streaming = self.streams(place);
+            let mode = self.mode(place);
             // A stream has no end to wait for: buffered filters do not see it (rules §6).
-            if streamed && !streaming {
+            if streamed && mode != BodyMode::Streaming {
                 continue;
             }
             if let Some(problem) = self.obstacle(place, unfilterable) {
                 self.failure(place, Phase::ResponseBodyFilter, problem, exchange)?;
                 continue;
             }
-            if streaming {
-                streams = true;
+            if mode != BodyMode::Buffered {
+                streams |= mode == BodyMode::Streaming;
+                offers |= mode == BodyMode::OnDemand;
                 continue;
             }
             let limit = self.entries[place.link.entry].max_body;
@@ -92,6 +100,7 @@ impl Run {
         let plan = match fail_limit.or(continue_limit) {
             Some(limit) => BodyPlan::Buffer { limit },
             None if streams => BodyPlan::Stream,
+            None if offers => return Ok(BodyPlan::Offer),
             None => return Ok(BodyPlan::Pass),
         };
         forget_validators(&mut exchange.response.headers);
@@ -122,8 +131,9 @@ impl Run {
                 // The plan has logged it.
                 Some(_) if place.link.policy.response_body_filter == OnError::Continue => continue,
                 Some(problem) => Err(problem),
+                None if self.mode(place) == BodyMode::OnDemand => self.offer(place, exchange).await.map(drop),
                 None if length > limit => Err(too_large(limit)),
-                None if self.streams(place) => self.stream_whole(place, limit, exchange).await,
+                None if self.mode(place) == BodyMode::Streaming => self.stream_whole(place, limit, exchange).await,
                 None => self.phase(place, Phase::ResponseBodyFilter, place.link.retry, exchange).await.map(drop),
             };
             if let Err(error) = result {
@@ -133,20 +143,34 @@ impl Run {
         Ok(())
     }
 
-    /// Opens the filters that take the body piece by piece: when this returns, `exchange.response.body` is what comes out
-    /// of the last one.
+    /// Opens the filters that take the body piece by piece, and offers it to those that may want it: when this returns,
+    /// `exchange.response.body` is what comes out of the last one. Says whether that is still what it was.
     ///
     /// # Errors
     /// The first that does not open and whose policy is `fail`; the head is still held back, so the caller makes the
     /// error answer as for [`Run::response_filters`].
-    pub async fn stream_filters(&mut self, exchange: &mut Exchange) -> Result<(), GatewayError> {
+    pub async fn stream_filters(&mut self, exchange: &mut Exchange) -> Result<bool, GatewayError> {
         let chain = Rc::clone(&self.chain);
         let unfilterable = unfilterable(exchange);
+        let streamed_by_plugin = self.streaming.is_some();
+        let mut same = true;
         for place in &chain.links {
+            let mode = self.mode(place);
             // The plan has logged the obstacles of those that go on.
-            if !self.filters(place) || !self.streams(place) || self.obstacle(place, unfilterable).is_some() {
+            if !self.filters(place) || mode == BodyMode::Buffered || self.obstacle(place, unfilterable).is_some() {
                 continue;
             }
+            if mode == BodyMode::OnDemand {
+                if streamed_by_plugin {
+                    continue;
+                }
+                match self.offer(place, exchange).await {
+                    Ok(untouched) => same &= untouched,
+                    Err(error) => self.failure(place, Phase::ResponseBodyFilter, error, exchange)?,
+                }
+                continue;
+            }
+            same = false;
             if let ResponseBody::Full(bytes) = &exchange.response.body {
                 exchange.response.body = ResponseBody::Stream(Box::new(Whole(bytes.clone())));
             }
@@ -154,7 +178,23 @@ impl Run {
                 self.failure(place, Phase::ResponseBodyFilter, error, exchange)?;
             }
         }
-        Ok(())
+        Ok(same)
+    }
+
+    /// Lets a filter look that takes the body if it wants it. Whether it has left it as it was.
+    async fn offer(&mut self, place: &Place, exchange: &mut Exchange) -> Result<bool, PluginError> {
+        let before = exchange.response.body.full().cloned();
+        self.phase(place, Phase::ResponseBodyFilter, place.link.retry, exchange).await?;
+        let same = match (&before, &exchange.response.body) {
+            // One that has been read is in memory now, and is sent from there.
+            (Some(before), ResponseBody::Full(after)) => before == after,
+            (None, ResponseBody::Full(_)) => false,
+            _ => true,
+        };
+        if !same {
+            forget_validators(&mut exchange.response.headers);
+        }
+        Ok(same)
     }
 
     /// Lets a filter that streams have a body that is in memory because another one needs it whole.
@@ -184,7 +224,7 @@ impl Run {
     pub fn body_overflow(&mut self, exchange: &Exchange) -> Result<(), GatewayError> {
         let chain = Rc::clone(&self.chain);
         for place in &chain.links {
-            if !self.filters(place) {
+            if !self.filters(place) || self.mode(place) == BodyMode::OnDemand {
                 continue;
             }
             let error = too_large(self.entries[place.link.entry].max_body);
@@ -207,15 +247,14 @@ impl Run {
             && slot.wants(&self.entries[place.link.entry], &place.link, Phase::ResponseBodyFilter)
     }
 
-    /// Whether the place's body filter takes the body piece by piece: the session's own answer says so, before it the
-    /// workers' announcements.
-    fn streams(&self, place: &Place) -> bool {
-        let mode = match &self.slots[place.session].state {
+    /// How the place's body filter takes the body: the session's own answer says so, before it the workers'
+    /// announcements.
+    fn mode(&self, place: &Place) -> BodyMode {
+        match &self.slots[place.session].state {
             State::Open(session) if session.phases().is_some() => session.body_mode(),
             State::Failed(_, Some(session)) if session.phases().is_some() => session.body_mode(),
             _ => self.entries[place.link.entry].plugin.announced_body_mode(),
-        };
-        mode == BodyMode::Streaming
+        }
     }
 
     /// What keeps the place's body filter from running, known before the body is.
@@ -223,9 +262,23 @@ impl Run {
         if let State::Failed(error, _) = &self.slots[place.session].state {
             return Some(error.clone());
         }
-        let unfilterable = unfilterable.filter(|why| !(matches!(why, Unfilterable::Endless) && self.streams(place)));
+        let mode = self.mode(place);
         unfilterable
-            .map(|why| PluginError::new(PluginErrorKind::Unfilterable, format!("the response body {}", why.text())))
+            .filter(|why| match mode {
+                BodyMode::Buffered => true,
+                BodyMode::Streaming => !matches!(why, Unfilterable::Endless),
+                // In the way only if it wants the body.
+                BodyMode::OnDemand => false,
+            })
+            .map(Unfilterable::error)
+    }
+}
+
+impl Exchange {
+    /// Why a body filter cannot have the body of the answer in memory, if so: it is encoded, partial or without end.
+    #[must_use]
+    pub fn unfilterable(&self) -> Option<PluginError> {
+        unfilterable(self).map(Unfilterable::error)
     }
 }
 
@@ -253,6 +306,10 @@ enum Unfilterable {
 }
 
 impl Unfilterable {
+    fn error(self) -> PluginError {
+        PluginError::new(PluginErrorKind::Unfilterable, format!("the response body {}", self.text()))
+    }
+
     fn text(self) -> &'static str {
         match self {
             Self::Encoded => "is encoded although identity was asked for",

@@ -165,17 +165,20 @@ impl Course {
         if plan == BodyPlan::Pass {
             return Ok(());
         }
-        self.progress.content_length = None;
+        let length = self.progress.content_length.take();
         let limit = match plan {
             BodyPlan::Buffer { limit } => limit,
-            BodyPlan::Stream => {
+            BodyPlan::Stream | BodyPlan::Offer => {
                 if matches!(self.exchange.response.body, ResponseBody::Service) {
                     self.exchange.response.body = match std::mem::replace(source, Source::Empty) {
                         Source::Upstream { front, body } => ResponseBody::Stream(Box::new(Unfiltered { front, body })),
                         _ => ResponseBody::Full(bytes::Bytes::new()),
                     };
                 }
-                return Ok(run.stream_filters(&mut self.exchange).await?);
+                if run.stream_filters(&mut self.exchange).await? && plan == BodyPlan::Offer {
+                    self.progress.content_length = length;
+                }
+                return Ok(());
             }
             BodyPlan::Pass | BodyPlan::Unknown => return Ok(()),
         };

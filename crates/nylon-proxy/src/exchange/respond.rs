@@ -78,8 +78,7 @@ impl Course {
         if matches!(answer.body, ResponseBody::Stream(_))
             && let ResponseBody::Stream(stream) = std::mem::take(&mut answer.body)
         {
-            length = None;
-            source = Source::Stream(Passing::new(stream));
+            source = Source::Stream(Passing::new(stream, length.take()));
         }
         // Later phases still see what the client got.
         let mut headers = if self.run.is_some() { answer.headers.clone() } else { std::mem::take(&mut answer.headers) };

@@ -108,6 +108,20 @@ pub enum Plugin {
         /// How much of a request body an open may bring unasked, bytes.
         prefetch_body_bytes: usize,
     },
+    /// A shared library with the Nylon ABI.
+    Ffi {
+        /// Name that links refer to.
+        name: String,
+        /// Path of the library.
+        file: std::path::PathBuf,
+        /// Configuration for `initialize`, JSON text; `null` for none.
+        #[serde(deserialize_with = "explicit")]
+        config: Option<String>,
+        /// Sessions in flight over all threads; beyond it 503 `PLUGIN_BUSY`.
+        max_in_flight: usize,
+        /// Largest body that a handler may read or write, bytes.
+        max_body_bytes: usize,
+    },
 }
 
 /// How a worker is chosen (rules §4).

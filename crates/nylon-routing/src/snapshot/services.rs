@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Endpoint, HttpService, Messaging, Plugin, Service, ServiceKind,
+    Endpoint, HttpService, Messaging, OnMessaging, Place, Plugin, Service, ServiceKind,
     compile::{Names, positive},
     links::{Links, check_json},
 };
@@ -36,32 +36,41 @@ pub(super) fn plugins(plugins: Vec<config::Plugin>, messaging: &Names) -> Result
     let mut names = Names::default();
     let mut compiled = Vec::new();
     for plugin in plugins {
-        let config::Plugin::Messaging {
-            name,
-            messaging: connection,
-            group,
-            config,
-            balance,
-            max_in_flight,
-            max_body_bytes,
-            prefetch_body_bytes,
-        } = plugin;
-        let name = names.add(&name, "plugins")?;
+        let (config::Plugin::Messaging { name, .. } | config::Plugin::Ffi { name, .. }) = &plugin;
+        let name = names.add(name, "plugins")?;
         let at = |key: &str| format!("plugins[{name}].{key}");
-        if group.is_empty() {
-            return Err(CompileError::new(at("group"), "is empty"));
-        }
+        let (place, config, max_in_flight, max_body) = match plugin {
+            config::Plugin::Messaging {
+                name: _,
+                messaging: connection,
+                group,
+                config,
+                balance,
+                max_in_flight,
+                max_body_bytes,
+                prefetch_body_bytes,
+            } => {
+                if group.is_empty() {
+                    return Err(CompileError::new(at("group"), "is empty"));
+                }
+                let place = OnMessaging {
+                    messaging: messaging.find(&connection, "messaging", || at("messaging"))?,
+                    group: group.into(),
+                    balance,
+                    prefetch_body: prefetch_body_bytes,
+                };
+                (Place::Messaging(place), config, max_in_flight, max_body_bytes)
+            }
+            config::Plugin::Ffi { name: _, file, config, max_in_flight, max_body_bytes } => {
+                if file.as_os_str().is_empty() {
+                    return Err(CompileError::new(at("file"), "is empty"));
+                }
+                (Place::Library(file), config, max_in_flight, max_body_bytes)
+            }
+        };
         positive(max_in_flight as u64, || at("max_in_flight"))?;
-        compiled.push(Plugin {
-            messaging: messaging.find(&connection, "messaging", || at("messaging"))?,
-            group: group.into(),
-            config: config.map(|text| check_json(text, &at("config"))).transpose()?,
-            balance,
-            max_in_flight,
-            max_body: max_body_bytes,
-            prefetch_body: prefetch_body_bytes,
-            name,
-        });
+        let config = config.map(|text| check_json(text, &at("config"))).transpose()?;
+        compiled.push(Plugin { name, config, max_in_flight, max_body, place });
     }
     Ok((compiled, names))
 }

@@ -1,6 +1,7 @@
 //! What is refused, and how it is said.
 
 use crate::support::{compile, link, path, path_for, route, with_routes};
+use nylon_routing::Place;
 use serde_json::{Value, json};
 
 /// `where: problem` of a configuration that is refused.
@@ -124,7 +125,8 @@ fn names_are_resolved() {
     let entries: Vec<&str> = path.chain.iter().map(|link| &*snapshot.entries[link.entry].name).collect();
     assert_eq!(entries, ["check", "hello", "check"]);
     assert_eq!(snapshot.entries.len(), 2, "an entry is there once, also the one of the service");
-    assert_eq!(&*snapshot.plugin(&snapshot.entries[0]).group, "auth_workers");
+    let Place::Messaging(place) = &snapshot.plugin(&snapshot.entries[0]).place else { panic!("it is on nats") };
+    assert_eq!(&*place.group, "auth_workers");
     assert_eq!(&*snapshot.service(path).name, "api");
 }
 
@@ -285,6 +287,7 @@ fn what_cannot_be_read_is_refused_with_its_place() {
         ("/services/0/type", json!("static")),
         ("/services/0/endpoints/0/address", json!("localhost:80")),
         ("/plugins/0/type", json!("ffi")),
+        ("/plugins/0/type", json!("wasm")),
         ("/plugins/0/balance", json!("fair")),
         ("/trusted_proxies", json!(["10.0.0.0/33"])),
         ("/services/1/link/on_error/logging", json!("ignore")),

@@ -1,0 +1,401 @@
+//! What a library asks of the gateway: the messages of the ABI, sorted by what they are.
+
+use std::{sync::Arc, sync::atomic::AtomicUsize, sync::atomic::Ordering::Relaxed, time::Duration};
+
+use bytes::Bytes;
+use nylon_plugin::{Action, MessageKind, Operation, Phase, PluginErrorKind};
+use nylon_wire::{ResponseBody, Text, method};
+
+use crate::{
+    flat, rooms,
+    shared::{Event, Item, OVERHEAD, Shared, Stage, State},
+};
+
+/// Operations of one phase. Nobody sets more headers than a head may have.
+const OPERATIONS: usize = 4_096;
+/// Reads that may wait behind one that waits for a body.
+const HELD: usize = 256;
+/// A library that sends more than its client takes waits once so much is queued, bytes, but never longer than this.
+const SOFT: usize = 1 << 20;
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Threads of all libraries that may wait so.
+const WAITING: usize = 256;
+/// Beyond this the client is too slow for it, bytes.
+const HARD: usize = 8 << 20;
+
+/// RFC 6455, 7.4.1.
+const NORMAL: u16 = 1000;
+
+/// Extension operations.
+mod extension {
+    pub(super) const SET_REQUEST_HEADER: u32 = 400;
+    pub(super) const REMOVE_REQUEST_HEADER: u32 = 401;
+    pub(super) const ADD_REQUEST_HEADER: u32 = 402;
+    pub(super) const ADD_RESPONSE_HEADER: u32 = 410;
+}
+
+static WAITERS: AtomicUsize = AtomicUsize::new(0);
+
+impl Shared {
+    /// A call of the library. The payload is valid until this returns.
+    pub(crate) fn call(self: &Arc<Self>, number: u32, payload: &[u8]) {
+        match number {
+            method::NEXT => self.terminal(Action::Next),
+            method::END => self.terminal(Action::End),
+            method::GET_PAYLOAD
+            | method::READ_RESPONSE_FULL_BODY..=method::READ_RESPONSE_ERROR
+            | method::READ_REQUEST_FULL_BODY..=method::READ_REQUEST_TIMESTAMP => self.read(number, payload),
+            method::SET_RESPONSE_HEADER..=method::SET_RESPONSE_FULL_BODY
+            | extension::SET_REQUEST_HEADER..=extension::ADD_REQUEST_HEADER
+            | extension::ADD_RESPONSE_HEADER => self.write(number, payload),
+            method::SET_RESPONSE_STREAM_DATA..=method::SET_RESPONSE_STREAM_HEADER => self.stream(number, payload),
+            method::WEBSOCKET_UPGRADE => self.upgrade(),
+            method::WEBSOCKET_SEND_TEXT..=method::WEBSOCKET_CLOSE => self.socket(number, payload),
+            method::WEBSOCKET_JOIN_ROOM..=method::WEBSOCKET_BROADCAST_ROOM_BINARY => rooms::call(self, number, payload),
+            _ => self.violation(format_args!("method {number} is none of the ABI")),
+        }
+    }
+
+    /// The library broke the ABI: the phase that runs has failed.
+    pub(crate) fn violation(self: &Arc<Self>, what: std::fmt::Arguments<'_>) {
+        let mut state = self.state();
+        match state.stage {
+            Stage::Running(_) | Stage::Streaming | Stage::Upgrading | Stage::Socket => {
+                self.fail(&mut state, PluginErrorKind::Protocol, what.to_string());
+            }
+            Stage::Idle | Stage::Due(_) => self.complain(format_args!("{what}, outside of a phase: ignored")),
+            Stage::Dead => {}
+        }
+    }
+
+    fn terminal(self: &Arc<Self>, action: Action) {
+        let mut state = self.state();
+        match (state.stage, action) {
+            (Stage::Running(Phase::RequestFilter | Phase::Logging), _) | (Stage::Running(_), Action::Next) => {
+                self.complete(&mut state, action);
+            }
+            (Stage::Running(phase), Action::End) => {
+                let what = format!("it says end in a {}: only a request filter can end a request", phase.name());
+                self.fail(&mut state, PluginErrorKind::Protocol, what);
+            }
+            // The original takes it for the end of the stream.
+            (Stage::Streaming, Action::End) => end_stream(&mut state),
+            (Stage::Streaming, Action::Next) => {
+                self.fail(&mut state, PluginErrorKind::Protocol, "it says next in the middle of its stream");
+            }
+            // What a successful upgrade makes of them.
+            (Stage::Upgrading | Stage::Socket, _) => {}
+            (Stage::Idle | Stage::Due(_), _) => {
+                self.complain(format_args!("it says next or end when no phase runs: ignored"));
+            }
+            (Stage::Dead, _) => {
+                drop(state);
+                // The handler has come to its end: nothing more of it needs an answer.
+                crate::table::TABLE.remove(self.sid);
+            }
+        }
+    }
+
+    fn read(self: &Arc<Self>, number: u32, payload: &[u8]) {
+        let mut state = self.state();
+        let answer = if state.stage == Stage::Dead {
+            // A handler that nobody waits for must not wait for ever.
+            nothing(number)
+        } else {
+            if state.held.len() >= HELD {
+                self.fail(&mut state, PluginErrorKind::Protocol, "too many reads wait for an answer");
+                return;
+            }
+            let held = !state.held.is_empty();
+            match if held { None } else { self.answer(&state, number, payload) } {
+                Some(answer) => answer,
+                None => {
+                    state.held.push_back((number, Bytes::copy_from_slice(payload)));
+                    if !held {
+                        ask(&mut state, number);
+                    }
+                    return;
+                }
+            }
+        };
+        if Self::replies_wait(&state) {
+            self.tell(&mut state, Item::Reply(number, answer));
+            return;
+        }
+        drop(state);
+        self.library.symbols.event(self.sid, 0, number, &answer);
+    }
+
+    /// The answer to a read, if it is here.
+    fn answer(&self, state: &State, number: u32, payload: &[u8]) -> Option<Bytes> {
+        match number {
+            method::GET_PAYLOAD => Some(state.payload.clone().unwrap_or_default()),
+            method::READ_REQUEST_FULL_BODY => match &state.request_body {
+                Some(body) => Some(body.clone()),
+                // Only while a phase runs there is somebody to fetch it.
+                None if matches!(state.stage, Stage::Running(phase) if phase != Phase::Logging) => None,
+                None => Some(Bytes::new()),
+            },
+            _ if state.response.awaits(number) && matches!(state.stage, Stage::Running(_)) => None,
+            _ => {
+                let answer = self.request.read(number, payload).or_else(|| state.response.read(number, &self.request));
+                Some(answer.unwrap_or_default())
+            }
+        }
+    }
+
+    /// The request's body, for the read that waits for it and those behind.
+    pub(crate) fn supply_request_body(self: &Arc<Self>, body: Bytes) {
+        let mut state = self.state();
+        state.request_body = Some(body);
+        self.answer_held(&mut state);
+    }
+
+    /// The answer's body, likewise.
+    pub(crate) fn supply_response_body(self: &Arc<Self>, body: Bytes) {
+        let mut state = self.state();
+        state.response.awaited = false;
+        // What the session itself has set meanwhile stands.
+        state.response.body.get_or_insert(body);
+        self.answer_held(&mut state);
+    }
+
+    fn answer_held(self: &Arc<Self>, state: &mut State) {
+        while let Some((number, payload)) = state.held.pop_front() {
+            match self.answer(state, number, &payload) {
+                Some(answer) => self.tell(state, Item::Reply(number, answer)),
+                None => {
+                    state.held.push_front((number, payload));
+                    ask(state, number);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Answers what waits with nothing.
+    pub(crate) fn release_reads(self: &Arc<Self>, state: &mut State) {
+        for (number, _) in std::mem::take(&mut state.held) {
+            self.tell(state, Item::Reply(number, nothing(number)));
+        }
+    }
+
+    fn write(self: &Arc<Self>, number: u32, payload: &[u8]) {
+        let Some(operation) = operation(number, payload) else {
+            self.violation(format_args!("the payload of method {number} is not understood"));
+            return;
+        };
+        let mut state = self.state();
+        match state.stage {
+            Stage::Running(Phase::Logging) => {
+                self.complain(format_args!("it changes the answer in the logging phase: ignored"));
+                return;
+            }
+            Stage::Running(_) => {}
+            Stage::Dead => return,
+            _ => {
+                self.complain(format_args!("method {number} comes when the answer is out of its hands: ignored"));
+                return;
+            }
+        }
+        if let Operation::SetResponseBody(ResponseBody::Inline(body)) = &operation {
+            if body.len() > self.max_body {
+                let what = format!("it sets a body longer than {} bytes", self.max_body);
+                self.fail(&mut state, PluginErrorKind::ResponseBodyTooLarge, what);
+                return;
+            }
+            // Only the last one counts.
+            state.operations.retain(|operation| !matches!(operation, Operation::SetResponseBody(_)));
+        } else {
+            state.operations_size += operation.size();
+        }
+        if state.operations.len() >= OPERATIONS || state.operations_size > SOFT {
+            self.fail(&mut state, PluginErrorKind::Protocol, "it asks for too much in one phase");
+            return;
+        }
+        show(&mut state, &operation);
+        state.operations.push(operation);
+    }
+
+    /// What the phase asked for.
+    pub(crate) fn take_operations(&self) -> Vec<Operation> {
+        std::mem::take(&mut self.state().operations)
+    }
+
+    fn stream(self: &Arc<Self>, number: u32, payload: &[u8]) {
+        let mut state = self.state();
+        match (state.stage, number) {
+            (Stage::Running(Phase::RequestFilter), method::SET_RESPONSE_STREAM_HEADER) => {
+                state.stage = Stage::Streaming;
+                self.release_reads(&mut state);
+                state.push(Event::Stream);
+            }
+            (Stage::Streaming, method::SET_RESPONSE_STREAM_DATA) => {
+                if !payload.is_empty() {
+                    self.queue(state, Event::Data(Bytes::copy_from_slice(payload)), payload.len());
+                }
+            }
+            (Stage::Streaming, method::SET_RESPONSE_STREAM_END) => end_stream(&mut state),
+            (Stage::Dead, _) => {}
+            (Stage::Streaming | Stage::Idle | Stage::Due(_), _) => {
+                self.complain(format_args!("method {number} comes where no stream is open: ignored"));
+            }
+            (Stage::Running(_) | Stage::Upgrading | Stage::Socket, _) => {
+                self.fail(&mut state, PluginErrorKind::Protocol, format!("method {number} has no place here"));
+            }
+        }
+    }
+
+    fn upgrade(self: &Arc<Self>) {
+        let mut state = self.state();
+        match state.stage {
+            Stage::Running(Phase::RequestFilter) => {
+                state.stage = Stage::Upgrading;
+                self.release_reads(&mut state);
+                state.push(Event::Upgrade);
+            }
+            Stage::Dead => {}
+            Stage::Running(_) | Stage::Streaming => {
+                self.fail(&mut state, PluginErrorKind::Protocol, "only a request filter can make a websocket");
+            }
+            Stage::Upgrading | Stage::Socket | Stage::Idle | Stage::Due(_) => {
+                self.complain(format_args!("it asks for a websocket when it has one or cannot have one: ignored"));
+            }
+        }
+    }
+
+    fn socket(self: &Arc<Self>, number: u32, payload: &[u8]) {
+        let mut state = self.state();
+        match state.stage {
+            Stage::Upgrading | Stage::Socket => {}
+            Stage::Running(_) | Stage::Streaming if !state.had_socket => {
+                self.fail(&mut state, PluginErrorKind::Protocol, format!("method {number} without a websocket"));
+                return;
+            }
+            // Callbacks behind the close.
+            _ => return,
+        }
+        let bytes = Bytes::copy_from_slice(payload);
+        match number {
+            method::WEBSOCKET_SEND_TEXT if std::str::from_utf8(payload).is_err() => {
+                self.fail(&mut state, PluginErrorKind::Protocol, "a text message is not UTF-8");
+            }
+            method::WEBSOCKET_SEND_TEXT => {
+                self.queue(state, Event::Send(MessageKind::Text, bytes), payload.len());
+            }
+            method::WEBSOCKET_SEND_BINARY => {
+                self.queue(state, Event::Send(MessageKind::Binary, bytes), payload.len());
+            }
+            _ => state.push(Event::Close { code: NORMAL, reason: "" }),
+        }
+    }
+
+    /// Queues something for the client. The library's thread waits a little while the client is slow.
+    fn queue(self: &Arc<Self>, mut state: std::sync::MutexGuard<'_, State>, event: Event, length: usize) {
+        if length > HARD.max(self.max_body) {
+            self.fail(&mut state, PluginErrorKind::Protocol, format!("a message of {length} bytes is too long"));
+            return;
+        }
+        state.weight += length + OVERHEAD;
+        state.push(event);
+        if state.weight <= SOFT {
+            return;
+        }
+        if WAITERS.fetch_add(1, Relaxed) < WAITING {
+            let full = |state: &mut State| state.weight > SOFT && state.stage != Stage::Dead;
+            let waited = self.space.wait_timeout_while(state, PATIENCE, full);
+            state = waited.unwrap_or_else(std::sync::PoisonError::into_inner).0;
+        }
+        WAITERS.fetch_sub(1, Relaxed);
+        if state.weight > HARD.max(length + OVERHEAD) && state.stage != Stage::Dead {
+            let what = format!("{} bytes wait for a client that does not take them", state.weight);
+            self.fail(&mut state, PluginErrorKind::Busy, what);
+        }
+    }
+}
+
+fn end_stream(state: &mut State) {
+    state.stage = Stage::Idle;
+    state.push(Event::StreamEnd);
+}
+
+/// Asks the gateway thread for what a read waits for.
+fn ask(state: &mut State, number: u32) {
+    state.push(if number == method::READ_REQUEST_FULL_BODY { Event::RequestBody } else { Event::ResponseBody });
+}
+
+/// An answer that says nothing. Lists of headers are read unchecked, so even then they are lists.
+fn nothing(number: u32) -> Bytes {
+    match number {
+        method::READ_REQUEST_HEADERS | method::READ_RESPONSE_HEADERS => flat::write_headers(std::iter::empty()).into(),
+        _ => Bytes::new(),
+    }
+}
+
+/// What a call to change something means.
+fn operation(number: u32, payload: &[u8]) -> Option<Operation> {
+    let header = || {
+        let (name, value) = flat::read_header(payload)?;
+        Some((Text::from(name), Bytes::copy_from_slice(value)))
+    };
+    // Rubbish in it makes it a name that no header has, which is refused like any other.
+    let name = || Text::from(String::from_utf8_lossy(payload).into_owned());
+    Some(match number {
+        method::SET_RESPONSE_HEADER => {
+            let (name, value) = header()?;
+            Operation::SetResponseHeader { name, value }
+        }
+        extension::SET_REQUEST_HEADER => {
+            let (name, value) = header()?;
+            Operation::SetRequestHeader { name, value }
+        }
+        extension::ADD_REQUEST_HEADER => {
+            let (name, value) = header()?;
+            Operation::AddRequestHeader { name, value }
+        }
+        extension::ADD_RESPONSE_HEADER => {
+            let (name, value) = header()?;
+            Operation::AddResponseHeader { name, value }
+        }
+        method::REMOVE_RESPONSE_HEADER => Operation::RemoveResponseHeader { name: name() },
+        extension::REMOVE_REQUEST_HEADER => Operation::RemoveRequestHeader { name: name() },
+        method::SET_RESPONSE_STATUS => {
+            let status = payload.get(..2)?;
+            Operation::SetResponseStatus(u16::from_be_bytes(status.try_into().ok()?))
+        }
+        method::SET_RESPONSE_FULL_BODY => {
+            Operation::SetResponseBody(ResponseBody::Inline(Bytes::copy_from_slice(payload)))
+        }
+        _ => return None,
+    })
+}
+
+/// Lets later reads of the phase see the change. Whether it is legal is judged when the phase has ended.
+fn show(state: &mut State, operation: &Operation) {
+    let response = &mut state.response;
+    let header = |name: &Text, value: &Bytes| {
+        let name = http::HeaderName::from_bytes(name.bytes()).ok()?;
+        Some((name, http::HeaderValue::from_maybe_shared(value.clone()).ok()?))
+    };
+    match operation {
+        Operation::SetResponseStatus(status) => response.status = *status,
+        Operation::SetResponseBody(ResponseBody::Inline(body)) => {
+            response.body = Some(body.clone());
+            response.awaited = false;
+        }
+        Operation::SetResponseHeader { name, value } => {
+            if let Some((name, value)) = header(name, value) {
+                response.headers.insert(name, value);
+            }
+        }
+        Operation::AddResponseHeader { name, value } => {
+            if let Some((name, value)) = header(name, value) {
+                response.headers.append(name, value);
+            }
+        }
+        Operation::RemoveResponseHeader { name } => {
+            response.headers.remove(name.as_str());
+        }
+        _ => {}
+    }
+}

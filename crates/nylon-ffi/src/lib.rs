@@ -1,0 +1,32 @@
+//! Shared libraries with the Nylon ABI as plugins. Only user of libloading, only room with C types.
+//!
+//! ```text
+//! gateway thread                         library
+//! FfiSession ── begin ─▶ Shared ── pool thread ─▶ register_session_stream, event_stream
+//!       ▲                  │  ▲
+//!       └── events ────────┘  └── callback, on any thread of the library
+//! ```
+//! Reads are answered inside the callback, from copies in [`shared::Shared`]; what changes the answer is kept there until
+//! the phase has ended, and then applied as for every other transport. A gateway thread never calls into a library, so one
+//! that blocks costs its own requests a 504 and nobody else anything. docs/ffi-plugins.md says what users need to know.
+
+#![allow(unsafe_code)] // C is on the other side; every block says why it is sound
+
+mod abi;
+mod callback;
+mod calls;
+mod complaints;
+mod flat;
+mod library;
+mod plugin;
+mod pool;
+mod rooms;
+mod session;
+mod shared;
+mod socket;
+mod stream;
+mod table;
+mod view;
+
+pub use library::{Library, LoadError, stray_calls};
+pub use plugin::FfiPlugin;

@@ -1,0 +1,189 @@
+//! A library that is loaded. It stays so until the process ends.
+
+use std::{
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    sync::{
+        Mutex, Once,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+        mpsc::sync_channel,
+    },
+    time::{Duration, Instant},
+};
+
+use crate::{
+    abi::{Callback, Symbols},
+    callback::{CALLBACKS, LIBRARIES, STRAY},
+    complaints::Complaints,
+    pool::{Job, Pool},
+    shared::lock,
+    table::TABLE,
+};
+
+/// How often sessions are looked for whose logging phase takes too long.
+const SWEEP: Duration = Duration::from_millis(250);
+/// How often a drain looks whether it is done.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// Why a library cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// There is no such file, or it cannot be read.
+    #[error("{0}")]
+    File(#[from] std::io::Error),
+    /// The dynamic linker refuses it.
+    #[error("it is no library for this process: {0}")]
+    Open(String),
+    /// It is no plugin.
+    #[error("it is no plugin of the Nylon ABI: it has no function `{0}` of its own")]
+    Missing(&'static str),
+    /// There are too many.
+    #[error("one process can have {LIBRARIES} plugin libraries")]
+    TooMany,
+    /// `initialize` does not return.
+    #[error("its `initialize` has not returned within {0:?}")]
+    Initialize(Duration),
+}
+
+/// A library that is loaded.
+pub struct Library {
+    path: PathBuf,
+    pub(crate) index: usize,
+    pub(crate) callback: Callback,
+    pub(crate) symbols: Symbols,
+    pub(crate) pool: &'static Pool,
+    pub(crate) complaints: Complaints,
+    /// Sessions that are open.
+    pub(crate) live: AtomicUsize,
+    /// The file as it was loaded.
+    stamp: (u64, u64, i64, i64, u64),
+}
+
+/// Opening a library twice gives the same one, so this is of the process.
+static LOADED: Mutex<Vec<&'static Library>> = Mutex::new(Vec::new());
+
+impl Library {
+    /// Loads a library, or finds it among those that are.
+    ///
+    /// # Errors
+    /// [`LoadError`]: what is wrong with it.
+    pub fn load(path: &Path) -> Result<&'static Self, LoadError> {
+        let path = path.canonicalize()?;
+        let stamp = stamp(&path)?;
+        let mut loaded = lock(&LOADED);
+        if let Some(known) = loaded.iter().find(|library| library.path == path) {
+            if known.stamp != stamp {
+                tracing::warn!(
+                    file = %path.display(),
+                    "the plugin library has changed: the process goes on with the old one until it is restarted",
+                );
+            }
+            return Ok(known);
+        }
+        let index = loaded.len();
+        let callback = *CALLBACKS.get(index).ok_or(LoadError::TooMany)?;
+        let symbols = Symbols::open(&path)?;
+        if symbols.go && loaded.iter().any(|library| library.symbols.go) {
+            tracing::warn!(
+                file = %path.display(),
+                "this is not the only Go library: each brings a runtime with threads, a heap and signal handlers of \
+                 its own; as workers on NATS they stay apart",
+            );
+        }
+        let library: &'static Self = Box::leak(Box::new(Self {
+            path,
+            index,
+            callback,
+            symbols,
+            pool: Pool::start()?,
+            complaints: Complaints::default(),
+            live: AtomicUsize::new(0),
+            stamp,
+        }));
+        loaded.push(library);
+        sweep();
+        Ok(library)
+    }
+
+    /// Hands a configuration over: JSON text. Blocks for at most `limit`.
+    ///
+    /// # Errors
+    /// [`LoadError::Initialize`].
+    pub fn initialize(&'static self, config: Option<&str>, limit: Duration) -> Result<(), LoadError> {
+        let config = config.unwrap_or_default().to_owned();
+        let done = self.within(limit, move |symbols| symbols.initialize(config.as_bytes()));
+        if done { Ok(()) } else { Err(LoadError::Initialize(limit)) }
+    }
+
+    /// Waits until the sessions are over, then lets the library shut down. Blocks for at most `limit`; whether it
+    /// has returned by then.
+    pub fn shut_down(&'static self, limit: Duration) -> bool {
+        let until = Instant::now() + limit;
+        while self.sessions() > 0 && Instant::now() < until - limit / 2 {
+            std::thread::sleep(LOOK);
+        }
+        self.within(until.saturating_duration_since(Instant::now()), Symbols::shutdown)
+    }
+
+    fn within(&'static self, limit: Duration, call: impl FnOnce(&'static Symbols) + Send + 'static) -> bool {
+        let (sender, receiver) = sync_channel(1);
+        self.pool.submit(Job::Call(Box::new(move || {
+            call(&self.symbols);
+            // Whoever asked may have given up waiting.
+            let _ = sender.send(());
+        })));
+        receiver.recv_timeout(limit).is_ok()
+    }
+
+    /// Sessions that are open.
+    #[must_use]
+    pub fn sessions(&self) -> usize {
+        self.live.load(Relaxed)
+    }
+
+    /// Threads that call into it.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        self.pool.threads()
+    }
+
+    /// What it has done that the ABI does not allow.
+    #[must_use]
+    pub fn complaints(&self) -> u64 {
+        self.complaints.total()
+    }
+
+    /// Its file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// Calls of all libraries for sessions that were over, or never theirs.
+#[must_use]
+pub fn stray_calls() -> u64 {
+    STRAY.total()
+}
+
+fn stamp(path: &Path) -> Result<(u64, u64, i64, i64, u64), std::io::Error> {
+    let file = path.metadata()?;
+    Ok((file.dev(), file.ino(), file.mtime(), file.mtime_nsec(), file.len()))
+}
+
+/// Ends logging phases that take too long: nobody waits for them.
+fn sweep() {
+    static STARTED: Once = Once::new();
+    STARTED.call_once(|| {
+        let started = std::thread::Builder::new().name("nylon-ffi-sweep".to_owned()).spawn(|| {
+            loop {
+                std::thread::sleep(SWEEP);
+                let now = Instant::now();
+                TABLE.all().iter().for_each(|session| session.expire(now));
+            }
+        });
+        if let Err(error) = started {
+            tracing::error!(%error, "starting the thread that ends forgotten sessions of plugin libraries");
+        }
+    });
+}

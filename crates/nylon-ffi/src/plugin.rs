@@ -1,0 +1,40 @@
+//! A plugin's entry in a library, as one gateway thread sees it.
+
+use std::sync::Arc;
+
+use nylon_plugin::{BodyMode, Plugin, Session};
+
+use crate::{library::Library, session::FfiSession, shared::EntryName};
+
+/// One entry of a plugin. Belongs to one gateway thread.
+pub struct FfiPlugin {
+    pub(crate) library: &'static Library,
+    pub(crate) entry: Arc<EntryName>,
+    pub(crate) max_body: usize,
+}
+
+impl FfiPlugin {
+    /// The entry of a plugin in a library. `max_body` is the longest body that it gets or makes, bytes.
+    #[must_use]
+    pub fn new(library: &'static Library, plugin: &Arc<str>, entry: &str, max_body: usize) -> Self {
+        let name =
+            EntryName { plugin: Arc::clone(plugin), entry: entry.into(), label: format!("{plugin}/{entry}").into() };
+        // A library reads answers through a view of 1 GiB.
+        Self { library, entry: Arc::new(name), max_body: max_body.min((1 << 30) - 1) }
+    }
+}
+
+impl Plugin for FfiPlugin {
+    fn session(&self) -> Box<dyn Session> {
+        Box::new(FfiSession::new(self))
+    }
+
+    fn announced_body_mode(&self) -> BodyMode {
+        body_mode(self.library)
+    }
+}
+
+/// A library that cannot say which phases it has gets the body when it asks for it.
+pub(crate) fn body_mode(library: &Library) -> BodyMode {
+    if library.symbols.has_masks() { BodyMode::Buffered } else { BodyMode::OnDemand }
+}

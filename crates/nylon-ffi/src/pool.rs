@@ -1,0 +1,125 @@
+//! The threads that call into a library. It may block, or never return: a gateway thread never waits for it.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Condvar, Mutex},
+    thread::Builder,
+    time::{Duration, Instant},
+};
+
+use crate::shared::{Shared, lock};
+
+/// Threads that a library always has.
+const BASE: usize = 2;
+/// The most that it gets when it does not return.
+const MOST: usize = 64;
+/// When nothing has begun for so long although something waits, another thread is started.
+const STUCK: Duration = Duration::from_millis(20);
+/// A thread beyond [`BASE`] that has nothing to do for so long ends. Go keeps something for every thread that calls it.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// Something to be done on a thread of the library.
+pub(crate) enum Job {
+    /// Tell a session what waits for it.
+    Deliver(Arc<Shared>),
+    /// Anything else.
+    Call(Box<dyn FnOnce() + Send>),
+}
+
+/// The threads of one library.
+pub(crate) struct Pool {
+    queue: Mutex<Queue>,
+    /// There is work.
+    work: Condvar,
+    /// There is work, and no thread was idle.
+    watch: Condvar,
+}
+
+struct Queue {
+    jobs: VecDeque<Job>,
+    threads: usize,
+    idle: usize,
+    /// When a job last began.
+    begun: Instant,
+    /// The watchdog looks by itself; it need not be woken.
+    watching: bool,
+}
+
+impl Pool {
+    pub(crate) fn start() -> Result<&'static Self, std::io::Error> {
+        let queue = Queue { jobs: VecDeque::new(), threads: BASE, idle: 0, begun: Instant::now(), watching: false };
+        let pool: &'static Self =
+            Box::leak(Box::new(Self { queue: Mutex::new(queue), work: Condvar::new(), watch: Condvar::new() }));
+        for _ in 0..BASE {
+            Builder::new().name("nylon-ffi".to_owned()).spawn(|| pool.work())?;
+        }
+        Builder::new().name("nylon-ffi-watch".to_owned()).spawn(|| pool.watch())?;
+        Ok(pool)
+    }
+
+    pub(crate) fn submit(&self, job: Job) {
+        let mut queue = lock(&self.queue);
+        queue.jobs.push_back(job);
+        if queue.idle > 0 {
+            drop(queue);
+            self.work.notify_one();
+        } else if !queue.watching {
+            drop(queue);
+            self.watch.notify_one();
+        }
+    }
+
+    /// How many threads there are now.
+    pub(crate) fn threads(&self) -> usize {
+        lock(&self.queue).threads
+    }
+
+    fn work(&self) {
+        let mut queue = lock(&self.queue);
+        loop {
+            if let Some(job) = queue.jobs.pop_front() {
+                queue.begun = Instant::now();
+                drop(queue);
+                match job {
+                    Job::Deliver(session) => session.deliver(),
+                    Job::Call(call) => call(),
+                }
+                queue = lock(&self.queue);
+                continue;
+            }
+            queue.idle += 1;
+            let (woken, waited) =
+                self.work.wait_timeout(queue, IDLE).unwrap_or_else(std::sync::PoisonError::into_inner);
+            queue = woken;
+            queue.idle -= 1;
+            if waited.timed_out() && queue.jobs.is_empty() && queue.threads > BASE {
+                queue.threads -= 1;
+                return;
+            }
+        }
+    }
+
+    /// Starts more threads while those there are do not return.
+    fn watch(&'static self) {
+        let mut queue = lock(&self.queue);
+        loop {
+            while queue.jobs.is_empty() {
+                queue.watching = false;
+                queue = self.watch.wait(queue).unwrap_or_else(std::sync::PoisonError::into_inner);
+            }
+            queue.watching = true;
+            let stuck = queue.begun.elapsed() >= STUCK && queue.threads < MOST;
+            if stuck {
+                queue.threads += 1;
+                queue.begun = Instant::now();
+            }
+            drop(queue);
+            if stuck && let Err(error) = Builder::new().name("nylon-ffi".to_owned()).spawn(|| self.work()) {
+                lock(&self.queue).threads -= 1;
+                tracing::error!(%error, "starting another thread for a plugin library that does not return");
+            }
+            std::thread::sleep(STUCK / 2);
+            queue = lock(&self.queue);
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Rooms of this process: which sockets of a plugin are in which, and the way of a broadcast to them. Scoped by the name
+//! of the plugin, as on NATS.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, LazyLock, Mutex, Weak},
+};
+
+use bytes::Bytes;
+use nylon_plugin::{MessageKind, PluginErrorKind};
+use nylon_wire::method;
+
+use crate::shared::{Event, OVERHEAD, Shared, Stage, State, lock};
+
+/// So much may wait for a socket when a room's message comes, bytes; more closes it.
+const QUEUE: usize = 1 << 20;
+/// Rooms that one socket may be in at a time.
+const ROOMS: usize = 1_024;
+/// RFC 6455, 7.4.1.
+const TRY_AGAIN: u16 = 1013;
+
+type Members = HashMap<(Arc<str>, String), Vec<Weak<Shared>>>;
+
+/// Never locked while a session's state is wanted, only the other way round.
+static ROOMS_OF_ALL: LazyLock<Mutex<Members>> = LazyLock::new(Mutex::default);
+
+/// One of the calls 310 to 313.
+pub(crate) fn call(session: &Arc<Shared>, number: u32, payload: &[u8]) {
+    let mut state = session.state();
+    match state.stage {
+        Stage::Upgrading | Stage::Socket => {}
+        Stage::Running(_) | Stage::Streaming if !state.had_socket => {
+            let what = format!("method {number} without a websocket");
+            session.fail(&mut state, PluginErrorKind::Protocol, what);
+            return;
+        }
+        // A callback behind the close may still say goodbye to the others.
+        Stage::Idle | Stage::Due(_) | Stage::Running(_) | Stage::Streaming if state.had_socket => {
+            if matches!(number, method::WEBSOCKET_JOIN_ROOM | method::WEBSOCKET_LEAVE_ROOM) {
+                return;
+            }
+        }
+        _ => return,
+    }
+    match number {
+        method::WEBSOCKET_JOIN_ROOM => join(session, &mut state, String::from_utf8_lossy(payload).into_owned()),
+        method::WEBSOCKET_LEAVE_ROOM => {
+            let room = String::from_utf8_lossy(payload).into_owned();
+            if let Some(index) = state.rooms.iter().position(|joined| *joined == room) {
+                state.rooms.swap_remove(index);
+                depart(session, room);
+            }
+        }
+        _ => {
+            drop(state);
+            broadcast(session, number, payload);
+        }
+    }
+}
+
+fn join(session: &Arc<Shared>, state: &mut State, room: String) {
+    // An empty name is ignored, as in the original.
+    if room.is_empty() || state.rooms.contains(&room) {
+        return;
+    }
+    if state.rooms.len() >= ROOMS || room.contains('\0') {
+        session.complain(format_args!("it joins more than {ROOMS} rooms, or one with a NUL in its name: ignored"));
+        return;
+    }
+    let key = (Arc::clone(&session.entry.plugin), room.clone());
+    lock(&ROOMS_OF_ALL).entry(key).or_default().push(Arc::downgrade(session));
+    state.rooms.push(room);
+}
+
+/// Leaves every room.
+pub(crate) fn leave_all(session: &Arc<Shared>, state: &mut State) {
+    for room in std::mem::take(&mut state.rooms) {
+        depart(session, room);
+    }
+}
+
+fn depart(session: &Arc<Shared>, room: String) {
+    let key = (Arc::clone(&session.entry.plugin), room);
+    let mut rooms = lock(&ROOMS_OF_ALL);
+    let Some(members) = rooms.get_mut(&key) else { return };
+    members.retain(|member| !std::ptr::eq(member.as_ptr(), Arc::as_ptr(session)));
+    if members.is_empty() {
+        rooms.remove(&key);
+    }
+}
+
+/// Room, NUL, message. Every member gets it, the sender too if it is one.
+fn broadcast(session: &Arc<Shared>, number: u32, payload: &[u8]) {
+    let Some(split) = payload.iter().position(|byte| *byte == 0) else { return };
+    let (room, message) = (String::from_utf8_lossy(&payload[..split]), &payload[split + 1..]);
+    if room.is_empty() {
+        return;
+    }
+    let (kind, bytes) = if number == method::WEBSOCKET_BROADCAST_ROOM_TEXT {
+        (MessageKind::Text, Bytes::from(String::from_utf8_lossy(message).into_owned()))
+    } else {
+        (MessageKind::Binary, Bytes::copy_from_slice(message))
+    };
+    let key = (Arc::clone(&session.entry.plugin), room.into_owned());
+    let members: Vec<_> = lock(&ROOMS_OF_ALL).get(&key).into_iter().flatten().filter_map(Weak::upgrade).collect();
+    for member in members {
+        give(&member, kind, bytes.clone());
+    }
+}
+
+fn give(member: &Shared, kind: MessageKind, bytes: Bytes) {
+    let mut state = member.state();
+    if !matches!(state.stage, Stage::Upgrading | Stage::Socket) || state.overflown {
+        return;
+    }
+    if state.weight + bytes.len() + OVERHEAD > QUEUE.max(bytes.len() + OVERHEAD) {
+        state.overflown = true;
+        state.events.retain(|event| !matches!(event, Event::Send(..)));
+        state.push(Event::Close { code: TRY_AGAIN, reason: "the client takes the room's messages too slowly" });
+        return;
+    }
+    state.weight += bytes.len() + OVERHEAD;
+    state.push(Event::Send(kind, bytes));
+}

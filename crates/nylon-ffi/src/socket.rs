@@ -1,0 +1,122 @@
+//! A WebSocket of a library.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use nylon_plugin::{MessageKind, PluginError, PluginErrorKind, PluginSocket, SocketEnd, SocketOrder};
+use nylon_wire::method;
+use tokio::time::{Sleep, sleep};
+
+use crate::{
+    rooms,
+    shared::{Event, Item, Shared, Stage},
+};
+
+/// RFC 6455, 7.4.1.
+const INTERNAL: u16 = 1011;
+/// How long the library may take to hear that its socket is closed.
+const GOODBYE: Duration = Duration::from_secs(5);
+
+pub(crate) struct FfiSocket {
+    session: Arc<Shared>,
+    closed: bool,
+    goodbye: Option<Pin<Box<Sleep>>>,
+}
+
+impl FfiSocket {
+    pub(crate) fn new(session: Arc<Shared>) -> Self {
+        Self { session, closed: false, goodbye: None }
+    }
+
+    fn tell(&self, number: u32, bytes: Bytes) {
+        let mut state = self.session.state();
+        if state.stage == Stage::Socket {
+            self.session.tell(&mut state, Item::Socket(number, bytes));
+        }
+    }
+
+    /// Tells the library how it ended, once, and leaves the rooms.
+    fn end(&mut self, error: Option<String>) {
+        if std::mem::replace(&mut self.closed, true) {
+            return;
+        }
+        let mut state = self.session.state();
+        rooms::leave_all(&self.session, &mut state);
+        if let Some(text) = error {
+            self.session.tell(&mut state, Item::Socket(method::WEBSOCKET_ON_ERROR, text.into()));
+        }
+        self.session.tell(&mut state, Item::Socket(method::WEBSOCKET_ON_CLOSE, Bytes::new()));
+        if state.stage == Stage::Socket {
+            state.stage = Stage::Idle;
+        }
+        state.events.clear();
+        self.session.space.notify_all();
+    }
+}
+
+impl PluginSocket for FfiSocket {
+    fn open(&mut self) {
+        self.tell(method::WEBSOCKET_ON_OPEN, Bytes::new());
+    }
+
+    fn poll_order(&mut self, cx: &mut Context<'_>) -> Poll<SocketOrder> {
+        loop {
+            let Poll::Ready(event) = self.session.poll_event(cx) else { return Poll::Pending };
+            return Poll::Ready(match event {
+                Event::Send(kind, bytes) => SocketOrder::Send { kind, bytes, more: false },
+                Event::Close { code, reason } => SocketOrder::Close { code, reason: reason.into() },
+                Event::Failed(error) => SocketOrder::Fail { code: INTERNAL, error },
+                Event::Done(_) | Event::StreamEnd => continue,
+                other => {
+                    let what = format!("{other:?} in a websocket");
+                    SocketOrder::Fail { code: INTERNAL, error: PluginError::new(PluginErrorKind::Protocol, what) }
+                }
+            });
+        }
+    }
+
+    fn moved_on(&mut self) {
+        self.session.moved_on();
+    }
+
+    fn is_ready(&self) -> bool {
+        self.session.takes_more()
+    }
+
+    fn offer(&mut self, kind: MessageKind, bytes: Bytes) {
+        let number = match kind {
+            MessageKind::Text => method::WEBSOCKET_ON_MESSAGE_TEXT,
+            MessageKind::Binary => method::WEBSOCKET_ON_MESSAGE_BINARY,
+        };
+        self.tell(number, bytes);
+    }
+
+    fn close(&mut self, end: SocketEnd) {
+        self.end(end.error);
+        self.goodbye = Some(Box::pin(sleep(GOODBYE)));
+    }
+
+    fn poll_done(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.session.poll_told(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        match &mut self.goodbye {
+            Some(goodbye) => goodbye.as_mut().poll(cx),
+            None => Poll::Ready(()),
+        }
+    }
+}
+
+impl Drop for FfiSocket {
+    fn drop(&mut self) {
+        if !self.closed {
+            self.end(Some("the client has left".to_owned()));
+            self.session.abandon();
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! All ways to run a plugin, behind one source.
+
+use std::sync::Arc;
+
+use nylon_plugin::Entry;
+use nylon_routing::Snapshot;
+
+use crate::{
+    libraries::{Libraries, PreparedLibraries},
+    nats::{Broken, NatsPlugins, PreparedNats},
+    plugins::{PluginSource, PreparedPlugins},
+};
+
+/// Makes plugins that are workers on NATS or in this process, or shared libraries.
+#[derive(Default)]
+pub struct Transports {
+    nats: NatsPlugins,
+    libraries: Libraries,
+}
+
+struct Prepared {
+    snapshot: Arc<Snapshot>,
+    nats: PreparedNats,
+    libraries: PreparedLibraries,
+}
+
+impl PluginSource for Transports {
+    fn prepare(&self, snapshot: &Arc<Snapshot>) -> Result<Arc<dyn PreparedPlugins>, String> {
+        let nats = self.nats.prepare(snapshot)?;
+        let libraries = self.libraries.prepare(snapshot)?;
+        Ok(Arc::new(Prepared { snapshot: Arc::clone(snapshot), nats, libraries }))
+    }
+
+    fn shut_down(&self) {
+        self.libraries.shut_down();
+    }
+}
+
+impl PreparedPlugins for Prepared {
+    fn entries(&self, thread: u32) -> Vec<Entry> {
+        let links = self.nats.links(thread);
+        let entry = |entry: &nylon_routing::Entry| {
+            let made = self.nats.entry(&self.snapshot, entry, &links);
+            made.or_else(|| self.libraries.entry(&self.snapshot, entry)).unwrap_or_else(|| Broken::entry(&entry.name))
+        };
+        self.snapshot.entries.iter().map(entry).collect()
+    }
+
+    fn ready(&self, threads: usize) -> bool {
+        self.nats.ready(threads)
+    }
+
+    fn metrics(&self, text: &mut String) {
+        self.nats.metrics(text);
+        self.libraries.metrics(text);
+    }
+}
