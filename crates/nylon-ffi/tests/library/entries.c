@@ -1,0 +1,329 @@
+/* The entries: those that do everything right, then those that do one thing wrong. */
+#include "library.h"
+
+#define IS(name) (!strcmp(session->entry, name))
+
+static void say(Session *session, const char *text) {
+  printf("library: %s: %s\n", session->entry, text);
+  fflush(stdout);
+}
+
+/* ---- what works ---- */
+
+/* Everything that can be read, one line each. Lists of headers by their length only. */
+static void report(Session *session) {
+  char out[65536] = "", line[8192];
+  for (uint32_t method = 200; method <= 211; method++) {
+    size_t length;
+    char *answer = ask(session, method, method == 201 ? "X-Test" : "", &length);
+    if (method == 202)
+      snprintf(line, sizeof line, "202=%d\n", length > 20);
+    else
+      snprintf(line, sizeof line, "%u=%.4000s\n", method, answer);
+    strcat(out, line);
+    free(answer);
+  }
+  char *payload = ask(session, PAYLOAD, "", NULL), *absent = ask(session, 201, "X-Absent", NULL);
+  snprintf(line, sizeof line, "payload=%s\nabsent=%s\n", payload, absent);
+  strcat(out, line);
+  free(payload);
+  free(absent);
+  set_status(session, 201);
+  set_header(session, 100, "Content-Type", "text/plain");
+  set_header(session, 100, "Transfer-Encoding", "chunked");
+  tell_text(session, 101, "Content-Length");
+  tell_text(session, 103, out);
+  char *status = ask(session, 108, "", NULL), *bytes = ask(session, 109, "", NULL);
+  set_header(session, 100, "X-Read-Back", status);
+  set_header(session, 100, "X-Bytes-Back", bytes);
+  free(status);
+  free(bytes);
+  tell(session, END, NULL, 0);
+}
+
+static void auth(Session *session, int phase) {
+  if (phase != REQUEST) {
+    tell(session, NEXT, NULL, 0);
+    return;
+  }
+  char *token = ask(session, 201, "authorization", NULL);
+  if (strcmp(token, "Bearer secret")) {
+    set_status(session, 401);
+    tell_text(session, 103, "who are you?");
+    tell(session, END, NULL, 0);
+  } else {
+    set_header(session, 400, "X-Auth-User", "ada");
+    tell(session, NEXT, NULL, 0);
+  }
+  free(token);
+}
+
+static void filter(Session *session, int phase) {
+  size_t length;
+  char line[512];
+  if (phase == RESPONSE) {
+    char *status = ask(session, 108, "", NULL), *headers = ask(session, 110, "", &length);
+    char *error = ask(session, 112, "", NULL);
+    set_header(session, 100, "X-Seen-Status", status);
+    set_header(session, 100, "X-Seen-Upstream", memmem(headers, length, "x-upstream", 10) ? "yes" : "no");
+    set_header(session, 100, "X-Seen-Error", error);
+    set_header(session, 100, "content-TYPE", "text/replaced");
+    set_header(session, 410, "Set-Cookie", "a=1");
+    set_header(session, 410, "Set-Cookie", "b=2");
+    tell_text(session, 101, "X-Upstream");
+    tell_text(session, 101, "Content-Length");
+    free(status);
+    free(headers);
+    free(error);
+  }
+  if (phase == BODY) {
+    char *bytes = ask(session, 109, "", NULL), *body = ask(session, 107, "", &length);
+    char *out = malloc(length + 64);
+    memcpy(out, body, length);
+    int more = sprintf(out + length, "+%s", bytes);
+    tell(session, 103, out, length + (size_t)more);
+    free(bytes);
+    free(body);
+    free(out);
+  }
+  if (phase == LOGGING) {
+    char *status = ask(session, 108, "", NULL), *bytes = ask(session, 109, "", NULL);
+    char *error = ask(session, 112, "", NULL), *path = ask(session, 204, "", NULL);
+    char *headers = ask(session, 110, "", &length);
+    snprintf(line, sizeof line, "logged path=%s status=%s bytes=%s replaced=%d error=%s.", path, status, bytes,
+             memmem(headers, length, "text/replaced", 13) != NULL, error);
+    say(session, line);
+    set_status(session, 500);
+    free(status);
+    free(bytes);
+    free(error);
+    free(path);
+    free(headers);
+  }
+  tell(session, NEXT, NULL, 0);
+}
+
+static void stream(Session *session) {
+  char piece[32], *query = ask(session, 205, "", NULL);
+  int pieces = atoi(query);
+  free(query);
+  set_status(session, 202);
+  set_header(session, 100, "Transfer-Encoding", "chunked");
+  set_header(session, 100, "X-Stream", "yes");
+  tell_text(session, 101, "Content-Length");
+  tell(session, 106, NULL, 0);
+  set_header(session, 100, "X-Too-Late", "yes");
+  for (int index = 0; index < pieces; index++) tell(session, 104, piece, (size_t)sprintf(piece, "piece %d\n", index));
+  tell(session, 104, NULL, 0);
+  tell(session, 105, NULL, 0);
+  tell(session, NEXT, NULL, 0);
+}
+
+void on_socket(Session *session, uint32_t method, const unsigned char *payload, size_t length) {
+  char out[256] = "";
+  switch (method) {
+  case 350:
+    tell_text(session, 310, "all");
+    tell_text(session, 301, "hello");
+    break;
+  case 351:
+    if (length > 4 && !memcmp(payload, "all:", 4)) {
+      memcpy(out, "all\0", 4);
+      memcpy(out + 4, payload + 4, length - 4);
+      tell(session, 312, out, length);
+    } else if (length == 3 && !memcmp(payload, "bye", 3)) {
+      tell(session, 303, NULL, 0);
+    } else if (length == 5 && !memcmp(payload, "leave", 5)) {
+      tell_text(session, 311, "all");
+      tell_text(session, 301, "left");
+    } else if (length == 4 && !memcmp(payload, "rude", 4)) {
+      tell(session, 301, "\xff\xfe", 2);
+    } else if (length == 5 && !memcmp(payload, "wrong", 5)) {
+      tell(session, 999, NULL, 0);
+    } else {
+      tell(session, 301, payload, length);
+    }
+    break;
+  case 352: tell(session, 302, payload, length); break;
+  case 353:
+    say(session, "socket closed");
+    tell(session, 313, "all\0gone", 8);
+    break;
+  case 354: say(session, "socket failed"); break;
+  default: say(session, "UNKNOWN EVENT");
+  }
+}
+
+/* ---- what does not ---- */
+
+static void *stray(void *argument) {
+  Session *session = argument;
+  free(ask(session, 204, "", NULL));
+  set_status(session, 500);
+  tell(session, NEXT, NULL, 0);
+  say(session, "stray thread has its answer");
+  return NULL;
+}
+
+static void hang(void) {
+  for (;;) pause();
+}
+
+/* In the phase in which it shall go wrong; whether the phase is over then. */
+static int wrong(Session *session) {
+  if (IS("never")) return 1;
+  if (IS("twice")) {
+    tell(session, NEXT, NULL, 0);
+    tell(session, NEXT, NULL, 0);
+    set_status(session, 500);
+    tell(session, END, NULL, 0);
+    return 1;
+  }
+  if (IS("wrong_sid")) {
+    for (uint32_t other = session->sid - 8; other != session->sid + 8; other++) {
+      FfiBuffer buffer = {other, 0, NEXT, NULL, 0};
+      if (other != session->sid) session->call(&buffer);
+    }
+    FfiBuffer zero = {0, 0, NEXT, NULL, 0}, last = {0xffffffff, 0, END, NULL, 0};
+    session->call(&zero);
+    session->call(&last);
+    return 1;
+  }
+  if (IS("back_late")) {
+    usleep(700000);
+    free(ask(session, 201, "authorization", NULL));
+    free(ask(session, 202, "", NULL));
+    say(session, "came back");
+    tell(session, NEXT, NULL, 0);
+    return 1;
+  }
+  if (IS("stray")) {
+    pthread_t thread;
+    pthread_create(&thread, NULL, stray, session);
+    pthread_detach(thread);
+    return 0;
+  }
+  if (IS("unknown_method")) tell(session, 999, NULL, 0);
+  if (IS("zero_method")) tell(session, 0, NULL, 0);
+  if (IS("event_method")) tell(session, 350, NULL, 0);
+  if (IS("rubbish_header")) tell_text(session, 100, "this is no flatbuffer at all, but long enough for one");
+  if (IS("empty_header")) tell(session, 100, NULL, 0);
+  if (IS("bad_name")) set_header(session, 100, "not a name", "x");
+  if (IS("bad_value")) set_header(session, 100, "x-a", "a\r\nx-injected: 1");
+  if (IS("bad_removal")) tell(session, 101, "\xff\xfe", 2);
+  if (IS("short_status")) tell(session, 102, "\x01", 1);
+  if (IS("low_status")) set_status(session, 100);
+  if (IS("high_status")) set_status(session, 1000);
+  if (IS("data_without_head")) tell_text(session, 104, "data");
+  if (IS("end_without_head")) tell(session, 105, NULL, 0);
+  if (IS("send_without_socket")) tell_text(session, 301, "text");
+  if (IS("join_without_socket")) tell_text(session, 310, "room");
+  if (IS("broadcast_without_socket")) tell(session, 312, "room\0text", 9);
+  if (IS("null_buffer")) session->call(NULL);
+  if (IS("null_payload")) {
+    FfiBuffer buffer = {session->sid, 0, 103, NULL, 10};
+    session->call(&buffer);
+  }
+  if (IS("huge_payload")) {
+    FfiBuffer buffer = {session->sid, 0, 103, (const unsigned char *)"x", 1ull << 40};
+    session->call(&buffer);
+  }
+  if (IS("long_body")) {
+    char *body = calloc(1, 2000000);
+    tell(session, 103, body, 2000000);
+    free(body);
+  }
+  if (IS("flood"))
+    for (int count = 0; count < 200000; count++) set_header(session, 100, "x-flood", "1");
+  if (IS("flood_reads"))
+    for (int count = 0; count < 20000; count++) free(ask(session, 204, "", NULL));
+  if (IS("end")) {
+    tell(session, END, NULL, 0);
+    return 1;
+  }
+  if (IS("stream")) {
+    tell(session, 106, NULL, 0);
+    tell(session, 105, NULL, 0);
+    return 1;
+  }
+  if (IS("upgrade")) {
+    tell(session, 300, NULL, 0);
+    return 1;
+  }
+  if (IS("half_stream") || IS("broken_stream")) {
+    tell(session, 106, NULL, 0);
+    tell_text(session, 104, "half");
+    tell(session, IS("half_stream") ? NEXT : 999, NULL, 0);
+    return 1;
+  }
+  if (IS("fast_stream")) {
+    char *piece = calloc(1, 65536);
+    tell(session, 106, NULL, 0);
+    for (int count = 0; count < 1600; count++) tell(session, 104, piece, 65536);
+    tell(session, 105, NULL, 0);
+    say(session, "written");
+    free(piece);
+    return 1;
+  }
+  return 0;
+}
+
+int on_register(Session *session) {
+  if (IS("refused")) return 0;
+  if (IS("hang_register")) hang();
+  if (IS("early")) tell(session, NEXT, NULL, 0);
+  return 1;
+}
+
+int is_inline(const Session *session) { return IS("inline") || IS("hang_event"); }
+
+void serve(Session *session, int phase) {
+  static const char *const names[] = {"", "request:", "response:", "body:", "logging:"};
+  if (IS("report")) {
+    if (phase == REQUEST) report(session);
+    else tell(session, NEXT, NULL, 0);
+  } else if (IS("auth") || IS("inline")) {
+    auth(session, phase);
+  } else if (IS("filter")) {
+    filter(session, phase);
+  } else if (IS("streams")) {
+    if (phase == REQUEST) stream(session);
+    else tell(session, NEXT, NULL, 0);
+  } else if (IS("socket")) {
+    if (phase == REQUEST) tell(session, 300, NULL, 0);
+    else tell(session, NEXT, NULL, 0);
+  } else if (IS("hang_event")) {
+    hang();
+  } else if (IS("body_twice")) {
+    if (phase == REQUEST) {
+      size_t one, two;
+      char *first = ask(session, 200, "", &one), *second = ask(session, 200, "", &two);
+      set_header(session, 400, "X-Body", one == two && !memcmp(first, second, one) ? "same" : "different");
+      free(first);
+      free(second);
+    }
+    tell(session, NEXT, NULL, 0);
+  } else if (IS("phases") || IS("early") || IS("response_only")) {
+    char text[32];
+    sprintf(text, "phase %d", phase);
+    say(session, text);
+    tell(session, NEXT, NULL, 0);
+  } else {
+    /* `response:twice` does in the response filter what `twice` does in the request filter. */
+    char *colon = strchr(session->entry, ':');
+    size_t skip = colon ? (size_t)(colon - session->entry) + 1 : 0;
+    int when = REQUEST;
+    for (int other = REQUEST; other <= LOGGING; other++)
+      if (skip && !strncmp(session->entry, names[other], skip)) when = other;
+    if (phase == when) {
+      Session same = *session;
+      if (skip) {
+        /* Only the name differs; answers come to the real one, so this is for what reads nothing. */
+        memset(same.entry, 0, sizeof same.entry);
+        strcpy(same.entry, session->entry + skip);
+      }
+      if (wrong(skip ? &same : session)) return;
+    }
+    tell(session, NEXT, NULL, 0);
+  }
+}
