@@ -282,9 +282,8 @@ def test_a_drain_ends_what_runs_and_then_shuts_the_library_down_once(start: Star
     log = gateway.process.lines
     assert log.count("library: shutdown ") == 1
     assert log.index("library: socket: socket closed") < log.index("library: shutdown ")
-    assert [index for index, line in enumerate(log) if "logged path=/plugin" in line][0] < log.index(
-        "library: shutdown "
-    )
+    logged = next(index for index, line in enumerate(log) if "logged path=/plugin" in line)
+    assert logged < log.index("library: shutdown ")
 
 
 def test_a_library_whose_shutdown_hangs_does_not_keep_the_gateway(start: Start) -> None:

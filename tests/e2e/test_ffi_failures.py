@@ -1,4 +1,4 @@
-"""Libraries that misbehave: never a request that hangs, passes a filter that did not answer, or gets a broken answer."""
+"""Libraries that misbehave: no request hangs, passes a filter that did not answer, or gets a broken answer."""
 
 import http.client
 import json
@@ -194,7 +194,7 @@ def test_an_unknown_entry_is_500(start: Start, upstream: Upstream) -> None:
     gateway = start(paths=paths(["refused"]))
     assert code(gateway.get("/refused")) == (500, "PLUGIN_ERROR")
     assert upstream.seen == []
-    gateway.process.wait_for('no entry .*refused')
+    gateway.process.wait_for("no entry .*refused")
 
 
 def test_a_service_that_says_next_has_no_answer(start: Start) -> None:
@@ -221,9 +221,7 @@ def test_a_socket_whose_library_breaks_the_abi_is_closed(start: Start, message: 
 
 
 def test_bodies_beyond_the_limit_are_refused(start: Start, upstream: Upstream) -> None:
-    gateway = start(
-        plugin={"max_body_bytes": 1000}, paths=[*paths(["body_twice", "body:read", "filter", "long_body"])]
-    )
+    gateway = start(plugin={"max_body_bytes": 1000}, paths=[*paths(["body_twice", "body:read", "filter", "long_body"])])
     assert code(request(gateway.address, "POST", "/body_twice", body=b"x" * 1001)) == (413, "BODY_TOO_LARGE")
     assert upstream.seen == []
     assert request(gateway.address, "POST", "/body_twice", body=b"x" * 1000).status == 200

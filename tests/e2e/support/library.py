@@ -41,7 +41,7 @@ def library_configuration(
     for plugin in config["plugins"]:
         for key in ("messaging", "group"):
             plugin.pop(key, None)
-        plugin |= {"type": "ffi", "file": str(file)}
+        plugin.update({"type": "ffi", "file": str(file)} | plugin | {"type": "ffi"})
     config["services"][1]["plugin"] = {"name": "tested", "entry": service, "payload": payload}
     return config
 
