@@ -256,10 +256,12 @@ static int wrong(Session *session) {
     tell(session, IS("half_stream") ? NEXT : 999, NULL, 0);
     return 1;
   }
-  if (IS("fast_stream")) {
-    char *piece = calloc(1, 65536);
+  if (IS("fast_stream") || IS("big_stream")) {
+    /* 100 MiB. */
+    size_t length = IS("fast_stream") ? 65536 : 1 << 20;
+    char *piece = calloc(1, length);
     tell(session, 106, NULL, 0);
-    for (int count = 0; count < 1600; count++) tell(session, 104, piece, 65536);
+    for (size_t sent = 0; sent < 100 << 20; sent += length) tell(session, 104, piece, length);
     tell(session, 105, NULL, 0);
     say(session, "written");
     free(piece);
@@ -270,6 +272,7 @@ static int wrong(Session *session) {
 
 int on_register(Session *session) {
   if (IS("refused")) return 0;
+  if (strchr(session->entry, '-')) say(session, "registered");
   if (IS("hang_register")) hang();
   if (IS("early")) tell(session, NEXT, NULL, 0);
   return 1;
