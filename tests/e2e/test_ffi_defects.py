@@ -156,7 +156,7 @@ def test_a_client_that_drops_its_socket_is_an_error_and_a_close(start: Start) ->
     gateway.process.wait_for("socket: socket closed")
 
 
-def test_a_plugin_moves_from_a_library_to_nats_and_back_without_a_failed_request(
+def test_a_plugin_moves_from_a_library_to_nats_and_back(
     tmp_path: Path, shared_nats: NatsServer, upstream: Upstream
 ) -> None:
     chain = [{"plugin": "tested", "entry": "headers"}]

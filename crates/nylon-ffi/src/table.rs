@@ -16,15 +16,15 @@ const SHARDS: usize = 64;
 const GRAVES: usize = 16 << 10;
 
 /// The sessions of all libraries. A shard's lock is held for a look-up only.
-pub(crate) struct Table {
+pub(crate) struct Table<S = Shared> {
     next: AtomicU32,
-    shards: [Mutex<HashMap<u32, Arc<Shared>>>; SHARDS],
+    shards: [Mutex<HashMap<u32, Arc<S>>>; SHARDS],
     graves: Mutex<VecDeque<u32>>,
 }
 
 pub(crate) static TABLE: LazyLock<Table> = LazyLock::new(|| Table::new(1));
 
-impl Table {
+impl<S> Table<S> {
     fn new(first: u32) -> Self {
         Self {
             next: AtomicU32::new(first),
@@ -33,12 +33,12 @@ impl Table {
         }
     }
 
-    fn shard(&self, sid: u32) -> &Mutex<HashMap<u32, Arc<Shared>>> {
+    fn shard(&self, sid: u32) -> &Mutex<HashMap<u32, Arc<S>>> {
         &self.shards[sid as usize % SHARDS]
     }
 
     /// Takes a number that is neither 0 nor in use.
-    pub(crate) fn insert(&self, make: impl Fn(u32) -> Arc<Shared>) -> Arc<Shared> {
+    pub(crate) fn insert(&self, make: impl Fn(u32) -> Arc<S>) -> Arc<S> {
         loop {
             let sid = self.next.fetch_add(1, Relaxed);
             if sid == 0 {
@@ -51,7 +51,7 @@ impl Table {
         }
     }
 
-    pub(crate) fn get(&self, sid: u32) -> Option<Arc<Shared>> {
+    pub(crate) fn get(&self, sid: u32) -> Option<Arc<S>> {
         lock(self.shard(sid)).get(&sid).cloned()
     }
 
@@ -60,6 +60,13 @@ impl Table {
         drop(removed);
     }
 
+    /// Everything there is now.
+    pub(crate) fn all(&self) -> Vec<Arc<S>> {
+        self.shards.iter().flat_map(|shard| lock(shard).values().cloned().collect::<Vec<_>>()).collect()
+    }
+}
+
+impl Table {
     /// Keeps a session that ended in the middle of a phase until its handler returns, or many others have ended so.
     pub(crate) fn bury(&self, sid: u32) {
         let oldest = {
@@ -73,9 +80,7 @@ impl Table {
             self.remove(oldest);
         }
     }
-
-    /// Every session there is now.
-    pub(crate) fn all(&self) -> Vec<Arc<Shared>> {
-        self.shards.iter().flat_map(|shard| lock(shard).values().cloned().collect::<Vec<_>>()).collect()
-    }
 }
+
+#[cfg(test)]
+mod tests;

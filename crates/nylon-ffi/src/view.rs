@@ -160,3 +160,6 @@ pub(crate) fn list(headers: &HeaderMap) -> Bytes {
     let pairs: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), text(value))).collect();
     flat::write_headers(pairs.iter().map(|(name, value)| (*name, value.as_str()))).into()
 }
+
+#[cfg(test)]
+mod tests;

@@ -306,6 +306,10 @@ void serve(Session *session, int phase) {
       free(second);
     }
     tell(session, NEXT, NULL, 0);
+  } else if (IS("body_reader")) {
+    /* It reads what it may read: not the body of the answer. */
+    if (phase == RESPONSE) free(ask(session, 107, "", NULL));
+    tell(session, NEXT, NULL, 0);
   } else if (IS("phases") || IS("early") || IS("response_only")) {
     char text[32];
     sprintf(text, "phase %d", phase);

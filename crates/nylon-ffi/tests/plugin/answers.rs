@@ -1,0 +1,78 @@
+//! What entries read and answer.
+
+use nylon_plugin::Phase;
+
+use crate::support::{Options, calm, exchange, library, options, run, serve};
+
+#[tokio::test]
+async fn everything_can_be_read() {
+    let options = Options { payload: Some(r#"{"k":1}"#), ..options() };
+    let mut exchange = exchange(&[("x-test", "value")], b"the body");
+    let got = serve(run(&["report"], true, &options), &mut exchange, &[]).await;
+    assert_eq!(got.status, 201);
+    let lines: Vec<_> = got.text().lines().collect();
+    assert_eq!(
+        lines,
+        [
+            "200=the body",
+            "201=value",
+            "202=1",
+            "203=https://a.test:8080/a/b?c=d",
+            "204=/a/b",
+            "205=c=d",
+            r#"206={"name":"b\""}"#,
+            "207=a.test",
+            "208=127.0.0.1",
+            "209=POST",
+            "210=8",
+            "211=1700000000000",
+            r#"payload={"k":1}"#,
+            "absent=",
+        ]
+    );
+    assert_eq!(got.header("content-type"), "text/plain");
+    assert_eq!(got.header("x-read-back"), "201", "what it has set is what it reads");
+}
+
+#[tokio::test]
+async fn a_filter_lets_pass_or_ends() {
+    for entry in ["auth", "inline"] {
+        let mut good = exchange(&[("authorization", "Bearer secret")], b"");
+        let got = serve(run(&[entry], false, &options()), &mut good, &["hello"]).await;
+        assert_eq!((got.status, got.text()), (200, "hello"));
+        assert_eq!(good.request.headers["x-auth-user"], "ada");
+        let got = serve(run(&[entry], false, &options()), &mut exchange(&[], b""), &["hello"]).await;
+        assert_eq!((got.status, got.text()), (401, "who are you?"));
+    }
+}
+
+#[tokio::test]
+async fn an_entry_that_occurs_twice_has_one_session() {
+    let library = library(&["MASK"]);
+    let options = Options { library, ..options() };
+    let mut good = exchange(&[("authorization", "Bearer secret")], b"");
+    let got = serve(run(&["auth", "auth"], false, &options), &mut good, &["hello"]).await;
+    assert_eq!((got.status, got.text(), got.untouched), (200, "hello", true));
+    calm(library).await;
+}
+
+#[tokio::test]
+async fn the_mask_of_a_session_says_which_phases_it_has() {
+    let options = Options { library: library(&["MASK"]), ..options() };
+    let mut filtered = exchange(&[], b"");
+    let got = serve(run(&["filter"], false, &options), &mut filtered, &["he", "llo"]).await;
+    assert_eq!(got.text(), "hello+5");
+    let run = run(&["response_only"], false, &options);
+    let got = serve(run, &mut exchange(&[], b""), &["hello"]).await;
+    assert_eq!((got.text(), got.header("etag")), ("hello", "1"));
+    assert_eq!(Phase::ALL.len(), 4);
+}
+
+#[tokio::test]
+async fn sessions_are_gone_when_their_logging_is_over() {
+    let library = library(&[]);
+    for _ in 0..50 {
+        serve(run(&["phases", "auth"], false, &options()), &mut exchange(&[], b""), &[]).await;
+    }
+    calm(library).await;
+}

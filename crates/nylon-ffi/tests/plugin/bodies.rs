@@ -1,0 +1,56 @@
+//! Bodies, of requests and of answers.
+
+use http::HeaderValue;
+use nylon_plugin::OnError;
+
+use crate::support::{Options, exchange, options, run, serve};
+
+#[tokio::test]
+async fn a_body_in_pieces_is_filtered_as_one() {
+    let got = serve(run(&["filter"], false, &options()), &mut exchange(&[], b""), &["he", "l", "lo"]).await;
+    assert_eq!(got.text(), "hello+5");
+    assert_eq!(got.header("etag"), "", "it belongs to another body");
+    let got = serve(run(&["filter", "phases"], false, &options()), &mut exchange(&[], b""), &[]).await;
+    assert_eq!(got.text(), "+0");
+}
+
+#[tokio::test]
+async fn a_body_that_nobody_reads_stays_where_it_is() {
+    let got = serve(run(&["phases", "auth"], false, &options()), &mut exchange(&[], b""), &["hello"]).await;
+    assert_eq!((got.status, got.untouched), (401, true));
+    let mut good = exchange(&[("authorization", "Bearer secret")], b"");
+    let got = serve(run(&["phases", "auth"], false, &options()), &mut good, &["hello"]).await;
+    assert_eq!((got.text(), got.header("etag"), got.untouched), ("hello", "1", true));
+}
+
+#[tokio::test]
+async fn a_body_beyond_the_limit_goes_by_the_policy() {
+    let small = Options { max_body: 4, ..options() };
+    let got = serve(run(&["filter"], false, &small), &mut exchange(&[], b""), &["he", "llo"]).await;
+    assert_eq!((got.status, got.text()), (502, "BODY_TOO_LARGE"));
+    let lenient = Options { on_error: OnError::Continue, ..small.clone() };
+    let got = serve(run(&["filter"], false, &lenient), &mut exchange(&[], b""), &["he", "llo"]).await;
+    assert_eq!((got.status, got.text()), (200, "hello"), "nothing of it is lost");
+    let got = serve(run(&["body_twice"], false, &small), &mut exchange(&[], b"12345"), &[]).await;
+    assert_eq!((got.status, got.text()), (413, "BODY_TOO_LARGE"));
+}
+
+#[tokio::test]
+async fn a_request_body_is_read_once_and_answered_twice() {
+    let mut read = exchange(&[], b"some body");
+    serve(run(&["body_twice"], false, &options()), &mut read, &[]).await;
+    assert_eq!(read.request.headers["x-body"], "same");
+}
+
+#[tokio::test]
+async fn an_encoded_body_is_a_failure_for_those_only_that_read_it() {
+    for (entry, status) in [("phases", 200), ("body_reader", 200), ("filter", 502)] {
+        let mut encoded = exchange(&[], b"");
+        encoded
+            .early
+            .headers
+            .push(nylon_plugin::HeaderChange::Set(http::header::CONTENT_ENCODING, HeaderValue::from_static("gzip")));
+        let got = serve(run(&[entry], false, &options()), &mut encoded, &["hello"]).await;
+        assert_eq!(got.status, status, "{entry}");
+    }
+}

@@ -1,0 +1,99 @@
+//! What breaks the ABI ends the phase, at once, and nothing else.
+
+use std::time::{Duration, Instant};
+
+use crate::support::{Options, calm, exchange, library, options, run, serve};
+
+const BROKEN: [&str; 19] = [
+    "unknown_method",
+    "zero_method",
+    "event_method",
+    "rubbish_header",
+    "empty_header",
+    "bad_name",
+    "bad_value",
+    "bad_removal",
+    "short_status",
+    "low_status",
+    "high_status",
+    "data_without_head",
+    "end_without_head",
+    "send_without_socket",
+    "join_without_socket",
+    "broadcast_without_socket",
+    "null_payload",
+    "huge_payload",
+    "flood",
+];
+
+#[tokio::test]
+async fn in_a_request_filter_nothing_passes() {
+    for entry in BROKEN {
+        let got = serve(run(&[entry], false, &options()), &mut exchange(&[], b""), &["passed"]).await;
+        assert_eq!((got.status, got.text()), (502, "PLUGIN_PROTOCOL"), "{entry}");
+    }
+    calm(library(&[])).await;
+}
+
+#[tokio::test]
+async fn in_a_body_filter_the_body_does_not_go_out() {
+    for entry in BROKEN {
+        // Headers and status come too late there, which is no failure.
+        if ["low_status", "high_status", "bad_name", "bad_value", "bad_removal"].contains(&entry) {
+            continue;
+        }
+        let name = format!("body:{entry}");
+        let got = serve(run(&[&name], false, &options()), &mut exchange(&[], b""), &["passed"]).await;
+        assert_eq!((got.status, got.text()), (502, "PLUGIN_PROTOCOL"), "{name}");
+    }
+    calm(library(&[])).await;
+}
+
+#[tokio::test]
+async fn in_the_logging_phase_it_ends_the_session() {
+    for entry in BROKEN.iter().chain(&["never", "twice", "end", "stream", "upgrade"]) {
+        let name = format!("logging:{entry}");
+        let quick = Options { timeout: Duration::from_millis(300), ..options() };
+        let got = serve(run(&[&name], false, &quick), &mut exchange(&[], b""), &["passed"]).await;
+        assert_eq!((got.status, got.text()), (200, "passed"), "{name}");
+    }
+    calm(library(&[])).await;
+}
+
+#[tokio::test]
+async fn who_does_not_answer_is_late_and_stays_so() {
+    let quick = Options { timeout: Duration::from_millis(150), ..options() };
+    for entry in ["never", "wrong_sid", "back_late", "hang_event", "hang_register"] {
+        let began = Instant::now();
+        let got = serve(run(&[entry], false, &quick), &mut exchange(&[], b""), &["passed"]).await;
+        assert_eq!((got.status, got.text()), (504, "PLUGIN_TIMEOUT"), "{entry}");
+        assert!(began.elapsed() < Duration::from_secs(5));
+    }
+    let got = serve(run(&["auth"], false, &options()), &mut exchange(&[], b""), &["passed"]).await;
+    assert_eq!(got.status, 401, "threads that hang are replaced");
+}
+
+#[tokio::test]
+async fn a_second_answer_counts_nothing() {
+    for entry in ["twice", "stray", "early", "null_buffer", "response:twice", "body:twice"] {
+        let got = serve(run(&[entry], false, &options()), &mut exchange(&[], b""), &["passed"]).await;
+        assert_eq!((got.status, got.text()), (200, "passed"), "{entry}");
+    }
+    calm(library(&[])).await;
+}
+
+#[tokio::test]
+async fn an_entry_that_is_refused_is_an_error() {
+    let got = serve(run(&["refused"], false, &options()), &mut exchange(&[], b""), &["passed"]).await;
+    assert_eq!((got.status, got.text()), (500, "PLUGIN_ERROR"));
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_ends_the_phase() {
+    let mut exchange = exchange(&[], b"");
+    let mut run = run(&["never"], false, &options());
+    let waiting = run.request_filters(&mut exchange);
+    assert!(tokio::time::timeout(Duration::from_millis(50), waiting).await.is_err());
+    run.client_gone(&mut exchange, "the client left");
+    calm(library(&[])).await;
+}

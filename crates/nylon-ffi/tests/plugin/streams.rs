@@ -1,0 +1,44 @@
+//! Answers in pieces.
+
+use crate::support::{Options, calm, exchange, library, options, run, serve};
+
+#[tokio::test]
+async fn pieces_come_in_order_and_nothing_that_is_too_late() {
+    for service in [true, false] {
+        let mut asked = exchange(&[], b"");
+        asked.request.uri = http::Uri::from_static("/?300");
+        let got = serve(run(&["streams"], service, &options()), &mut asked, &["upstream"]).await;
+        let expected: String = (0..300).map(|number| format!("piece {number}\n")).collect();
+        assert_eq!((got.status, got.text()), (202, &*expected));
+        assert_eq!((got.header("x-stream"), got.header("x-too-late")), ("yes", ""));
+    }
+    calm(library(&[])).await;
+}
+
+#[tokio::test]
+async fn a_stream_that_is_not_ended_breaks() {
+    for entry in ["half_stream", "broken_stream"] {
+        let got = serve(run(&[entry], true, &options()), &mut exchange(&[], b""), &[]).await;
+        assert!(got.body.is_err(), "{entry}: {:?}", got.body);
+    }
+    calm(library(&[])).await;
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_ends_the_stream() {
+    let mut exchange = exchange(&[], b"");
+    let mut run = run(&["fast_stream"], true, &options());
+    run.service(&mut exchange).await.unwrap();
+    drop(exchange);
+    drop(run);
+    calm(library(&[])).await;
+}
+
+#[tokio::test]
+async fn a_stream_is_as_long_as_the_library_likes() {
+    let options = Options { max_body: 10, ..options() };
+    let mut asked = exchange(&[], b"");
+    asked.request.uri = http::Uri::from_static("/?100");
+    let got = serve(run(&["streams"], true, &options), &mut asked, &[]).await;
+    assert_eq!(got.text().len(), 890);
+}
