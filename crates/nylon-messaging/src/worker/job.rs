@@ -6,7 +6,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use nylon_wire::{AbortReason, Action, BodyMode, FetchKind, Operation, Phase, ResponsePart, Revision, Snapshot, Text, failure};
+use nylon_wire::{
+    AbortReason, Action, BodyMode, FetchKind, Operation, Phase, ResponsePart, Revision, Snapshot, Text, failure,
+};
 
 use super::{
     BodyReader, OnCancel, OnVerdict, Session, Socket, SocketError, StreamWriter, WriteError, lane,
