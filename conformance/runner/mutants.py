@@ -117,6 +117,7 @@ GATEWAYS = [
     Mutant("cuts bodies", "gateway", [D + "request_body"], edit("DATA", shorten)),
     Mutant("ignores credit", "gateway", [D + "no_credit"], edit("DATA", lambda v: v.update(bytes=v["bytes"] * 8))),
     Mutant("never probes", "gateway", [G + "probe"], drop("PROBE")),
+    Mutant("keeps a dead session to itself", "gateway", [G + "probe_of_a_dead_session"], drop("ABORT")),
     Mutant("forgets Retry-After", "gateway", [F + "no_worker"], answer=without("retry-after")),
     Mutant("forgets the id of the request", "gateway", [F + "handler_error"], answer=without("x-request-id")),
     Mutant("lets everything pass", "gateway", [F + "rubbish"], answer=passes),

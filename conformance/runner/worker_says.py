@@ -23,6 +23,8 @@ class Session:
     talk: Talk
     reply: str
     worker: str
+    # of that worker
+    subject: str
     frames: list[Frame]
     sent: int = 0
     taken: int = 0
@@ -100,7 +102,7 @@ class Speaking:
         if self._gathered is not None:
             self._gathered.append((to.reply, data))
         else:
-            await self.bus.publish(to.reply, data)
+            await self.bus.publish(to.reply, data, reply=to.subject if name == "PROBE" else "")
 
     @staticmethod
     def _operation(one: list[Any]) -> list[Any]:

@@ -161,7 +161,8 @@ class WorkerSide(Speaking):
         talk = Talk(values["session"], values["generation"], phase=values["phase"], next_seq=1, direct=direct)
         talk.ran.append(values["phase"])
         frame.values["via"] = "direct" if direct else "queue"
-        self.sessions.append(Session(talk, values["reply"], name, [frame]))
+        subject = f"{self.prefix}.v1.w.{token(self.group)}.{self.workers[name].name}"
+        self.sessions.append(Session(talk, values["reply"], name, subject, [frame]))
 
     # being a client
 

@@ -112,6 +112,23 @@ def test_embedded_nats_wants_its_password() -> None:
     assert nats.ended()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+@pytest.mark.parametrize("given", [None, "7"])
+def test_an_embedded_server_leaves_half_of_the_cores_to_others(
+    given: str | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("GOMAXPROCS", raising=False)
+    if given is not None:
+        monkeypatch.setenv("GOMAXPROCS", given)
+    written = tmp_path / "environment"
+    stand_in = tmp_path / "nats-server"
+    stand_in.write_text(f'#!/bin/sh\nprintenv GOMAXPROCS > {written}\nexec {nats_server_binary()} "$@"\n')
+    stand_in.chmod(0o700)
+    monkeypatch.setenv("NYLON_NATS_SERVER", str(stand_in))
+    EmbeddedNats().stop()
+    assert written.read_text().strip() == (given or str(max(1, len(os.sched_getaffinity(0)) // 2)))
+
+
 def test_two_embedded_servers_share_nothing() -> None:
     one, two = EmbeddedNats(), EmbeddedNats()
     try:

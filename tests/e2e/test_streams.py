@@ -349,13 +349,16 @@ def test_the_gateway_is_lost(own_stage: Stage) -> None:
     client.close()
 
 
-def test_a_stream_goes_on_after_a_reconnect(own_stage: Stage) -> None:
+@pytest.mark.parametrize("outage", ["short", "longer than beats may be missing"])
+def test_a_stream_goes_on_after_a_reconnect(own_stage: Stage, outage: str) -> None:
     worker = own_stage.worker("streaming")
     gateway = own_stage.gateway(paths=[{"path": "/s", "service": {"name": "answer"}}])
     house = House(gateway, worker, own_stage.upstream)
     client = house.dial("/s", X_Count="1", X_Then="wait", X_Id="reconnect")
     until(client, b"data: 0\n\n")
     own_stage.nats.kill()
+    if outage != "short":
+        eventually(lambda: gateway.metric("nylon_workers") == 0, what="the silence of its worker")
     own_stage.nats.start()
     eventually(lambda: house.gateway.get("/s", X_Id="again").status == 203, what="the connection", seconds=20)
     # it is still open, and its worker still hears when the client leaves

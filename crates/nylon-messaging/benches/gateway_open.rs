@@ -157,11 +157,13 @@ async fn ours(url: String) {
                 for _ in 0..EACH {
                     let mut exchange = exchange();
                     let mut session = plugin.session();
+                    let started = Instant::now();
                     let call = Call {
                         phase: Phase::RequestFilter,
                         exchange: &mut exchange,
                         payload: None,
-                        deadline: Instant::now() + Duration::from_secs(5),
+                        started,
+                        deadline: started + Duration::from_secs(5),
                         headers: &headers,
                         retry: 1,
                     };

@@ -24,6 +24,9 @@ use crate::{
     subscription::Subscription,
 };
 
+/// So long after a reconnect the other side may still be on its way back: that it does not answer proves nothing.
+pub(crate) const SETTLING: Duration = Duration::from_millis(2_500);
+
 /// How a client proves who it is.
 #[derive(Clone, Default)]
 pub enum Auth {

@@ -61,6 +61,8 @@ pub struct Call<'a> {
     pub exchange: &'a mut Exchange,
     /// The middleware's payload, JSON text.
     pub payload: Option<&'a Bytes>,
+    /// When the phase began.
+    pub started: Instant,
     /// When the phase has failed with a timeout.
     pub deadline: Instant,
     /// Which request headers the worker may see.

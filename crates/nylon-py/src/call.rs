@@ -263,12 +263,17 @@ impl Call {
 
     /// Begins to stream the body, with the head as it is now: what is set later comes too late.
     pub(crate) fn start_stream(&self) -> Result<Writer, FetchFailure> {
+        if self.phase != Phase::RequestFilter {
+            return Err(FetchFailure::Other("only a request filter can stream its answer".to_owned()));
+        }
+        self.start_body()
+    }
+
+    /// The same for what comes out of a body filter that takes the body piece by piece.
+    pub(crate) fn start_body(&self) -> Result<Writer, FetchFailure> {
         let mut state = self.state();
         let state = &mut *state;
         let unavailable = |why: &str| Err(FetchFailure::Other(why.to_owned()));
-        if !matches!(self.phase, Phase::RequestFilter | Phase::ResponseBodyFilter) {
-            return unavailable("only a request filter can stream its answer");
-        }
         if state.writer.is_some() {
             return unavailable("the body is streamed already");
         }

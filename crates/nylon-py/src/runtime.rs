@@ -190,7 +190,7 @@ impl Runtime {
     ) -> PyResult<()> {
         const NAME: &str = "response_body_stream";
         let index = usize::from(Phase::ResponseBodyFilter.number()) - 1;
-        let writer = call.start_stream().map_err(|failure| failure.raise_while(py, "filtering the body"))?;
+        let writer = call.start_body().map_err(|failure| failure.raise_while(py, "filtering the body"))?;
         let body = Bound::new(py, flow::reader(py, call, Which::Response)?)?;
         let out = Bound::new(py, ResponseStream::begun(Arc::clone(call), writer))?;
         let called = match &target {

@@ -100,6 +100,13 @@ pub fn worker(prefix: &str, group: &str, worker: &str) -> Result<String, Subject
     build(prefix, "w", &[group, worker])
 }
 
+/// Whether a subject is one that a worker listens on, and nothing else: it may come from somebody's message.
+pub fn is_worker(prefix: &str, subject: &str) -> bool {
+    let rest = subject.strip_prefix(prefix).and_then(|rest| rest.strip_prefix(".v1.w."));
+    let tokens = rest.and_then(|rest| rest.split_once('.'));
+    tokens.is_some_and(|(group, worker)| unescape(group).is_ok() && unescape(worker).is_ok())
+}
+
 /// `<p>.v1.h.<gateway>.<thread>.<slot>`: everything to one pending slot.
 pub fn reply(prefix: &str, gateway: &str, thread: u32, slot: u32) -> Result<String, SubjectError> {
     Ok(format!("{}.{thread}.{slot}", build(prefix, "h", &[gateway])?))

@@ -4,6 +4,7 @@ import json
 import os
 import secrets
 import shutil
+import sys
 import sysconfig
 import tempfile
 import time
@@ -46,8 +47,11 @@ class EmbeddedNats:
         config = self._directory / "nats.conf"
         config.write_text(_CONFIG.format(directory=self._directory, user=user, password=password))
         command = [binary, "-c", str(config)]
-        # It shares its cores with the gateway and the workers.
-        self._child = Child(command, grace=_GRACE_SECONDS, directory=self._directory, batch=True)
+        # It shares its cores with the gateway and the workers (docs/operating.md).
+        environment = {"GOMAXPROCS": str(_half_of_the_cores()), **os.environ}
+        self._child = Child(
+            command, grace=_GRACE_SECONDS, directory=self._directory, environment=environment, batch=True
+        )
         try:
             port = self._wait_for_port()
         except NatsError:
@@ -81,6 +85,11 @@ class EmbeddedNats:
             return (self._directory / "nats.log").read_text().strip().rpartition("\n")[2] or "no log"
         except OSError:
             return "no log"
+
+
+def _half_of_the_cores() -> int:
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return max(1, cores // 2)
 
 
 def nats_server_binary() -> str:

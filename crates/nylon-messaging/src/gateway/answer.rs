@@ -66,8 +66,8 @@ pub(super) struct Wait {
 }
 
 impl Wait {
-    pub(super) fn new(deadline: Instant, accept_timeout: Option<Duration>) -> Self {
-        let now = Clock::now_ms();
+    pub(super) fn new(sent: Instant, deadline: Instant, accept_timeout: Option<Duration>) -> Self {
+        let now = Clock::ms(sent);
         // Our clock drops what is below a millisecond: one more, so that no deadline comes early.
         let accept = |limit: Duration| now + u64::try_from(limit.as_millis()).unwrap_or(u64::MAX / 2);
         Self {
@@ -113,6 +113,7 @@ impl NatsSession {
                     }
                 },
             };
+            talk.heard = None;
             self.greet(talk, &frame)?;
             match frame {
                 Frame::Result(mut result) => {
@@ -173,12 +174,14 @@ impl NatsSession {
     }
 
     fn accept(&mut self, talk: &mut Talk, first: &First) -> Result<(), PluginError> {
+        let heard = Instant::now();
+        talk.heard = Some(heard);
+        let now = Clock::ms(heard);
         match &talk.worker {
-            Some(worker) if worker.id() == first.worker.as_str() => worker.answered(Clock::now_ms()),
+            Some(worker) if worker.id() == first.worker.as_str() => worker.answered(now),
             Some(_) => return Err(talk.protocol(format!("worker {} answers for another one", first.worker))),
             None => {
                 let group = &self.entry().shared.group;
-                let now = Clock::now_ms();
                 let worker = match group.worker(&first.worker, now) {
                     Ok(worker) => worker,
                     Err(error) => return Err(talk.protocol(format!("the worker's name: {error}"))),

@@ -3,7 +3,7 @@
 use std::{
     fmt::{self, Write as _},
     net::IpAddr,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use bytes::Bytes;
@@ -40,19 +40,18 @@ pub(super) fn wire_phase(phase: Phase) -> nylon_wire::Phase {
 }
 
 /// The whole OPEN.
-pub(super) fn open(link: &Link, call: &Call<'_>, opening: &Opening<'_>) -> Bytes {
+pub(super) fn open(link: &Link, call: &Call<'_>, opening: &Opening<'_>, now: Instant) -> Bytes {
     let request = &call.exchange.request;
     let filter = (!call.headers.passes_all()).then_some(call.headers);
     let headers = Visible { headers: &request.headers, filter };
     let params = request.params.iter().map(|(name, value)| (&**name, &**value));
     let ip = Address::new(request.client_ip);
-    let now = Instant::now();
     let response = (call.phase != Phase::RequestFilter).then(|| response(call.exchange));
     let fields = OpenFields {
         reply: opening.reply,
         entry: opening.entry,
         phase: wire_phase(call.phase),
-        remaining_ms: remaining_ms(call.deadline, now),
+        remaining_ms: Clock::remaining_ms(call.deadline, now),
         mono_ms: Clock::ms(now),
         snapshot: SnapshotFields {
             method: request.method.as_str(),
@@ -81,15 +80,15 @@ pub(super) fn open(link: &Link, call: &Call<'_>, opening: &Opening<'_>) -> Bytes
 }
 
 /// An OPEN without what may be long; the worker fetches the whole one before it starts.
-pub(super) fn short_open(link: &Link, call: &Call<'_>, opening: &Opening<'_>) -> Bytes {
+pub(super) fn short_open(link: &Link, call: &Call<'_>, opening: &Opening<'_>, now: Instant) -> Bytes {
     let request = &call.exchange.request;
     let no_headers = std::iter::empty::<(&str, &[u8])>();
     let fields = OpenFields {
         reply: opening.reply,
         entry: opening.entry,
         phase: wire_phase(call.phase),
-        remaining_ms: Clock::remaining_ms(call.deadline),
-        mono_ms: Clock::now_ms(),
+        remaining_ms: Clock::remaining_ms(call.deadline, now),
+        mono_ms: Clock::ms(now),
         snapshot: SnapshotFields {
             method: request.method.as_str(),
             scheme: request.scheme(),
@@ -117,15 +116,14 @@ pub(super) fn short_open(link: &Link, call: &Call<'_>, opening: &Opening<'_>) ->
 }
 
 /// The PHASE frame of a session that is open.
-pub(super) fn phase(link: &Link, call: &Call<'_>, header: Header, room: usize) -> Bytes {
+pub(super) fn phase(link: &Link, call: &Call<'_>, header: Header, room: usize, now: Instant) -> Bytes {
     let inline = (call.phase == Phase::ResponseBodyFilter)
         .then(|| call.exchange.response.body.full())
         .flatten()
         .filter(|body| body.len() <= INLINE_BODY.min(room / 2));
-    let now = Instant::now();
     let fields = PhaseFields {
         phase: wire_phase(call.phase),
-        remaining_ms: remaining_ms(call.deadline, now),
+        remaining_ms: Clock::remaining_ms(call.deadline, now),
         mono_ms: Clock::ms(now),
         payload: call.payload.map(|payload| &payload[..]),
         response: (call.phase != Phase::RequestFilter).then(|| response(call.exchange)),
@@ -176,12 +174,6 @@ impl<'a> Iterator for VisibleIter<'a> {
         let passes = |name: &HeaderName| filter.is_none_or(|filter| filter.passes(name));
         headers.find(|(name, _)| passes(name)).map(|(name, value)| (name.as_str(), value.as_bytes()))
     }
-}
-
-/// Whole milliseconds until the deadline, rounded up, by a clock that was read once for the whole frame.
-fn remaining_ms(deadline: Instant, now: Instant) -> u64 {
-    let left = deadline.saturating_duration_since(now) + Duration::from_micros(999);
-    u64::try_from(left.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// An address as text, on the stack. The standard library formats IPv4 at the cost of the rest of the frame.
@@ -249,13 +241,5 @@ mod tests {
             let address: IpAddr = text.parse().unwrap();
             assert_eq!(Address::new(address).as_str(), address.to_string());
         }
-    }
-
-    #[test]
-    fn what_remains_is_rounded_up() {
-        let now = Instant::now();
-        assert_eq!(remaining_ms(now + Duration::from_micros(1_001), now), 2);
-        assert_eq!(remaining_ms(now, now), 0);
-        assert_eq!(remaining_ms(now, now + Duration::from_secs(1)), 0);
     }
 }

@@ -305,11 +305,12 @@ impl Link {
             self.slots.borrow_mut().no_responders(slot);
             return;
         }
+        let reply = message.reply;
         for frame in session_frames(message.payload) {
             match frame.and_then(|frame| peek(&frame).map(|(kind, header)| (frame, kind, header))) {
                 Ok((frame, kind, header)) => {
                     if !self.slots.borrow_mut().deliver(&header, frame.clone()) {
-                        self.stale(slot_of(header.generation), kind, header, &frame);
+                        self.stale(slot_of(header.generation), kind, header, &frame, reply.as_ref());
                     }
                 }
                 Err(error) => {
@@ -322,9 +323,13 @@ impl Link {
         }
     }
 
-    /// Tells the worker of a first answer that comes too late that nobody waits for it any more (rules §3).
-    fn stale(&self, slot: u32, kind: FrameType, header: Header, payload: &Bytes) {
+    /// Tells the worker of a first answer that comes too late, or that asks, that nobody waits for it any more (SPEC 3.3).
+    fn stale(&self, slot: u32, kind: FrameType, header: Header, payload: &Bytes, reply: Option<&Subject>) {
         self.stats.stale.add();
+        if kind == FrameType::Probe {
+            let worker = reply.filter(|reply| subject::is_worker(&self.messaging.options.prefix, reply));
+            return self.abort_stale(header, worker.cloned());
+        }
         if !matches!(
             kind,
             FrameType::Accept
@@ -337,6 +342,10 @@ impl Link {
             return;
         }
         let Some(first) = Frame::decode(payload).ok().and_then(first_of) else { return };
+        self.abort_stale(header, self.subjects_of(&first.worker, slot));
+    }
+
+    fn abort_stale(&self, header: Header, workers: impl IntoIterator<Item = Subject>) {
         let abort = AbortFrame {
             header: Header { seq: 1, ..header },
             reason: AbortReason::Stale,
@@ -344,7 +353,7 @@ impl Link {
             ext: Ext::empty(),
         };
         let frame = self.encode(|out| abort.encode(out));
-        for worker in self.subjects_of(&first.worker, slot) {
+        for worker in workers {
             if let Err(error) = self.publish(worker, None, frame.clone()) {
                 tracing::debug!(%error, "an abort was not sent");
             }

@@ -90,7 +90,7 @@ impl NatsSession {
         if self.over {
             return Err(PluginError::new(PluginErrorKind::Lost, "the session is over"));
         }
-        let started = Instant::now();
+        let started = call.started;
         let admitted = self.entry.admit()?;
         self.last = Some(call.phase);
         let talk = self.take_talk();
@@ -116,11 +116,12 @@ impl NatsSession {
             Answer::Upgrade(upgrade) => return self.upgrade(talk, upgrade, &call, started),
         };
         talk.stop_feeding();
-        self.finished(&mut talk, call.phase);
+        let heard = talk.heard.take().unwrap_or_else(Instant::now);
+        self.finished(&mut talk, call.phase, heard);
         if !self.nothing_after(call.phase) {
             self.talk = Some(talk);
         }
-        let (outcome, transport) = outcome(result, started.elapsed());
+        let (outcome, transport) = outcome(result, heard.saturating_duration_since(started));
         self.entry.times.queue.record(outcome.timing.queue);
         self.entry.times.handler.record(outcome.timing.handler);
         self.entry.quickness.note(outcome.timing.handler);
@@ -214,14 +215,14 @@ impl NatsSession {
     }
 
     /// A result is here: what it teaches, and back to rest.
-    fn finished(&self, talk: &mut Talk, phase: Phase) {
+    fn finished(&self, talk: &mut Talk, phase: Phase, heard: Instant) {
         talk.lease.set_waiting(false);
         talk.lease.set_restless(talk.probed);
         talk.in_flight = None;
         // What the client takes to send its body says nothing about the worker.
         if let (Some(worker), false) = (&talk.worker, talk.fetched) {
-            let micros = u64::try_from(talk.sent.elapsed().as_micros()).unwrap_or(u64::MAX);
-            worker.sample(micros, Clock::now_ms());
+            let micros = heard.saturating_duration_since(talk.sent).as_micros();
+            worker.sample(u64::try_from(micros).unwrap_or(u64::MAX), Clock::ms(heard));
         }
         if phase == Phase::RequestFilter && !talk.sent_body {
             self.entry.learn(talk.fetched_body);
@@ -229,13 +230,13 @@ impl NatsSession {
     }
 
     /// Takes a slot and sends the OPEN.
-    fn send_open(&self, call: &mut Call<'_>, attempts: &Attempts) -> Result<Box<Talk>, PluginError> {
+    fn send_open(&self, call: &mut Call<'_>, attempts: &Attempts, now: Instant) -> Result<Box<Talk>, PluginError> {
         let entry = &*self.entry;
         let link = &entry.link;
         if link.is_closing() || !link.is_connected() {
             return Err(PluginError::new(PluginErrorKind::Unavailable, "there is no connection to nats"));
         }
-        let worker = match self.target(attempts) {
+        let worker = match self.target(attempts, now) {
             Target::Worker(worker) => Some(worker),
             Target::Queue => None,
             Target::Full => return Err(full()),
@@ -248,7 +249,7 @@ impl NatsSession {
             return Err(PluginError::new(PluginErrorKind::Unavailable, "the slot was lost"));
         };
         let credit = link.first_credit();
-        let mut talk = Box::new(Talk::new(lease, credit));
+        let mut talk = Box::new(Talk::new(lease, credit, now));
         talk.sent_body = body.is_some();
         let opening = Opening {
             header,
@@ -258,10 +259,10 @@ impl NatsSession {
             credit,
             body: body.as_deref(),
         };
-        let mut frame = encode::open(link, call, &opening);
+        let mut frame = encode::open(link, call, &opening, now);
         if frame.len() > link.max_payload() {
             talk.whole_open = Some(frame);
-            frame = encode::short_open(link, call, &opening);
+            frame = encode::short_open(link, call, &opening, now);
         }
         talk.lease.set_waiting(true);
         let sent = match worker {
@@ -277,12 +278,12 @@ impl NatsSession {
         sent.map_err(unavailable)?;
         talk.lease.set_restless(true);
         link.stats.opens.add();
-        entry.shared.group.opened(Clock::remaining_ms(call.deadline));
+        entry.shared.group.opened(Clock::remaining_ms(call.deadline, now));
         Ok(talk)
     }
 
-    fn target(&self, attempts: &Attempts) -> Target {
-        let now = Clock::now_ms();
+    fn target(&self, attempts: &Attempts, now: Instant) -> Target {
+        let now = Clock::ms(now);
         let choice = Choice {
             balance: self.entry.shared.options.balance,
             entry_bit: self.entry.bit,
@@ -407,7 +408,7 @@ impl NatsSession {
     fn open_logging(&self, call: &mut Call<'_>) -> Result<(), PluginError> {
         let entry = &*self.entry;
         let link = &entry.link;
-        let target = self.target(&Attempts::default());
+        let target = self.target(&Attempts::default(), call.started);
         let options = &entry.shared.options;
         // A worker without the configuration must be able to fetch it: one open at a time stays for that.
         let may_fetch = options.config.is_some()
@@ -427,7 +428,7 @@ impl NatsSession {
             credit: 0,
             body: None,
         };
-        let frame = encode::open(link, call, &opening);
+        let frame = encode::open(link, call, &opening, call.started);
         let sent = match &target {
             Target::Worker(worker) => link.post(worker.subject(), None, frame),
             Target::Queue | Target::Full => link.publish(entry.open.clone(), None, frame),
@@ -439,10 +440,10 @@ impl NatsSession {
 
     /// The same for a worker that may have to fetch the configuration first: the slot is kept for that while.
     fn open_logging_attended(&self, call: &mut Call<'_>) -> Result<(), PluginError> {
-        let sent = self.send_open(call, &Attempts::default());
+        let sent = self.send_open(call, &Attempts::default(), call.started);
         let mut talk = sent.inspect_err(|_| self.entry.attending.set(false))?;
         talk.silent = true;
-        let wait = Wait::new(call.deadline.min(Instant::now() + ATTENDED), None);
+        let wait = Wait::new(call.started, call.deadline.min(call.started + ATTENDED), None);
         let mut session = Self::new(self.entry.clone());
         tokio::task::spawn_local(async move {
             // Whatever ends this, nobody waits for it.
@@ -459,7 +460,7 @@ impl NatsSession {
                 let Some((_, header)) = talk.lease.next_phase() else { return Ok(()) };
                 let Some(worker) = &talk.worker else { return Ok(()) };
                 let link = &self.entry.link;
-                let frame = encode::phase(link, call, header, link.max_payload());
+                let frame = encode::phase(link, call, header, link.max_payload(), call.started);
                 link.post(worker.subject(), None, frame).map_err(unavailable)
             }
             None => self.open_logging(call),
@@ -525,19 +526,20 @@ struct Running<'a> {
 impl Running<'_> {
     async fn open(&mut self, call: &mut Call<'_>) -> Result<Answer, PluginError> {
         let mut attempts = Attempts::default();
+        let mut now = call.started;
         loop {
-            let published = Clock::now_ms();
-            if published >= Clock::ms(call.deadline) {
+            if now >= call.deadline {
                 return Err(PluginError::new(PluginErrorKind::Timeout, "the deadline has passed"));
             }
-            let talk = self.talk.insert(self.session.send_open(call, &attempts)?);
+            let talk = self.talk.insert(self.session.send_open(call, &attempts, now)?);
             let accept = self.session.entry.link.messaging().options.accept_timeout;
-            let wait = Wait::new(call.deadline, Some(accept));
+            let wait = Wait::new(now, call.deadline, Some(accept));
             let result = self.session.answer(talk, Some(call.exchange), wait).await;
             match self.ended(result) {
                 Ok(result) => return result,
                 Err((talk, why)) => self.session.after(talk, why, call, &mut attempts).await?,
             }
+            now = Instant::now();
         }
     }
 
@@ -548,22 +550,23 @@ impl Running<'_> {
         let (Some(worker), Some((reply, header))) = (&talk.worker, talk.lease.next_phase()) else {
             return Err(PluginError::new(PluginErrorKind::Lost, "the session has no worker"));
         };
-        if worker.lost(Clock::now_ms(), group.grace()) {
+        if worker.lost(Clock::ms(call.started), group.grace()) {
             return Err(PluginError::new(PluginErrorKind::Lost, "the worker is gone or silent"));
         }
         let room = link.max_payload();
-        let mut frame = encode::phase(link, call, header, room);
+        let mut frame = encode::phase(link, call, header, room, call.started);
         if frame.len() > room {
             // Without the body, which can be fetched.
-            frame = encode::phase(link, call, header, 0);
+            frame = encode::phase(link, call, header, 0, call.started);
         }
         talk.in_flight = Some(InFlight::new(worker));
         talk.fetched = false;
-        talk.sent = Instant::now();
+        talk.sent = call.started;
+        talk.heard = None;
         talk.lease.set_waiting(true);
         talk.lease.set_restless(true);
         link.post(worker.subject(), Some((reply, header.generation)), frame).map_err(unavailable)?;
-        let wait = Wait::new(call.deadline, None);
+        let wait = Wait::new(call.started, call.deadline, None);
         match self.session.answer(talk, Some(call.exchange), wait).await {
             Ok(result) => Ok(result),
             Err(Stop::Failed(error)) => Err(error),

@@ -20,14 +20,14 @@ use super::{
     stream::Home,
     talk::Talk,
 };
-use crate::Clock;
+use crate::{Clock, connection::SETTLING};
 
 /// How often a socket looks whether its worker is there. Milliseconds.
 const LOOK_EVERY_MS: u64 = 250;
 /// A socket that hears nothing of its worker for so long asks, and so lets it see what it has missed. Milliseconds.
 const PROBE_EVERY_MS: u64 = 5_000;
-/// The same after a reconnect. Milliseconds.
-const PROBE_AFTER_RECONNECT_MS: u64 = 1_000;
+/// [`SETTLING`].
+const SETTLING_MS: u64 = SETTLING.as_millis() as u64;
 /// The one connection of a session; nothing else of the session has this id, which workers count up from 1.
 const CONNECTION: u32 = u32::MAX;
 
@@ -48,6 +48,8 @@ pub(super) struct NatsSocket {
     midway: bool,
     member: Option<Member>,
     probe_at: u64,
+    /// Not before then after a reconnect.
+    settled_at: u64,
     /// How long the handler may take behind the close, and until when, once it is closed. Milliseconds.
     span: u64,
     closed: Option<u64>,
@@ -58,7 +60,8 @@ impl NatsSocket {
         talk.lease.set_restless(true);
         talk.probed = true;
         let probe_at = Clock::now_ms() + PROBE_EVERY_MS;
-        Self { entry, talk: Some(talk), home, inbound: None, midway: false, member: None, probe_at, span, closed: None }
+        let (inbound, member, closed) = (None, None, None);
+        Self { entry, talk: Some(talk), home, inbound, midway: false, member, probe_at, settled_at: 0, span, closed }
     }
 
     fn send(&mut self, frame: impl FnOnce(nylon_wire::Header) -> Frame) {
@@ -214,7 +217,8 @@ impl NatsSocket {
             }
             // It goes on when the connection is back, unless something is missing then (rules §2).
             Signal::Disconnected => {
-                self.probe_at = Clock::now_ms() + PROBE_AFTER_RECONNECT_MS;
+                self.settled_at = Clock::now_ms() + SETTLING_MS;
+                self.probe_at = self.settled_at;
                 return None;
             }
             Signal::Rubbish => {
@@ -242,6 +246,11 @@ impl NatsSocket {
         }
         let link = &talk.lease.link;
         if !link.is_connected() {
+            self.settled_at = now + SETTLING_MS;
+            return None;
+        }
+        if now < self.settled_at {
+            self.pump();
             return None;
         }
         if talk.worker.as_ref().is_some_and(|worker| worker.lost(now, self.entry.shared.group.grace())) {

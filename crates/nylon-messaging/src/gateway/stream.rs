@@ -18,14 +18,14 @@ use super::{
     slots::{Event, Signal},
     talk::Talk,
 };
-use crate::Clock;
+use crate::{Clock, connection::SETTLING};
 
 /// How often a stream looks whether its worker is there. Milliseconds.
 const LOOK_EVERY_MS: u64 = 250;
 /// A stream that hears nothing for so long asks its worker, and so lets it see what it has missed. Milliseconds.
 const PROBE_EVERY_MS: u64 = 5_000;
-/// The same after a reconnect: by then the worker is connected again, or nearly so. Milliseconds.
-const PROBE_AFTER_RECONNECT_MS: u64 = 1_000;
+/// [`SETTLING`].
+const SETTLING_MS: u64 = SETTLING.as_millis() as u64;
 
 /// Where an ended stream leaves the session for its later phases.
 pub(super) type Home = Cell<Option<Box<Talk>>>;
@@ -44,6 +44,8 @@ pub(super) struct NatsStream {
     /// When anything last moved. Milliseconds of our clock.
     moved: u64,
     probe_at: u64,
+    /// Not before then after a reconnect.
+    settled_at: u64,
 }
 
 impl NatsStream {
@@ -58,7 +60,17 @@ impl NatsStream {
         talk.lease.set_restless(true);
         let now = Clock::now_ms();
         talk.probed = true;
-        Self { entry, talk: Some(talk), home, id, input, filters, moved: now, probe_at: now + PROBE_EVERY_MS }
+        Self {
+            entry,
+            talk: Some(talk),
+            home,
+            id,
+            input,
+            filters,
+            moved: now,
+            probe_at: now + PROBE_EVERY_MS,
+            settled_at: 0,
+        }
     }
 
     /// A frame of the worker. `Ready` when it says something about the body.
@@ -160,7 +172,8 @@ impl NatsStream {
             }
             // It goes on when the connection is back, unless something is missing then (rules §2).
             Signal::Disconnected => {
-                self.probe_at = Clock::now_ms() + PROBE_AFTER_RECONNECT_MS;
+                self.settled_at = Clock::now_ms() + SETTLING_MS;
+                self.probe_at = self.settled_at;
                 Ok(())
             }
             Signal::Rubbish => Err(talk.protocol("a message for this stream is no frame, or there are too many")),
@@ -183,6 +196,9 @@ impl NatsStream {
             return Err(talk.fail(PluginErrorKind::Timeout, AbortReason::Timeout, "the stream stands still"));
         }
         if !talk.lease.link.is_connected() {
+            self.settled_at = now + SETTLING_MS;
+        }
+        if now < self.settled_at {
             return Ok(());
         }
         if talk.worker.as_ref().is_some_and(|worker| worker.lost(now, self.entry.shared.group.grace())) {

@@ -48,6 +48,8 @@ pub(super) struct Talk {
     pub deferred: VecDeque<Frame>,
     /// When the phase was sent.
     pub sent: Instant,
+    /// When the first answer came, if it is what was read last.
+    pub heard: Option<Instant>,
     /// The number of the worker's next frame.
     pub seq_in: u32,
     /// What we may send.
@@ -95,7 +97,7 @@ struct Incoming {
 }
 
 impl Talk {
-    pub(super) fn new(lease: Lease, credit: u32) -> Self {
+    pub(super) fn new(lease: Lease, credit: u32, sent: Instant) -> Self {
         lease.link.grant(u64::from(credit));
         Self {
             lease,
@@ -109,7 +111,8 @@ impl Talk {
             silent: false,
             whole_open: None,
             deferred: VecDeque::new(),
-            sent: Instant::now(),
+            sent,
+            heard: None,
             seq_in: 0,
             credit: Credit::new(0),
             outgoing: VecDeque::new(),

@@ -93,6 +93,8 @@ pub(super) struct Core {
     hot: Vec<SessionId>,
     /// When all sessions were looked at.
     surveyed: Instant,
+    /// From then on a probe that finds nobody proves something.
+    settled_at: Instant,
     fresh: [Vec<Arc<Run>>; 2],
     paces: [Pace; 2],
     out: Outgoing,
@@ -132,6 +134,7 @@ impl Core {
             taken_back: false,
             hot: Vec::new(),
             surveyed: Instant::now(),
+            settled_at: Instant::now(),
             fresh: [Vec::new(), Vec::new()],
             paces: Default::default(),
             out: Outgoing::new(MAX_PAYLOAD),

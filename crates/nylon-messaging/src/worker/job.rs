@@ -6,7 +6,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use nylon_wire::{AbortReason, Action, FetchKind, Operation, Phase, ResponsePart, Revision, Snapshot, Text, failure};
+use nylon_wire::{
+    AbortReason, Action, BodyMode, FetchKind, Operation, Phase, ResponsePart, Revision, Snapshot, Text, failure,
+};
 
 use super::{
     BodyReader, OnCancel, OnVerdict, Session, Socket, SocketError, StreamWriter, WriteError, lane,
@@ -116,6 +118,11 @@ impl Job {
         self.session().map_or("", |session| session.entry())
     }
 
+    fn body_mode(&self) -> BodyMode {
+        let entry = self.session().and_then(|session| self.shared.options.entries.get(session.entry_index()));
+        entry.map_or(BodyMode::Buffered, |entry| entry.body_mode)
+    }
+
     /// [`Session::uid`]; empty for Initialize and Shutdown.
     #[must_use]
     pub fn session_uid(&self) -> String {
@@ -192,9 +199,14 @@ impl Job {
     /// it says does not matter any more, and a stream that has not ended by then is cut short.
     ///
     /// # Errors
-    /// [`WriteError::NotAvailable`] in the other phases.
+    /// [`WriteError::NotAvailable`] in the other phases, and in a body filter of mode buffered (SPEC 14.1).
     pub fn stream(&self, operations: Vec<Operation>) -> Result<Arc<StreamWriter>, WriteError> {
-        if !matches!(self.phase(), Some(Phase::RequestFilter | Phase::ResponseBodyFilter)) {
+        let may = match self.phase() {
+            Some(Phase::RequestFilter) => true,
+            Some(Phase::ResponseBodyFilter) => self.body_mode() == BodyMode::Streaming,
+            _ => false,
+        };
+        if !may {
             return Err(WriteError::NotAvailable("this phase has no body to stream"));
         }
         if let Some(reason) = self.run.cancel_reason() {

@@ -176,6 +176,28 @@ fn answers_for_others_are_stale_and_change_nothing() {
 }
 
 #[test]
+fn a_worker_that_asks_for_a_dead_session_is_told() {
+    run(async {
+        let gateway = Gateway::start().await;
+        let mut worker = gateway.beating_worker("w1").await;
+        let asked = spawn_filter(&gateway, Ask::default());
+        let open = worker.open().await;
+        worker.next_please(&open).await;
+        asked.await.unwrap().0.unwrap();
+        let probe =
+            Frame::Probe(nylon_wire::ProbeFrame { header: Header { seq: 1, ..open.header }, ext: Ext::empty() });
+        // Nobody may make the gateway speak elsewhere.
+        for elsewhere in ["somebody.else", &open.reply] {
+            worker.ask(&open.reply, elsewhere, &probe).await;
+        }
+        worker.assert_nothing_came().await;
+        worker.probe(&open.reply, &probe).await;
+        assert_eq!(worker.aborted().await, AbortReason::Stale);
+        gateway.assert_clean().await;
+    });
+}
+
+#[test]
 fn a_message_of_an_earlier_phase_is_ignored() {
     run(async {
         let gateway = Gateway::start().await;

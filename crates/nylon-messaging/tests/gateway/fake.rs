@@ -180,6 +180,20 @@ impl Fake {
         self.client.flush().await.unwrap();
     }
 
+    /// Sends a frame with another NATS reply subject.
+    pub async fn ask(&self, to: &str, reply: &str, frame: &Frame) {
+        let mut out = BytesMut::new();
+        frame.encode(&mut out);
+        self.client.publish_with_reply(to.to_owned(), reply.to_owned(), out.freeze()).await.unwrap();
+        self.client.flush().await.unwrap();
+    }
+
+    /// Sends a PROBE as a worker does.
+    pub async fn probe(&self, to: &str, frame: &Frame) {
+        let direct = subject::worker(PREFIX, &self.beat.group, &self.id).unwrap();
+        self.ask(to, &direct, frame).await;
+    }
+
     /// A RESULT as the first answer.
     pub async fn result(&self, open: &OpenFrame, ops: Vec<Operation>, action: Action) {
         self.result_with(open, open.header, ops, action, self.first()).await;

@@ -203,11 +203,13 @@ impl Ask {
     }
 
     pub fn call<'a>(&'a self, exchange: &'a mut Exchange) -> Call<'a> {
+        let started = Instant::now();
         Call {
             phase: self.phase,
             exchange,
             payload: self.payload.as_ref(),
-            deadline: Instant::now() + self.within,
+            started,
+            deadline: started + self.within,
             headers: &self.headers,
             retry: self.retry,
         }

@@ -43,10 +43,12 @@ impl Slot {
             State::Done => return,
         };
         entry.metrics.start(Phase::Logging);
+        let started = std::time::Instant::now();
         session.log(Call {
             phase: Phase::Logging,
             payload: link.payload.as_ref(),
-            deadline: std::time::Instant::now() + link.timeout,
+            started,
+            deadline: started + link.timeout,
             headers: &link.headers,
             retry: 0,
             exchange,

@@ -94,10 +94,12 @@ impl Slot {
             return Err(PluginError::new(PluginErrorKind::Lost, "the session is over"));
         };
         entry.metrics.start(phase);
+        let started = Instant::now();
         let call = Call {
             phase,
             payload: link.payload.as_ref(),
-            deadline: Instant::now() + link.timeout,
+            started,
+            deadline: started + link.timeout,
             headers: &link.headers,
             retry,
             exchange: &mut *exchange,

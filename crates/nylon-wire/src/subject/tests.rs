@@ -36,6 +36,16 @@ fn subjects_are_those_of_the_rules() {
 }
 
 #[test]
+fn only_a_worker_s_subject_is_one() {
+    assert!(is_worker("a.b", &worker("a.b", "g 1", "w-1").unwrap()));
+    for subject in
+        ["nylon.v1.w.g", "nylon.v1.w.g.w.x", "nylon.v1.w.g.*", "nylon.v1.h.g.1.2", "x.v1.w.g.w", "nylon.v1.w.g.w\r\n"]
+    {
+        assert!(!is_worker("nylon", subject), "{subject}");
+    }
+}
+
+#[test]
 fn beats_name_group_and_worker() {
     assert_eq!(parse_beat("a.b.v1.beat.g=20x.w1"), Some(("g x".into(), "w1".into())));
     assert_eq!(parse_beat("a.v1.w.g.w1"), None);

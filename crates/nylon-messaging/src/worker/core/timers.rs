@@ -7,6 +7,8 @@ use std::{
 
 use nylon_wire::{AbortFrame, AbortReason, BusyReason, ProbeFrame, SessionId};
 
+use crate::connection::SETTLING;
+
 use super::{ACCEPT_AFTER, Core, IDLE_LIMIT, Life, Live, PROBE_AFTER, Wait};
 use crate::worker::{
     JobKind, Lane,
@@ -46,7 +48,9 @@ fn due(live: &Live, wait_limit: Duration, now: Instant) -> Option<Due> {
             return Some(Due::Accept);
         }
     }
-    if !live.silent && now.duration_since(live.probed) >= PROBE_AFTER {
+    // Nobody waits for what a handler does behind its stream.
+    let attended = !(live.silent || live.tail && live.closed);
+    if attended && now.duration_since(live.probed) >= PROBE_AFTER {
         return Some(Due::Probe);
     }
     (!live.busy && now.duration_since(live.heard) >= IDLE_LIMIT).then_some(Due::Idle)
@@ -55,6 +59,10 @@ fn due(live: &Live, wait_limit: Duration, now: Instant) -> Option<Due> {
 impl Core {
     /// Looks at everything that waits.
     pub fn tick(&mut self, connected: bool, now: Instant) {
+        if !connected {
+            self.settled_at = now + SETTLING;
+        }
+        let may_probe = now >= self.settled_at;
         self.ages.look(now);
         self.retry_config(now);
         for lane in [Lane::Threads, Lane::Loop] {
@@ -69,7 +77,7 @@ impl Core {
                     self.count(|c| &c.timeouts);
                     self.cancel(session, AbortReason::Timeout);
                 }
-                Due::Probe if connected => self.probe(session, now),
+                Due::Probe if may_probe => self.probe(session, now),
                 Due::Probe => {}
                 Due::Idle => {
                     self.count(|c| &c.idle);
