@@ -19,6 +19,12 @@ def init_logging(level: Literal["debug", "info", "warn", "error"], format: Liter
 def current_request_id() -> str | None:
     """Return the id of the request whose `def` handler runs in this thread."""
 
+def template_problem(text: str) -> str | None:
+    """Return what is wrong with the `${…}` in a text, or None."""
+
+def modifier_problem(name: str, payload: str) -> str | None:
+    """Return where and why a payload, JSON text, is none of the built-in of that name, or None."""
+
 class _Body(bytes):
     """`bytes` in plain code; where an event loop runs, an awaitable of `bytes`."""
 

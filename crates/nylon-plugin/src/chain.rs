@@ -1,10 +1,10 @@
 //! The chain of a path: which entries see a request, in which order, and what happens when one fails.
 
-use std::time::Duration;
+use std::{fmt, rc::Rc, time::Duration};
 
 use bytes::Bytes;
 
-use crate::{HeaderFilter, Phase, PhaseMask};
+use crate::{Exchange, HeaderFilter, Phase, PhaseMask};
 
 /// What happens when a phase fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,13 +45,42 @@ impl Policy {
     }
 }
 
+/// What the configuration hands to a handler with every request.
+#[derive(Clone)]
+pub enum Payload {
+    /// Always the same JSON text.
+    Constant(Bytes),
+    /// JSON text that is made of the exchange, anew for each phase.
+    Computed(Rc<dyn Fn(&Exchange) -> Bytes>),
+}
+
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Constant(json) => f.debug_tuple("Constant").field(json).finish(),
+            Self::Computed(_) => f.write_str("Computed"),
+        }
+    }
+}
+
+impl Payload {
+    /// The text for an exchange as it stands.
+    #[must_use]
+    pub fn of(&self, exchange: &Exchange) -> Bytes {
+        match self {
+            Self::Constant(json) => json.clone(),
+            Self::Computed(made) => made(exchange),
+        }
+    }
+}
+
 /// One middleware of a chain, or the entry that is a service.
 #[derive(Clone, Debug)]
 pub struct Link {
     /// Index into the thread's [`crate::Entries`].
     pub entry: usize,
     /// JSON text for the handler.
-    pub payload: Option<Bytes>,
+    pub payload: Option<Payload>,
     /// How long a phase may take.
     pub timeout: Duration,
     /// What happens when a phase fails.

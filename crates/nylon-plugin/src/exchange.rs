@@ -40,6 +40,8 @@ pub struct Request {
     pub port: u16,
     /// As received, changed by request filters. Hop-by-hop headers are still there.
     pub headers: HeaderMap,
+    /// Whether a request filter has set `x-request-id`: the upstream then gets that, in place of `id`.
+    pub renamed: bool,
     /// Route variables in pattern order, raw (not percent-decoded).
     pub params: Vec<(Box<str>, Box<str>)>,
     /// Address of the client (behind trusted proxies: the one they name).

@@ -1,6 +1,7 @@
 //! The exchange, operations, the plugin chain and failure policies. Knows no transport: a plugin is
 //! anything that implements [`Plugin`] and [`Session`].
 
+mod built_in;
 mod chain;
 mod entry;
 mod error;
@@ -14,7 +15,8 @@ mod run;
 mod stream;
 mod websocket;
 
-pub use chain::{Chain, Link, OnError, Policy};
+pub use built_in::{BuiltIn, Changes};
+pub use chain::{Chain, Link, OnError, Payload, Policy};
 pub use entry::{Entries, Entry, InFlight, Permit};
 pub use error::{GatewayError, PluginError, PluginErrorKind};
 pub use exchange::{BodyError, Exchange, NoBody, Request, RequestBody};

@@ -89,7 +89,12 @@ impl Exchange {
             (_, Change::Request(HeaderChange::Add(name, _) | HeaderChange::Remove(name))) if name == header::HOST => {
                 return Some(Ignored::Framing(name));
             }
-            (Phase::RequestFilter, Change::Request(change)) => change.apply(&mut self.request.headers),
+            (Phase::RequestFilter, Change::Request(change)) => {
+                if *change.name() == REQUEST_ID {
+                    self.request.renamed = !matches!(change, HeaderChange::Remove(_));
+                }
+                change.apply(&mut self.request.headers);
+            }
             (Phase::RequestFilter, Change::Response(change)) => self.early.headers.push(change),
             (Phase::RequestFilter, Change::Status(status)) => self.early.status = Some(status),
             (Phase::RequestFilter, Change::Body(body)) => self.early.body = Some(body),
@@ -170,6 +175,7 @@ pub(crate) fn forget_validators(headers: &mut HeaderMap) {
     }
 }
 
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("content-digest");
 const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
 const DIGEST: HeaderName = HeaderName::from_static("digest");

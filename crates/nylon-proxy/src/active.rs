@@ -2,11 +2,10 @@
 
 use std::{collections::HashMap, rc::Rc, sync::Arc};
 
-use bytes::Bytes;
 use nylon_plugin::{Chain, Entries, Entry, EntryMetrics, HeaderFilter, Link, OnError, Phase, PhaseMask, Policy};
-use nylon_routing::{ServiceKind, Snapshot, config};
+use nylon_routing::{Middleware, ServiceKind, Snapshot, config};
 
-use crate::plugins::PreparedPlugins;
+use crate::{built_in, plugins::PreparedPlugins};
 
 /// A snapshot with everything that one thread has made of it.
 pub(crate) struct Active {
@@ -30,6 +29,7 @@ impl Active {
         known: &mut KnownMetrics,
     ) -> Self {
         let mut entries: Vec<Entry> = plugins.entries(thread);
+        entries.extend(snapshot.modifiers.iter().map(built_in::entry));
         for entry in &mut entries {
             let metrics = known.entry(Arc::clone(&entry.label)).or_insert_with(|| Arc::clone(&entry.metrics));
             entry.metrics = Arc::clone(metrics);
@@ -43,7 +43,13 @@ impl Active {
                 ServiceKind::Http(_) => None,
                 ServiceKind::Plugin(service) => Some(link(service)),
             };
-            chains[path.index] = Rc::new(Chain::new(path.chain.iter().map(link).collect(), service));
+            let middleware = |middleware: &Middleware| match middleware {
+                Middleware::Entry(entry) => link(entry),
+                Middleware::Modifier(index) => {
+                    built_in::link(&snapshot.modifiers[*index], snapshot.entries.len() + index)
+                }
+            };
+            chains[path.index] = Rc::new(Chain::new(path.chain.iter().map(middleware).collect(), service));
         }
         Self { snapshot, entries: entries.into(), chains, names }
     }
@@ -56,7 +62,7 @@ fn link(link: &nylon_routing::Link) -> Link {
     };
     Link {
         entry: link.entry,
-        payload: link.payload.as_ref().map(|text| Bytes::copy_from_slice(text.as_bytes())),
+        payload: link.payload.as_ref().map(built_in::payload),
         timeout: link.timeout,
         policy: Policy {
             request_filter: on_error(link.on_error.request_filter),

@@ -10,6 +10,7 @@ mod acceptor;
 mod active;
 mod admin;
 mod body;
+mod built_in;
 mod clock;
 mod down;
 mod errors;

@@ -65,6 +65,18 @@ mod _core {
     #[pymodule_export]
     use super::worker::Worker;
 
+    /// What is wrong with the templates in a text.
+    #[pyfunction]
+    fn template_problem(text: &str) -> Option<String> {
+        nylon_routing::Template::parse(text).err().map(|error| error.to_string())
+    }
+
+    /// Where and why a payload is none of the built-in of that name.
+    #[pyfunction]
+    fn modifier_problem(name: &str, payload: &str) -> Option<String> {
+        nylon_routing::Modifier::check(name, payload).err()
+    }
+
     /// Id of the request whose `def` handler runs in this thread.
     #[pyfunction]
     fn current_request_id() -> Option<String> {

@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderName, Method};
 
 pub use crate::config::Messaging;
 use crate::{
-    NoMatch, Params, Pattern, RoundRobin, TrustedProxies,
+    JsonTemplate, Modifier, NoMatch, Params, Pattern, RoundRobin, TrustedProxies,
     config::{Balance, Limits, OnErrors, PhaseName, Process},
     rewrite::Rewrite,
     router::Router,
@@ -39,6 +39,8 @@ pub struct Snapshot {
     pub plugins: Vec<Plugin>,
     /// Every entry that some link names, once.
     pub entries: Vec<Entry>,
+    /// Every built-in that some chain has.
+    pub modifiers: Vec<Modifier>,
     /// Services.
     pub services: Vec<Service>,
     /// Routes.
@@ -105,13 +107,31 @@ pub struct Entry {
     pub name: Arc<str>,
 }
 
-/// One middleware of a chain, or the entry that is a service.
+/// One middleware of a chain.
+#[derive(Clone, Debug)]
+pub enum Middleware {
+    /// An entry of a plugin.
+    Entry(Link),
+    /// A built-in: index into [`Snapshot::modifiers`].
+    Modifier(usize),
+}
+
+/// JSON text that a handler gets.
+#[derive(Clone, Debug)]
+pub enum Payload {
+    /// The same for every request.
+    Constant(Arc<str>),
+    /// Rendered for each.
+    Template(Arc<JsonTemplate>),
+}
+
+/// One use of an entry: in a chain, or as a service.
 #[derive(Clone, Debug)]
 pub struct Link {
     /// Index into [`Snapshot::entries`].
     pub entry: usize,
-    /// JSON text.
-    pub payload: Option<Arc<str>>,
+    /// Handed to the handler.
+    pub payload: Option<Payload>,
     /// How long a phase may take.
     pub timeout: Duration,
     /// What happens when a phase fails.
@@ -212,7 +232,7 @@ pub struct PathEntry {
     /// Index into [`Snapshot::services`].
     pub service: usize,
     /// Middleware in order.
-    pub chain: Vec<Link>,
+    pub chain: Vec<Middleware>,
     rewrite: Option<Rewrite>,
 }
 

@@ -1,32 +1,33 @@
 """`middleware` and `middleware_groups`: the chain that every request of a route goes through."""
 
-import re
+import json
 from typing import Annotated, Any, Self, cast
 
 from pydantic import AfterValidator, model_validator
 
+from nylon._core import modifier_problem, template_problem
 from nylon.config.policy import Policy
 from nylon.config.values import Json, Text, wrong
 
-_TEMPLATE = re.compile(r"\$\{[^}]+\}")
-_BUILT_IN = ("RequestHeaderModifier", "ResponseHeaderModifier")
+BUILT_IN = ("RequestHeaderModifier", "ResponseHeaderModifier")
+"""Names that stand for middleware of the gateway itself: no plugin can have them."""
 
 
-def _no_templates(value: Any) -> Any:
-    if isinstance(value, str) and (match := _TEMPLATE.search(value)):
-        raise wrong(f"templates such as {match[0]} are not built yet: let the handler read the request itself")
+def _templates(value: Any) -> Any:
+    if isinstance(value, str) and (problem := template_problem(value)) is not None:
+        raise wrong(problem)
     items: list[Any] = []
     if isinstance(value, dict):
         items = list(cast("dict[str, Any]", value).values())
     elif isinstance(value, list):
         items = cast("list[Any]", value)
     for item in items:
-        _no_templates(item)
+        _templates(item)
     return cast("Any", value)
 
 
-Payload = Annotated[Json, AfterValidator(_no_templates)]
-"""Any value; it keeps its YAML type and travels as JSON."""
+Payload = Annotated[Json, AfterValidator(_templates)]
+"""Any value; it keeps its YAML type and travels as JSON. Texts in it may have templates such as `${header(host)}`."""
 
 
 class Middleware(Policy):
@@ -36,13 +37,14 @@ class Middleware(Policy):
     """Name of a middleware group; its links take this place. Excludes every other key."""
 
     plugin: Text | None = None
-    """Name of a plugin."""
+    """Name of a plugin, or `RequestHeaderModifier` or `ResponseHeaderModifier`."""
 
     entry: Text | None = None
-    """Name of the handler in the plugin."""
+    """Name of the handler in the plugin. The header modifiers have none."""
 
     payload: Payload = None
-    """Handed to the handler with every request, as JSON."""
+    """Handed to the handler with every request, as JSON. For the header modifiers: `set`, a list of `name` and `value`,
+    and `remove`, a list of names."""
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
@@ -53,8 +55,11 @@ class Middleware(Policy):
             return self
         if self.plugin is None:
             raise wrong("expected 'plugin' and 'entry', or 'group'")
-        if self.plugin in _BUILT_IN:
-            raise wrong(f"'{self.plugin}' is not built yet: set headers in a handler")
+        if self.plugin in BUILT_IN:
+            problem = modifier_problem(self.plugin, json.dumps(self.payload))
+            if problem is not None:
+                raise wrong(problem)
+            return self
         if self.entry is None:
             raise wrong(f"missing key 'entry': which handler of plugin '{self.plugin}'?")
         return self

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 from nylon.config.document import Document
 from nylon.config.files import ProxyFile, RuntimeFile
 from nylon.config.messaging import IN_PROCESS, Messaging
-from nylon.config.middleware import Middleware
+from nylon.config.middleware import BUILT_IN, Middleware
 from nylon.config.plugins import Plugin, beside
 from nylon.config.problems import Location, Report
 from nylon.config.routes import Path, Route
@@ -89,6 +89,8 @@ class _Check:
                 self.report.error(messaging.at("name"), f"the name '{IN_PROCESS}' stands for plugins of type python")
             self._files(messaging)
         for plugin in self.plugins:
+            if plugin.item.name in BUILT_IN:
+                self.report.error(plugin.at("name"), f"the name '{plugin.item.name}' stands for a built-in")
             self._plugin_keys(plugin)
         for service in self.services:
             self._service(service)
@@ -205,7 +207,11 @@ class _Check:
         link = placed.item
         if link.group is not None and link.group not in self.groups:
             self._missing(placed.at("group"), "middleware group", link.group, list(self.groups))
-        if link.plugin is not None:
+        if link.plugin in BUILT_IN:
+            for key in sorted(link.model_fields_set - {"plugin", "payload"}):
+                place = placed.document.key(*placed.path, key)
+                self.report.warn(place, f"'{key}' has no effect in a {link.plugin}")
+        elif link.plugin is not None:
             self._plugin(placed.at("plugin"), link.plugin)
 
     def _loops(self, name: str, above: tuple[str, ...]) -> None:

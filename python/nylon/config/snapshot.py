@@ -8,7 +8,7 @@ from typing import Any
 
 from nylon.config.files import RuntimeFile, usable_cores
 from nylon.config.messaging import IN_PROCESS, Messaging
-from nylon.config.middleware import Middleware
+from nylon.config.middleware import BUILT_IN, Middleware
 from nylon.config.plugins import Plugin
 from nylon.config.policy import OnError, Policy
 from nylon.config.routes import Path, Route
@@ -203,6 +203,8 @@ class _Compiler:
         for link in links:
             if link.group is not None:
                 yield from self._chain(self.config.middleware_groups[link.group])
+            elif link.plugin in BUILT_IN:
+                yield _modifier(link)
             elif link.plugin is not None and link.entry is not None:
                 yield self._link(link.plugin, link.entry, link.payload, link)
 
@@ -222,6 +224,20 @@ class _Compiler:
             "rewrite": path.service.rewrite,
             "chain": [*self._chain(route.middleware), *self._chain(path.middleware)],
         }
+
+
+def _modifier(link: Middleware) -> dict[str, Any]:
+    return {
+        "plugin": link.plugin,
+        "entry": "",
+        "payload": _json(link.payload),
+        # it never waits
+        "timeout_ms": _TIMEOUT_MS,
+        "on_error": OnError().model_dump(),
+        "phases": None,
+        "headers": {"allow": None, "deny": []},
+        "retry": 0,
+    }
 
 
 def _json(value: Any) -> str | None:

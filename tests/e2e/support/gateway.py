@@ -41,7 +41,10 @@ def configuration(nats: str, upstream: str, **changes: Any) -> dict[str, Any]:
                 "endpoints": [{"ip": upstream.rsplit(":", 1)[0], "port": int(upstream.rsplit(":", 1)[1])}],
                 **changes.get("service", {}),
             },
-            {"name": "answer", "service_type": "plugin", "plugin": {"name": "tested", "entry": "service"}},
+            *(
+                changes.get("services")
+                or [{"name": "answer", "service_type": "plugin", "plugin": {"name": "tested", "entry": "service"}}]
+            ),
         ],
         "routes": [
             {

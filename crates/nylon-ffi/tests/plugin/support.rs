@@ -16,7 +16,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use nylon_ffi::{FfiPlugin, Library};
 use nylon_plugin::{
     BodyError, BodyPlan, BodyStream, Chain, EarlyResponse, Entry, Exchange, Flow, GatewayError, InFlight, Link,
-    OnError, Piece, Policy, Request, RequestBody, Response, ResponseBody, Run, StreamError, Whole,
+    OnError, Payload, Piece, Policy, Request, RequestBody, Response, ResponseBody, Run, StreamError, Whole,
 };
 
 /// The library, compiled once per process with these macros.
@@ -80,7 +80,7 @@ pub fn run(entries: &[&str], service: bool, options: &Options) -> Run {
     let on_error = options.on_error;
     let mut links: Vec<_> = (0..made.len())
         .map(|index| Link {
-            payload: options.payload.map(|text| Bytes::from_static(text.as_bytes())),
+            payload: options.payload.map(|text| Payload::Constant(Bytes::from_static(text.as_bytes()))),
             policy: Policy { request_filter: on_error, response_filter: on_error, response_body_filter: on_error },
             ..Link::new(index, options.timeout)
         })
@@ -109,6 +109,7 @@ pub fn exchange(headers: &[(&'static str, &'static str)], body: &'static [u8]) -
             websocket: false,
             content_length: Some(body.len() as u64),
             timestamp_ms: 1_700_000_000_000,
+            renamed: false,
             received: Instant::now(),
             route: "main".into(),
         },

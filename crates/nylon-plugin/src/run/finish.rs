@@ -43,10 +43,11 @@ impl Slot {
             State::Done => return,
         };
         entry.metrics.start(Phase::Logging);
+        let payload = link.payload.as_ref().map(|payload| payload.of(exchange));
         let started = std::time::Instant::now();
         session.log(Call {
             phase: Phase::Logging,
-            payload: link.payload.as_ref(),
+            payload: payload.as_ref(),
             started,
             deadline: started + link.timeout,
             headers: &link.headers,

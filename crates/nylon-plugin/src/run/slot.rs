@@ -94,10 +94,11 @@ impl Slot {
             return Err(PluginError::new(PluginErrorKind::Lost, "the session is over"));
         };
         entry.metrics.start(phase);
+        let payload = link.payload.as_ref().map(|payload| payload.of(exchange));
         let started = Instant::now();
         let call = Call {
             phase,
-            payload: link.payload.as_ref(),
+            payload: payload.as_ref(),
             started,
             deadline: started + link.timeout,
             headers: &link.headers,

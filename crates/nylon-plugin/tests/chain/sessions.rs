@@ -2,12 +2,12 @@
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use nylon_plugin::{Link, Phase, PluginErrorKind};
+use nylon_plugin::{Link, Payload, Phase, PluginErrorKind};
 
 use crate::support::*;
 
 fn with_payload(payload: &'static str, link: Link) -> Link {
-    Link { payload: Some(Bytes::from_static(payload.as_bytes())), ..link }
+    Link { payload: Some(Payload::Constant(Bytes::from_static(payload.as_bytes()))), ..link }
 }
 
 #[test]

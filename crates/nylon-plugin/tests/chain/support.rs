@@ -295,6 +295,7 @@ pub fn exchange() -> Exchange {
             websocket: false,
             content_length: None,
             timestamp_ms: 0,
+            renamed: false,
             received: std::time::Instant::now(),
             route: "main".into(),
         },

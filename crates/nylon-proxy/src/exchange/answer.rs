@@ -1,5 +1,6 @@
 //! The middle: request filters, then the service, then the filters of the answer.
 
+use http::HeaderValue;
 use nylon_plugin::{BodyError, BodyPlan, Flow, GatewayError, Response, ResponseBody};
 use nylon_routing::ServiceKind;
 use nylon_wire::ErrorCode;
@@ -7,7 +8,7 @@ use nylon_wire::ErrorCode;
 use super::course::Course;
 use crate::{
     body::{Source, Unfiltered},
-    errors::ErrorAnswer,
+    errors::{ErrorAnswer, REQUEST_ID},
     request_body::ClientBody,
     up::{self, Collected, Failure, Outbound, Outgoing},
 };
@@ -115,6 +116,7 @@ impl Course {
             Some(body) => body.whole_by_now().map_or_else(|| Outgoing::Stream(body.clone()), Outgoing::Full),
         };
         let request = &self.exchange.request;
+        let given = request.renamed.then(|| request.headers.get(REQUEST_ID)).flatten();
         let outbound = Outbound {
             method: &request.method,
             target: self
@@ -122,7 +124,7 @@ impl Course {
                 .as_deref()
                 .unwrap_or_else(|| request.uri.path_and_query().map_or("/", |path| path.as_str())),
             headers: &request.headers,
-            id: &request.id,
+            id: given.map_or(request.id.as_bytes(), HeaderValue::as_bytes),
             peer: &self.connection.peer,
             trusted: self.trusted,
             tls: request.tls,

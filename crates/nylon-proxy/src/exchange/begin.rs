@@ -133,6 +133,7 @@ fn begin(
         websocket: notes.websocket && parts.version == http::Version::HTTP_11,
         content_length: notes.length,
         timestamp_ms: thread.clock.unix_ms(now),
+        renamed: false,
         received: now,
         route: active.names[index].clone(),
         headers: parts.headers,

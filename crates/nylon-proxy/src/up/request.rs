@@ -16,8 +16,8 @@ pub(crate) struct Outbound<'a> {
     pub(crate) target: &'a str,
     /// As plugins have left them.
     pub(crate) headers: &'a HeaderMap,
-    /// The request's id.
-    pub(crate) id: &'a str,
+    /// The request's id, or the one that a request filter has given it.
+    pub(crate) id: &'a [u8],
     /// The socket's other end: a client or a trusted proxy.
     pub(crate) peer: &'a Peer,
     /// Whether `peer` is a trusted proxy: what it forwards is kept and added to (rules §10).
@@ -149,7 +149,7 @@ impl Outbound<'_> {
             let quote: &[u8] = if host.iter().any(|byte| b":[]".contains(byte)) { b"\"" } else { b"" };
             push(output, &[b";host=", quote, host, quote]);
         }
-        push(output, &[b";proto=", scheme, b"\r\nx-request-id: ", self.id.as_bytes(), b"\r\n"]);
+        push(output, &[b";proto=", scheme, b"\r\nx-request-id: ", self.id, b"\r\n"]);
     }
 
     /// Writes what the proxies before us have said, with room for what we add.

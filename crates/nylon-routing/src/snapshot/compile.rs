@@ -54,7 +54,7 @@ impl Snapshot {
         let mut links = Links::new(&plugin_names);
         let (services, service_names) = services::services(config.services, &mut links)?;
         let (routes, router, path_count) = routes(config.routes, &service_names, &mut links)?;
-        let entries = links.entries;
+        let (entries, modifiers) = (links.entries, links.modifiers);
         Ok(Self {
             revision,
             process: config.process,
@@ -64,6 +64,7 @@ impl Snapshot {
             messaging,
             plugins,
             entries,
+            modifiers,
             services,
             routes,
             path_count,
@@ -246,7 +247,7 @@ fn path_entry(
         .chain
         .into_iter()
         .enumerate()
-        .map(|(index, link)| links.link(link, &format!("{at}.chain[{index}]")))
+        .map(|(index, link)| links.middleware(link, &format!("{at}.chain[{index}]")))
         .collect::<Result<Vec<_>, _>>()?;
     Ok(PathEntry { index, patterns, service, chain, rewrite })
 }

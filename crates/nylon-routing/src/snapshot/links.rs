@@ -5,21 +5,29 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use http::HeaderName;
 
 use super::{
-    Entry, Link,
+    Entry, Link, Middleware, Payload,
     compile::{Names, header_name, positive},
 };
-use crate::{CompileError, config};
+use crate::{CompileError, JsonTemplate, Modifier, Side, config};
 
 /// Compiles links and collects the entries that they name.
 pub(super) struct Links<'n> {
     plugins: &'n Names,
     pub(super) entries: Vec<Entry>,
+    pub(super) modifiers: Vec<Modifier>,
     known: HashMap<Entry, usize>,
 }
 
 impl<'n> Links<'n> {
     pub(super) fn new(plugins: &'n Names) -> Self {
-        Self { plugins, entries: Vec::new(), known: HashMap::new() }
+        Self { plugins, entries: Vec::new(), modifiers: Vec::new(), known: HashMap::new() }
+    }
+
+    pub(super) fn middleware(&mut self, link: config::Link, at: &str) -> Result<Middleware, CompileError> {
+        let Some(side) = Side::of(&link.plugin) else { return self.link(link, at).map(Middleware::Entry) };
+        let modifier = Modifier::compile(side, link.payload.as_deref(), &format!("{at}.payload"))?;
+        self.modifiers.push(modifier);
+        Ok(Middleware::Modifier(self.modifiers.len() - 1))
     }
 
     pub(super) fn link(&mut self, link: config::Link, at: &str) -> Result<Link, CompileError> {
@@ -36,7 +44,7 @@ impl<'n> Links<'n> {
         }
         Ok(Link {
             entry: self.entry(plugin, &link.entry),
-            payload: link.payload.map(|payload| check_json(payload, &format!("{at}.payload"))).transpose()?,
+            payload: link.payload.map(|text| payload(text, &format!("{at}.payload"))).transpose()?,
             timeout: Duration::from_millis(link.timeout_ms),
             on_error: link.on_error,
             phases: link.phases,
@@ -57,6 +65,15 @@ impl<'n> Links<'n> {
             entries.push(entry.clone());
             entries.len() - 1
         })
+    }
+}
+
+fn payload(text: String, at: &str) -> Result<Payload, CompileError> {
+    let value = serde_json::from_str(&text).map_err(|error| CompileError::new(at, format!("is not json: {error}")))?;
+    match JsonTemplate::compile(&value) {
+        Ok(None) => Ok(Payload::Constant(text.into())),
+        Ok(Some(template)) => Ok(Payload::Template(Arc::new(template))),
+        Err((place, error)) => Err(CompileError::new(format!("{at}{place}"), error.to_string())),
     }
 }
 

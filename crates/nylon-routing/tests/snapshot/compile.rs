@@ -1,7 +1,7 @@
 //! What is refused, and how it is said.
 
 use crate::support::{compile, link, path, path_for, route, with_routes};
-use nylon_routing::Place;
+use nylon_routing::{Middleware, Place, Side};
 use serde_json::{Value, json};
 
 /// `where: problem` of a configuration that is refused.
@@ -122,7 +122,11 @@ fn names_are_resolved() {
     chained["chain"] = json!([link("auth", "check"), link("auth", "hello"), link("auth", "check")]);
     let snapshot = with_routes(vec![route("r", "host", &["*"], vec![chained])]).unwrap();
     let path = &snapshot.routes[0].paths[0];
-    let entries: Vec<&str> = path.chain.iter().map(|link| &*snapshot.entries[link.entry].name).collect();
+    let name = |middleware: &Middleware| match middleware {
+        Middleware::Entry(link) => snapshot.entries[link.entry].name.to_string(),
+        Middleware::Modifier(_) => panic!("it is an entry"),
+    };
+    let entries: Vec<String> = path.chain.iter().map(name).collect();
     assert_eq!(entries, ["check", "hello", "check"]);
     assert_eq!(snapshot.entries.len(), 2, "an entry is there once, also the one of the service");
     let Place::Messaging(place) = &snapshot.plugin(&snapshot.entries[0]).place else { panic!("it is on nats") };
@@ -246,6 +250,52 @@ fn rewrites_and_stripped_headers_are_checked() {
         strip("Content-Length"),
         "routes[main].strip_headers[0]: content-length belongs to the message and cannot be stripped"
     );
+}
+
+#[test]
+fn modifiers_take_their_place_in_the_chain() {
+    let mut chained = path(&["/"]);
+    let mut modifier = link("ResponseHeaderModifier", "");
+    modifier["payload"] = json!(r#"{"set":[{"name":"x-${host}","value":1.5}],"remove":["server"]}"#);
+    chained["chain"] = json!([link("RequestHeaderModifier", ""), link("auth", "check"), modifier]);
+    let snapshot = with_routes(vec![route("r", "host", &["*"], vec![chained])]).unwrap();
+    let [Middleware::Modifier(first), Middleware::Entry(_), Middleware::Modifier(last)] =
+        &snapshot.routes[0].paths[0].chain[..]
+    else {
+        panic!("{:?}", snapshot.routes[0].paths[0].chain)
+    };
+    let (first, last) = (&snapshot.modifiers[*first], &snapshot.modifiers[*last]);
+    assert!(first.side == Side::Request && first.set.is_empty() && first.remove.is_empty());
+    assert!(last.side == Side::Response && last.set[0].0.constant().is_none());
+    assert_eq!((last.set[0].1.constant(), last.remove[0].constant()), (Some("1.5"), Some("server")));
+}
+
+#[test]
+fn templates_and_modifiers_are_checked_with_their_place() {
+    for (plugin, payload, expected) in [
+        ("auth", r#"{"a":["${upr('x')}"]}"#, ".a[0]: ${upr('x')}: there is no function upr; there are "),
+        ("RequestHeaderModifier", "[]", ": is no mapping with 'set' and 'remove'"),
+        ("RequestHeaderModifier", r#"{"sets":[]}"#, ".sets: is unknown; there are 'set' and 'remove'"),
+        ("RequestHeaderModifier", r#"{"set":{}}"#, ".set: is no list"),
+        ("RequestHeaderModifier", r#"{"set":[{"name":"x"}]}"#, ".set[0]: has no 'value'"),
+        ("RequestHeaderModifier", r#"{"set":[{"name":"x","value":[]}]}"#, ".set[0].value: is no text"),
+        ("RequestHeaderModifier", r#"{"set":[{"name":"a b","value":""}]}"#, ".set[0].name: \"a b\" is no header name"),
+        ("ResponseHeaderModifier", r#"{"set":[{"name":"a","value":"b\r\nc"}]}"#, ".set[0].value: has characters that"),
+        ("ResponseHeaderModifier", r#"{"remove":["${host"]}"#, ".remove[0]: \"${host\" is no header name"),
+        (
+            "ResponseHeaderModifier",
+            r#"{"remove":["${no}"]}"#,
+            ".remove[0]: ${no}: nothing is called no; there are client_ip",
+        ),
+    ] {
+        let problem = refused(|config| {
+            let mut link = link(plugin, "check");
+            link["payload"] = json!(payload);
+            config["routes"][0]["paths"][0]["chain"] = json!([link]);
+        });
+        let at = "routes[main].paths[0].chain[0].payload";
+        assert!(problem.starts_with(&format!("{at}{expected}")), "{payload}: {problem}");
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ fn encode(headers: &[(&str, &str)], change: impl FnOnce(&mut Outbound<'_>)) -> S
         method: &Method::GET,
         target: "/a?b",
         headers: &map,
-        id: "id1",
+        id: b"id1",
         peer: &peer,
         trusted: false,
         tls: false,
