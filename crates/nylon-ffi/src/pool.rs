@@ -31,7 +31,7 @@ pub(crate) struct Pool {
     queue: Mutex<Queue>,
     /// There is work.
     work: Condvar,
-    /// There is work, and no thread was idle.
+    /// There is more work than threads that are idle.
     watch: Condvar,
 }
 
@@ -60,11 +60,13 @@ impl Pool {
     pub(crate) fn submit(&self, job: Job) {
         let mut queue = lock(&self.queue);
         queue.jobs.push_back(job);
-        if queue.idle > 0 {
-            drop(queue);
+        // Threads that have been woken count as idle until they run: more jobs than those need the watchdog.
+        let (wake, watch) = (queue.idle > 0, queue.jobs.len() > queue.idle && !queue.watching);
+        drop(queue);
+        if wake {
             self.work.notify_one();
-        } else if !queue.watching {
-            drop(queue);
+        }
+        if watch {
             self.watch.notify_one();
         }
     }
@@ -121,5 +123,28 @@ impl Pool {
             std::thread::sleep(STUCK / 2);
             queue = lock(&self.queue);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    #[test]
+    fn jobs_that_do_not_return_keep_no_other_from_running() {
+        let pool = Pool::start().unwrap();
+        let (sender, receiver) = channel();
+        for _ in 0..10 {
+            pool.submit(Job::Call(Box::new(|| {
+                loop {
+                    std::thread::park();
+                }
+            })));
+        }
+        pool.submit(Job::Call(Box::new(move || sender.send(()).unwrap())));
+        receiver.recv_timeout(Duration::from_secs(20)).unwrap();
+        assert!(pool.threads() > 10);
     }
 }

@@ -158,8 +158,8 @@ void on_socket(Session *session, uint32_t method, const unsigned char *payload, 
 
 static void *stray(void *argument) {
   Session *session = argument;
+  /* What it writes may still be of a phase: nothing tells it from what the handler says. */
   free(ask(session, 204, "", NULL));
-  set_status(session, 500);
   tell(session, NEXT, NULL, 0);
   say(session, "stray thread has its answer");
   return NULL;
