@@ -306,6 +306,22 @@ void serve(Session *session, int phase) {
       free(second);
     }
     tell(session, NEXT, NULL, 0);
+  } else if (IS("body_watcher")) {
+    /* Reads the body of the answer and leaves it as it is. */
+    if (phase == BODY) free(ask(session, 107, "", NULL));
+    tell(session, NEXT, NULL, 0);
+  } else if (IS("ordered")) {
+    if (phase == REQUEST) {
+      tell(session, 200, NULL, 0);
+      tell(session, 204, NULL, 0);
+      tell(session, 200, NULL, 0);
+      tell(session, 209, NULL, 0);
+      pthread_mutex_lock(&session->lock);
+      while (session->answers < 4) pthread_cond_wait(&session->answered, &session->lock);
+      pthread_mutex_unlock(&session->lock);
+      set_header(session, 400, "X-Order", session->order);
+    }
+    tell(session, NEXT, NULL, 0);
   } else if (IS("body_reader")) {
     /* It reads what it may read: not the body of the answer. */
     if (phase == RESPONSE) free(ask(session, 107, "", NULL));
