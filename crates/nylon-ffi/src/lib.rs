@@ -13,11 +13,14 @@
 #![allow(unsafe_code)] // C is on the other side; every block says why it is sound
 
 mod abi;
+mod bodies;
 mod callback;
 mod calls;
 mod complaints;
 mod flat;
 mod library;
+mod operations;
+mod outbox;
 mod plugin;
 mod pool;
 mod rooms;

@@ -13,7 +13,7 @@ use crate::shared::{Shared, lock};
 const BASE: usize = 2;
 /// The most that it gets when it does not return.
 const MOST: usize = 64;
-/// When nothing has begun for so long although something waits, another thread is started.
+/// When something has waited for so long, another thread is started.
 const STUCK: Duration = Duration::from_millis(20);
 /// A thread beyond [`BASE`] that has nothing to do for so long ends. Go keeps something for every thread that calls it.
 const IDLE: Duration = Duration::from_secs(60);
@@ -31,23 +31,22 @@ pub(crate) struct Pool {
     queue: Mutex<Queue>,
     /// There is work.
     work: Condvar,
-    /// There is work, and no thread was idle.
+    /// There is more work than threads that are idle.
     watch: Condvar,
 }
 
 struct Queue {
-    jobs: VecDeque<Job>,
+    /// With the time since which they wait.
+    jobs: VecDeque<(Instant, Job)>,
     threads: usize,
     idle: usize,
-    /// When a job last began.
-    begun: Instant,
     /// The watchdog looks by itself; it need not be woken.
     watching: bool,
 }
 
 impl Pool {
     pub(crate) fn start() -> Result<&'static Self, std::io::Error> {
-        let queue = Queue { jobs: VecDeque::new(), threads: BASE, idle: 0, begun: Instant::now(), watching: false };
+        let queue = Queue { jobs: VecDeque::new(), threads: BASE, idle: 0, watching: false };
         let pool: &'static Self =
             Box::leak(Box::new(Self { queue: Mutex::new(queue), work: Condvar::new(), watch: Condvar::new() }));
         for _ in 0..BASE {
@@ -59,12 +58,14 @@ impl Pool {
 
     pub(crate) fn submit(&self, job: Job) {
         let mut queue = lock(&self.queue);
-        queue.jobs.push_back(job);
-        if queue.idle > 0 {
-            drop(queue);
+        queue.jobs.push_back((Instant::now(), job));
+        // Threads that have been woken count as idle until they run: more jobs than those need the watchdog.
+        let (wake, watch) = (queue.idle > 0, queue.jobs.len() > queue.idle && !queue.watching);
+        drop(queue);
+        if wake {
             self.work.notify_one();
-        } else if !queue.watching {
-            drop(queue);
+        }
+        if watch {
             self.watch.notify_one();
         }
     }
@@ -77,8 +78,7 @@ impl Pool {
     fn work(&self) {
         let mut queue = lock(&self.queue);
         loop {
-            if let Some(job) = queue.jobs.pop_front() {
-                queue.begun = Instant::now();
+            if let Some((_, job)) = queue.jobs.pop_front() {
                 drop(queue);
                 match job {
                     Job::Deliver(session) => session.deliver(),
@@ -108,10 +108,10 @@ impl Pool {
                 queue = self.watch.wait(queue).unwrap_or_else(std::sync::PoisonError::into_inner);
             }
             queue.watching = true;
-            let stuck = queue.begun.elapsed() >= STUCK && queue.threads < MOST;
+            let late = queue.jobs.front().is_some_and(|(since, _)| since.elapsed() >= STUCK);
+            let stuck = late && queue.threads < MOST;
             if stuck {
                 queue.threads += 1;
-                queue.begun = Instant::now();
             }
             drop(queue);
             if stuck && let Err(error) = Builder::new().name("nylon-ffi".to_owned()).spawn(|| self.work()) {
@@ -121,5 +121,28 @@ impl Pool {
             std::thread::sleep(STUCK / 2);
             queue = lock(&self.queue);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    #[test]
+    fn jobs_that_do_not_return_keep_no_other_from_running() {
+        let pool = Pool::start().unwrap();
+        let (sender, receiver) = channel();
+        for _ in 0..10 {
+            pool.submit(Job::Call(Box::new(|| {
+                loop {
+                    std::thread::park();
+                }
+            })));
+        }
+        pool.submit(Job::Call(Box::new(move || sender.send(()).unwrap())));
+        receiver.recv_timeout(Duration::from_secs(20)).unwrap();
+        assert!(pool.threads() > 10);
     }
 }

@@ -1,24 +1,19 @@
 //! One request as one entry of a library sees it: the gateway thread's side.
 
-use std::{
-    future::poll_fn,
-    pin::{Pin, pin},
-    sync::Arc,
-    task::Poll,
-    time::Instant,
-};
+use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use http::StatusCode;
 use nylon_plugin::{
-    Action, BodyError, BodyMode, BodyStream, Call, Exchange, Operation, Outcome, Phase, PhaseMask, Piece, PluginError,
-    PluginErrorKind, ResponseBody, Session, StreamError, Timing, Upgrade,
+    Action, BodyMode, BodyStream, Call, Exchange, Operation, Outcome, Phase, PhaseMask, PluginError, PluginErrorKind,
+    Session, Timing, Upgrade,
 };
 use nylon_wire::{ResponseBody as WireBody, Text};
-use tokio::time::{Sleep, sleep_until};
+use tokio::time::sleep_until;
 
 use crate::{
+    bodies::{read_request, read_response},
     library::Library,
     plugin::{FfiPlugin, body_mode},
     shared::{EntryName, Event, Shared, Stage},
@@ -103,8 +98,8 @@ impl FfiSession {
             match event.await {
                 Some(Event::Done(action)) => break (action, None, None),
                 Some(Event::Failed(error)) => return Err(error),
-                Some(Event::RequestBody) => self.read_request(shared, exchange, deadline.as_mut()).await?,
-                Some(Event::ResponseBody) => self.read_response(shared, exchange, deadline.as_mut()).await?,
+                Some(Event::RequestBody) => read_request(shared, exchange, deadline.as_mut()).await?,
+                Some(Event::ResponseBody) => read_response(shared, exchange, deadline.as_mut()).await?,
                 Some(Event::Stream) => {
                     let stream: Box<dyn BodyStream> = Box::new(FfiStream::new(Arc::clone(shared)));
                     break (Action::Next, Some(stream), None);
@@ -139,101 +134,6 @@ impl FfiSession {
         Ok(Outcome { operations, action, timing, stream, upgrade })
     }
 
-    /// Reads the request's body for the library, unless the phase ends before.
-    async fn read_request(
-        &self,
-        shared: &Arc<Shared>,
-        exchange: &mut Exchange,
-        mut deadline: Pin<&mut Sleep>,
-    ) -> Result<(), PluginError> {
-        let mut reading = exchange.request_body.read_all(self.max_body);
-        let read = poll_fn(|cx| {
-            if let Poll::Ready(body) = reading.as_mut().poll(cx) {
-                return Poll::Ready(Some(body));
-            }
-            // A phase that ends needs its body no more; one that is late is told so by the caller.
-            let over = shared.poll_any(cx).is_ready() || deadline.as_mut().poll(cx).is_ready();
-            if over { Poll::Ready(None) } else { Poll::Pending }
-        });
-        match read.await {
-            Some(Ok(body)) => shared.supply_request_body(body),
-            Some(Err(BodyError::Taken)) => shared.supply_request_body(Bytes::new()),
-            Some(Err(error @ BodyError::TooLarge(_))) => {
-                return Err(PluginError::new(PluginErrorKind::RequestBodyTooLarge, error.to_string()));
-            }
-            Some(Err(error @ BodyError::Client(_))) => {
-                return Err(PluginError::new(PluginErrorKind::ClientGone, error.to_string()));
-            }
-            None => {}
-        }
-        Ok(())
-    }
-
-    /// Reads the answer's body for a library that asks for it. If that fails, what has come of it stays in the answer.
-    async fn read_response(
-        &self,
-        shared: &Arc<Shared>,
-        exchange: &mut Exchange,
-        mut deadline: Pin<&mut Sleep>,
-    ) -> Result<(), PluginError> {
-        if let Some(error) = exchange.unfilterable() {
-            return Err(error);
-        }
-        let mut stream = match std::mem::take(&mut exchange.response.body) {
-            ResponseBody::Stream(stream) => stream,
-            other => {
-                shared.supply_response_body(other.full().cloned().unwrap_or_default());
-                exchange.response.body = other;
-                return Ok(());
-            }
-        };
-        let mut whole = BytesMut::new();
-        let rest = loop {
-            let piece = poll_fn(|cx| match stream.poll_piece(cx) {
-                Poll::Ready(piece) => Poll::Ready(Some(piece)),
-                Poll::Pending => deadline.as_mut().poll(cx).map(|()| None),
-            });
-            match piece.await {
-                Some(None) => break Ok(()),
-                Some(Some(Ok(Piece::Data(data)))) => {
-                    whole.extend_from_slice(&data);
-                    if whole.len() > self.max_body {
-                        let what = format!("the response body is longer than {} bytes", self.max_body);
-                        break Err(Ok(PluginError::new(PluginErrorKind::ResponseBodyTooLarge, what)));
-                    }
-                    stream.moved_on();
-                }
-                // There is a length now.
-                Some(Some(Ok(Piece::Trailers(_)))) => {}
-                Some(Some(Err(error))) => break Err(Err(error)),
-                None => {
-                    let what = "the body has not come before the deadline";
-                    break Err(Ok(PluginError::new(PluginErrorKind::Timeout, what)));
-                }
-            }
-        };
-        let whole = whole.freeze();
-        match rest {
-            Ok(()) => {
-                exchange.response.body = ResponseBody::Full(whole.clone());
-                shared.supply_response_body(whole);
-                Ok(())
-            }
-            Err(Ok(error)) => {
-                exchange.response.body = ResponseBody::Stream(Box::new(Resumed { first: whole, rest: Ok(stream) }));
-                Err(error)
-            }
-            Err(Err(error)) => {
-                let broken = Resumed { first: whole, rest: Err(Some(error.clone())) };
-                exchange.response.body = ResponseBody::Stream(Box::new(broken));
-                Err(match error {
-                    StreamError::Plugin(error) => error,
-                    StreamError::Source(what) => PluginError::new(PluginErrorKind::Lost, what),
-                })
-            }
-        }
-    }
-
     /// Ends what there is of a session; whether it can still log.
     fn usable(&self) -> Option<&Arc<Shared>> {
         let shared = self.shared.as_ref()?;
@@ -242,30 +142,6 @@ impl FfiSession {
         }
         shared.abandon();
         None
-    }
-}
-
-/// A body of which the beginning has been read.
-struct Resumed {
-    first: Bytes,
-    rest: Result<Box<dyn BodyStream>, Option<StreamError>>,
-}
-
-impl BodyStream for Resumed {
-    fn poll_piece(&mut self, cx: &mut std::task::Context<'_>) -> Poll<Option<Result<Piece, StreamError>>> {
-        if !self.first.is_empty() {
-            return Poll::Ready(Some(Ok(Piece::Data(std::mem::take(&mut self.first)))));
-        }
-        match &mut self.rest {
-            Ok(stream) => stream.poll_piece(cx),
-            Err(error) => Poll::Ready(error.take().map(Err)),
-        }
-    }
-
-    fn moved_on(&mut self) {
-        if let Ok(stream) = &mut self.rest {
-            stream.moved_on();
-        }
     }
 }
 

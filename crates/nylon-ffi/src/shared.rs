@@ -12,7 +12,7 @@ use nylon_plugin::{Action, MessageKind, Operation, Phase, PhaseMask, PluginError
 
 use crate::{
     library::Library,
-    pool::Job,
+    outbox::Item,
     rooms,
     table::TABLE,
     view::{RequestView, ResponseView},
@@ -69,15 +69,6 @@ pub(crate) enum Event {
     },
 }
 
-/// What waits to be told to the library. One thread at a time does so, in order.
-pub(crate) enum Item {
-    Register,
-    Start(Phase),
-    Reply(u32, Bytes),
-    Socket(u32, Bytes),
-    Close,
-}
-
 /// A session.
 pub(crate) struct Shared {
     pub(crate) sid: u32,
@@ -110,19 +101,19 @@ pub(crate) struct State {
     /// Reads behind one that waits for a body: they are answered in order.
     pub(crate) held: VecDeque<(u32, Bytes)>,
     pub(crate) events: VecDeque<Event>,
-    waker: Option<Waker>,
+    pub(crate) waker: Option<Waker>,
     /// Of messages for the client that are not in its socket, bytes; and those of them that were handed to it.
     pub(crate) weight: usize,
     pub(crate) handed: usize,
-    outbox: VecDeque<Item>,
-    outbox_weight: usize,
-    delivering: bool,
+    pub(crate) outbox: VecDeque<Item>,
+    pub(crate) outbox_weight: usize,
+    pub(crate) delivering: bool,
     /// Replies in the outbox: what is answered now comes behind them.
-    replies: usize,
-    registered: bool,
-    mask: Option<PhaseMask>,
+    pub(crate) replies: usize,
+    pub(crate) registered: bool,
+    pub(crate) mask: Option<PhaseMask>,
     /// When the library was told of the phase.
-    begun: Option<Instant>,
+    pub(crate) begun: Option<Instant>,
     /// Nobody waits for the phase; it has to be over by then.
     pub(crate) logging_until: Option<Instant>,
     /// It had a WebSocket.
@@ -131,7 +122,7 @@ pub(crate) struct State {
     /// More came from rooms than the client takes.
     pub(crate) overflown: bool,
     closed: bool,
-    buried: bool,
+    pub(crate) buried: bool,
 }
 
 impl Shared {
@@ -216,98 +207,6 @@ impl Shared {
         }
         self.tell(&mut state, Item::Start(phase));
         true
-    }
-
-    /// Puts something into the outbox.
-    pub(crate) fn tell(self: &Arc<Self>, state: &mut State, item: Item) {
-        match &item {
-            Item::Reply(..) => state.replies += 1,
-            Item::Socket(_, bytes) => state.outbox_weight += bytes.len() + OVERHEAD,
-            Item::Register | Item::Start(_) | Item::Close => {}
-        }
-        state.outbox.push_back(item);
-        if !state.delivering {
-            state.delivering = true;
-            self.library.pool.submit(Job::Deliver(Arc::clone(self)));
-        }
-    }
-
-    /// Tells the library what is in the outbox. On a thread of the library's pool.
-    pub(crate) fn deliver(self: &Arc<Self>) {
-        let symbols = &self.library.symbols;
-        loop {
-            let mut state = self.state();
-            let Some(item) = state.outbox.pop_front() else {
-                state.delivering = false;
-                state.wake();
-                return;
-            };
-            match item {
-                Item::Register if state.stage == Stage::Dead => state.registered = false,
-                Item::Register => {
-                    drop(state);
-                    let known = symbols.register(self.sid, &self.entry.entry, self.library.callback);
-                    let mask = if known { symbols.session_phases(self.sid).map(PhaseMask) } else { None };
-                    let mut state = self.state();
-                    state.mask = mask;
-                    if !known && state.stage != Stage::Dead {
-                        let what = format!("the library has no entry {:?}, or refuses the session", self.entry.entry);
-                        self.fail(&mut state, PluginErrorKind::Handler, what);
-                    }
-                }
-                Item::Start(phase) if state.stage == Stage::Due(phase) => {
-                    state.begun = Some(Instant::now());
-                    if state.mask.is_some_and(|mask| !mask.has(phase)) {
-                        self.complete(&mut state, Action::Next);
-                        continue;
-                    }
-                    state.stage = Stage::Running(phase);
-                    drop(state);
-                    symbols.event(self.sid, phase as u8, 0, &[]);
-                }
-                Item::Start(_) => {}
-                Item::Reply(number, bytes) => {
-                    drop(state);
-                    symbols.event(self.sid, 0, number, &bytes);
-                    self.state().replies -= 1;
-                }
-                Item::Socket(number, bytes) => {
-                    drop(state);
-                    symbols.event(self.sid, 0, number, &bytes);
-                    self.state().outbox_weight -= bytes.len() + OVERHEAD;
-                }
-                Item::Close => {
-                    let (registered, buried) = (state.registered, state.buried);
-                    drop(state);
-                    if registered {
-                        symbols.close(self.sid);
-                    }
-                    if !buried {
-                        TABLE.remove(self.sid);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Whether replies have to go through the outbox to stay in order.
-    pub(crate) fn replies_wait(state: &State) -> bool {
-        state.replies > 0
-    }
-
-    /// Whether the library takes another message of the client.
-    pub(crate) fn takes_more(&self) -> bool {
-        self.state().outbox_weight < 256 << 10
-    }
-
-    /// Whether everything has been told to the library.
-    pub(crate) fn poll_told(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut state = self.state();
-        if !state.delivering {
-            return Poll::Ready(());
-        }
-        state.waker = Some(cx.waker().clone());
-        Poll::Pending
     }
 
     /// The phase is over, as the library or its mask says.
@@ -433,7 +332,7 @@ impl State {
         self.wake();
     }
 
-    fn wake(&mut self) {
+    pub(crate) fn wake(&mut self) {
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }

@@ -13,8 +13,9 @@ use nylon_wire::method;
 use tokio::time::{Sleep, sleep};
 
 use crate::{
+    outbox::Item,
     rooms,
-    shared::{Event, Item, Shared, Stage},
+    shared::{Event, Shared, Stage},
 };
 
 /// RFC 6455, 7.4.1.

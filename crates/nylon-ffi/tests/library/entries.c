@@ -158,8 +158,8 @@ void on_socket(Session *session, uint32_t method, const unsigned char *payload, 
 
 static void *stray(void *argument) {
   Session *session = argument;
+  /* What it writes may still be of a phase: nothing tells it from what the handler says. */
   free(ask(session, 204, "", NULL));
-  set_status(session, 500);
   tell(session, NEXT, NULL, 0);
   say(session, "stray thread has its answer");
   return NULL;
@@ -304,6 +304,22 @@ void serve(Session *session, int phase) {
       set_header(session, 400, "X-Body", one == two && !memcmp(first, second, one) ? "same" : "different");
       free(first);
       free(second);
+    }
+    tell(session, NEXT, NULL, 0);
+  } else if (IS("body_watcher")) {
+    /* Reads the body of the answer and leaves it as it is. */
+    if (phase == BODY) free(ask(session, 107, "", NULL));
+    tell(session, NEXT, NULL, 0);
+  } else if (IS("ordered")) {
+    if (phase == REQUEST) {
+      tell(session, 200, NULL, 0);
+      tell(session, 204, NULL, 0);
+      tell(session, 200, NULL, 0);
+      tell(session, 209, NULL, 0);
+      pthread_mutex_lock(&session->lock);
+      while (session->answers < 4) pthread_cond_wait(&session->answered, &session->lock);
+      pthread_mutex_unlock(&session->lock);
+      set_header(session, 400, "X-Order", session->order);
     }
     tell(session, NEXT, NULL, 0);
   } else if (IS("body_reader")) {

@@ -99,6 +99,7 @@ void event_stream(const FfiBuffer *buffer) {
   session->length = buffer->len;
   session->method = buffer->method;
   session->answers++;
+  if (strlen(session->order) + 8 < sizeof session->order) sprintf(session->order + strlen(session->order), "%u ", buffer->method);
   pthread_cond_broadcast(&session->answered);
   pthread_mutex_unlock(&session->lock);
 }

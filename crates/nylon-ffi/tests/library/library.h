@@ -33,6 +33,8 @@ typedef struct Session {
   unsigned char *answer;
   uint64_t length;
   unsigned answers;
+  /* The methods of all answers, as they came. */
+  char order[128];
   struct Session *next;
 } Session;
 

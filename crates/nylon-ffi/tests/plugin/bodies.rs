@@ -43,8 +43,23 @@ async fn a_request_body_is_read_once_and_answered_twice() {
 }
 
 #[tokio::test]
+async fn reads_behind_one_that_waits_for_the_body_are_answered_in_order() {
+    for body in [&b""[..], b"some body"] {
+        let mut read = exchange(&[], body);
+        serve(run(&["ordered"], false, &options()), &mut read, &[]).await;
+        assert_eq!(read.request.headers["x-order"], "200 204 200 209 ");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_read_and_left_stays_as_it_is() {
+    let got = serve(run(&["body_watcher"], false, &options()), &mut exchange(&[], b""), &["he", "llo"]).await;
+    assert_eq!((got.status, got.text()), (200, "hello"));
+}
+
+#[tokio::test]
 async fn an_encoded_body_is_a_failure_for_those_only_that_read_it() {
-    for (entry, status) in [("phases", 200), ("body_reader", 200), ("filter", 502)] {
+    for (entry, status) in [("phases", 200), ("body_reader", 200), ("body_watcher", 502), ("filter", 502)] {
         let mut encoded = exchange(&[], b"");
         encoded
             .early

@@ -256,7 +256,7 @@ pub async fn whole(mut stream: Box<dyn BodyStream>) -> Result<String, String> {
 
 /// Waits until the library has no session any more.
 pub async fn calm(library: &Library) {
-    let until = Instant::now() + Duration::from_secs(20);
+    let until = Instant::now() + Duration::from_secs(60);
     while library.sessions() > 0 {
         assert!(Instant::now() < until, "{} sessions are left", library.sessions());
         tokio::time::sleep(Duration::from_millis(1)).await;

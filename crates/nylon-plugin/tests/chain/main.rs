@@ -5,6 +5,7 @@ mod bodies;
 mod failures;
 mod logs;
 mod masks;
+mod on_demand;
 mod outcomes;
 mod requests;
 mod sessions;

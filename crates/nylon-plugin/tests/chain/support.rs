@@ -403,7 +403,7 @@ fn ask(run: &Run, exchange: &mut Exchange, upstream: Upstream) -> &'static str {
 async fn filters(run: &mut Run, exchange: &mut Exchange, from_upstream: &'static str) -> Result<(), GatewayError> {
     run.response_filters(exchange).await?;
     let plan = run.plan_body(exchange)?;
-    if plan == BodyPlan::Stream {
+    if matches!(plan, BodyPlan::Stream | BodyPlan::Offer) {
         if matches!(exchange.response.body, ResponseBody::Service) {
             let body = Whole(Bytes::from_static(from_upstream.as_bytes()));
             exchange.response.body = ResponseBody::Stream(Box::new(body));

@@ -1,0 +1,131 @@
+//! Bodies that a library asks for: only the gateway thread can read them.
+
+use std::{
+    future::poll_fn,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::{Bytes, BytesMut};
+use nylon_plugin::{BodyError, BodyStream, Exchange, Piece, PluginError, PluginErrorKind, ResponseBody, StreamError};
+use tokio::time::Sleep;
+
+use crate::shared::Shared;
+
+/// Reads the request's body for the library, unless the phase ends before.
+pub(crate) async fn read_request(
+    shared: &Arc<Shared>,
+    exchange: &mut Exchange,
+    mut deadline: Pin<&mut Sleep>,
+) -> Result<(), PluginError> {
+    let mut reading = exchange.request_body.read_all(shared.max_body);
+    let read = poll_fn(|cx| {
+        if let Poll::Ready(body) = reading.as_mut().poll(cx) {
+            return Poll::Ready(Some(body));
+        }
+        // A phase that ends needs its body no more; one that is late is told so by the caller.
+        let over = shared.poll_any(cx).is_ready() || deadline.as_mut().poll(cx).is_ready();
+        if over { Poll::Ready(None) } else { Poll::Pending }
+    });
+    match read.await {
+        Some(Ok(body)) => shared.supply_request_body(body),
+        Some(Err(BodyError::Taken)) => shared.supply_request_body(Bytes::new()),
+        Some(Err(error @ BodyError::TooLarge(_))) => {
+            return Err(PluginError::new(PluginErrorKind::RequestBodyTooLarge, error.to_string()));
+        }
+        Some(Err(error @ BodyError::Client(_))) => {
+            return Err(PluginError::new(PluginErrorKind::ClientGone, error.to_string()));
+        }
+        None => {}
+    }
+    Ok(())
+}
+
+/// Reads the answer's body for a library that asks for it. If that fails, what has come of it stays in the answer.
+pub(crate) async fn read_response(
+    shared: &Arc<Shared>,
+    exchange: &mut Exchange,
+    mut deadline: Pin<&mut Sleep>,
+) -> Result<(), PluginError> {
+    if let Some(error) = exchange.unfilterable() {
+        return Err(error);
+    }
+    let mut stream = match std::mem::take(&mut exchange.response.body) {
+        ResponseBody::Stream(stream) => stream,
+        other => {
+            shared.supply_response_body(other.full().cloned().unwrap_or_default());
+            exchange.response.body = other;
+            return Ok(());
+        }
+    };
+    let mut whole = BytesMut::new();
+    let rest = loop {
+        let piece = poll_fn(|cx| match stream.poll_piece(cx) {
+            Poll::Ready(piece) => Poll::Ready(Some(piece)),
+            Poll::Pending => deadline.as_mut().poll(cx).map(|()| None),
+        });
+        match piece.await {
+            Some(None) => break Ok(()),
+            Some(Some(Ok(Piece::Data(data)))) => {
+                whole.extend_from_slice(&data);
+                if whole.len() > shared.max_body {
+                    let what = format!("the response body is longer than {} bytes", shared.max_body);
+                    break Err(Ok(PluginError::new(PluginErrorKind::ResponseBodyTooLarge, what)));
+                }
+                stream.moved_on();
+            }
+            // There is a length now.
+            Some(Some(Ok(Piece::Trailers(_)))) => {}
+            Some(Some(Err(error))) => break Err(Err(error)),
+            None => {
+                let what = "the body has not come before the deadline";
+                break Err(Ok(PluginError::new(PluginErrorKind::Timeout, what)));
+            }
+        }
+    };
+    let whole = whole.freeze();
+    match rest {
+        Ok(()) => {
+            exchange.response.body = ResponseBody::Full(whole.clone());
+            shared.supply_response_body(whole);
+            Ok(())
+        }
+        Err(Ok(error)) => {
+            exchange.response.body = ResponseBody::Stream(Box::new(Resumed { first: whole, rest: Ok(stream) }));
+            Err(error)
+        }
+        Err(Err(error)) => {
+            let broken = Resumed { first: whole, rest: Err(Some(error.clone())) };
+            exchange.response.body = ResponseBody::Stream(Box::new(broken));
+            Err(match error {
+                StreamError::Plugin(error) => error,
+                StreamError::Source(what) => PluginError::new(PluginErrorKind::Lost, what),
+            })
+        }
+    }
+}
+
+/// A body of which the beginning has been read.
+struct Resumed {
+    first: Bytes,
+    rest: Result<Box<dyn BodyStream>, Option<StreamError>>,
+}
+
+impl BodyStream for Resumed {
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Piece, StreamError>>> {
+        if !self.first.is_empty() {
+            return Poll::Ready(Some(Ok(Piece::Data(std::mem::take(&mut self.first)))));
+        }
+        match &mut self.rest {
+            Ok(stream) => stream.poll_piece(cx),
+            Err(error) => Poll::Ready(error.take().map(Err)),
+        }
+    }
+
+    fn moved_on(&mut self) {
+        if let Ok(stream) = &mut self.rest {
+            stream.moved_on();
+        }
+    }
+}
