@@ -27,7 +27,7 @@ def test_a_payload_is_rendered_for_each_request(stage: Stage, way: str) -> None:
     gateway = stage.gateway(
         chain=[{"plugin": "tested", **use}] if way == "middleware" else [],
         services=[service] if way == "service" else [],
-        paths=[{"path": "/{*path}", "service": {"name": "answer"}}] if way == "service" else [],
+        route={"paths": [{"path": "/{*path}", "service": {"name": "answer" if way == "service" else "upstream"}}]},
     )
     for who, query, wanted in [('a"\\b', "?q=%E0%B8%81", "ก"), ("b", "", "none")]:
         got = gateway.get(f"/json{query}", X_Who=who).json["payload"]
@@ -94,6 +94,8 @@ def test_modifiers_need_neither_worker_nor_nats(stage: Stage) -> None:
             "paths": [{"path": ["/", "/{*path}"], "service": {"name": "upstream"}}],
         }
     ]
-    gateway = stage.gateway(top={"plugins": [], "messaging": [], "services": services, "routes": routes, "middleware_groups": groups})
+    gateway = stage.gateway(
+        top={"plugins": [], "messaging": [], "services": services, "routes": routes, "middleware_groups": groups}
+    )
     assert gateway.get("/x").status == 200
     assert stage.upstream.seen[0].header("x-by") == "group"
