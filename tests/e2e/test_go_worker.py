@@ -159,7 +159,7 @@ def test_a_panic_is_500_and_the_worker_lives(stage: Stage, worker: Start, how: s
     answer = gateway.get("/x", X_Rf=how)
     assert (answer.status, answer.json["error"]) == (500, "PLUGIN_ERROR")
     assert stage.upstream.seen == []
-    assert re.search(r"log_id=[0-9a-f]{12}", plugin.log)
+    eventually(lambda: re.search(r"log_id=[0-9a-f]{12}", plugin.log), what="the worker's log line")
     assert gateway.get("/x").status == 200
     assert gateway.get("/x", X_Bf=how).status == 502
     assert gateway.get("/x", X_Lf=how).status == 200

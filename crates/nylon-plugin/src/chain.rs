@@ -1,6 +1,6 @@
 //! The chain of a path: which entries see a request, in which order, and what happens when one fails.
 
-use std::{fmt, rc::Rc, time::Duration};
+use std::{borrow::Cow, fmt, rc::Rc, time::Duration};
 
 use bytes::Bytes;
 
@@ -66,10 +66,10 @@ impl fmt::Debug for Payload {
 impl Payload {
     /// The text for an exchange as it stands.
     #[must_use]
-    pub fn of(&self, exchange: &Exchange) -> Bytes {
+    pub fn of(&self, exchange: &Exchange) -> Cow<'_, Bytes> {
         match self {
-            Self::Constant(json) => json.clone(),
-            Self::Computed(made) => made(exchange),
+            Self::Constant(json) => Cow::Borrowed(json),
+            Self::Computed(made) => Cow::Owned(made(exchange)),
         }
     }
 }

@@ -111,16 +111,16 @@ fn phase(side: Side) -> Phase {
 fn changes(modifier: &Modifier, exchange: &Exchange, complained: &AtomicBool) -> Vec<Operation> {
     let seen = Seen(exchange);
     let mut operations = Vec::with_capacity(modifier.set.len() + modifier.remove.len());
-    let refuse = |what: &str| {
+    let refuse = |what: &str, header: &str| {
         // Whoever sends such requests must not fill the log.
         if !complained.swap(true, Relaxed) {
-            let (id, modifier) = (&*exchange.request.id, modifier.side.name());
-            tracing::warn!(id, modifier, "setting a header: {what}; it is left out, and said once");
+            let (id, route, modifier) = (&*exchange.request.id, &*exchange.request.route, modifier.side.name());
+            tracing::warn!(id, route, modifier, header, "setting a header: {what}; it is left out, and said once");
         }
     };
     for (name, value) in &modifier.set {
         let Some(name) = header_name(name, &seen) else {
-            refuse("the rendered name is no header name");
+            refuse("the rendered name is no header name", "");
             continue;
         };
         let value = Bytes::copy_from_slice(value.render(&seen).as_bytes());
@@ -130,7 +130,7 @@ fn changes(modifier: &Modifier, exchange: &Exchange, complained: &AtomicBool) ->
             (Side::Request, true) => Operation::SetRequestHeader { name, value },
             (Side::Response, true) => Operation::SetResponseHeader { name, value },
             (side, false) => {
-                refuse("the rendered value has characters that no header value can have");
+                refuse("the rendered value has characters that no header value can have", &name);
                 removal(side, name)
             }
         });
@@ -138,7 +138,7 @@ fn changes(modifier: &Modifier, exchange: &Exchange, complained: &AtomicBool) ->
     for name in &modifier.remove {
         match header_name(name, &seen) {
             Some(name) => operations.push(removal(modifier.side, name.as_str().into())),
-            None => refuse("the rendered name to remove is no header name"),
+            None => refuse("the rendered name to remove is no header name", ""),
         }
     }
     operations

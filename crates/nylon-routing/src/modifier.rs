@@ -81,7 +81,7 @@ impl Modifier {
 fn set(item: &Value, at: &str) -> Result<(Template, Template), CompileError> {
     let member = |key: &str| item.get(key).ok_or_else(|| CompileError::new(at, format!("has no '{key}'")));
     let value = template(member("value")?, &format!("{at}.value"))?;
-    if value.constant().is_some_and(|value| http::HeaderValue::from_bytes(value.as_bytes()).is_err()) {
+    if value.texts().any(|text| http::HeaderValue::from_bytes(text.as_bytes()).is_err()) {
         return Err(CompileError::new(format!("{at}.value"), "has characters that no header value can have"));
     }
     Ok((name(member("name")?, &format!("{at}.name"))?, value))

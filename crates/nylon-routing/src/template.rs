@@ -148,6 +148,14 @@ impl Template {
         }
     }
 
+    /// The parts that are the same for every request.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter_map(|part| match part {
+            Part::Text(text) => Some(&**text),
+            Part::Value(_) => None,
+        })
+    }
+
     /// The text for a request.
     #[must_use]
     pub fn render<'t>(&'t self, facts: &'t dyn Facts) -> Cow<'t, str> {

@@ -78,7 +78,10 @@ class Process:
         return found
 
     def signal(self, number: int) -> None:
+        """Send a signal; after SIGSTOP every thread stands still when this returns."""
         self._child.send_signal(number)
+        if number == signal.SIGSTOP:
+            os.waitid(os.P_PID, self._child.pid, os.WSTOPPED | os.WNOWAIT)
 
     def wait(self, seconds: float = 20.0) -> int:
         """Exit status, once it has ended by itself."""

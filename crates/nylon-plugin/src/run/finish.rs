@@ -47,7 +47,7 @@ impl Slot {
         let started = std::time::Instant::now();
         session.log(Call {
             phase: Phase::Logging,
-            payload: payload.as_ref(),
+            payload: payload.as_deref(),
             started,
             deadline: started + link.timeout,
             headers: &link.headers,

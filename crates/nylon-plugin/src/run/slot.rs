@@ -98,7 +98,7 @@ impl Slot {
         let started = Instant::now();
         let call = Call {
             phase,
-            payload: payload.as_ref(),
+            payload: payload.as_deref(),
             started,
             deadline: started + link.timeout,
             headers: &link.headers,

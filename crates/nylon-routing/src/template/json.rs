@@ -11,7 +11,7 @@ pub struct JsonTemplate(Box<[Piece]>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Piece {
     /// JSON as it stands.
-    Json(Box<str>),
+    Json(Box<[u8]>),
     /// A string value.
     Text(Template),
 }
@@ -22,7 +22,7 @@ impl JsonTemplate {
     /// # Errors
     /// Where the first bad expression stands (such as `.set[0].value`), and what is wrong with it.
     pub fn compile(value: &Value) -> Result<Option<Self>, (String, TemplateError)> {
-        let mut writer = Writer { pieces: Vec::new(), json: String::new(), path: String::new() };
+        let mut writer = Writer { pieces: Vec::new(), json: Vec::new(), path: String::new() };
         writer.value(value)?;
         if writer.pieces.is_empty() {
             return Ok(None);
@@ -33,25 +33,37 @@ impl JsonTemplate {
 
     /// The JSON text for a request.
     #[must_use]
-    pub fn render(&self, facts: &dyn Facts) -> String {
-        let mut out = String::new();
+    pub fn render(&self, facts: &dyn Facts) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.0.iter().map(Piece::len).sum());
         for piece in &self.0 {
             match piece {
-                Piece::Json(json) => out.push_str(json),
-                Piece::Text(template) => push_text(&mut out, &template.render(facts)),
+                Piece::Json(json) => out.extend_from_slice(json),
+                Piece::Text(template) => push(&mut out, &*template.render(facts)),
             }
         }
         out
     }
 }
 
-fn push_text(out: &mut String, text: &str) {
-    out.push_str(&Value::from(text).to_string());
+impl Piece {
+    /// About as long as it becomes.
+    fn len(&self) -> usize {
+        match self {
+            Self::Json(json) => json.len(),
+            Self::Text(_) => 32,
+        }
+    }
+}
+
+fn push<T: serde::Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
+    // Neither a text nor a JSON value fails to be JSON, nor memory to be written to.
+    let written = serde_json::to_writer(out, value);
+    debug_assert!(written.is_ok());
 }
 
 struct Writer {
     pieces: Vec<Piece>,
-    json: String,
+    json: Vec<u8>,
     path: String,
 }
 
@@ -65,7 +77,7 @@ impl Writer {
             Value::String(text) => {
                 let template = Template::parse(text).map_err(|error| (self.path.clone(), error))?;
                 match template.constant() {
-                    Some(text) => push_text(&mut self.json, text),
+                    Some(text) => push(&mut self.json, text),
                     None => {
                         self.cut();
                         self.pieces.push(Piece::Text(template));
@@ -73,28 +85,28 @@ impl Writer {
                 }
             }
             Value::Array(items) => {
-                self.json.push('[');
+                self.json.push(b'[');
                 for (index, item) in items.iter().enumerate() {
                     if index > 0 {
-                        self.json.push(',');
+                        self.json.push(b',');
                     }
                     self.below(&format!("[{index}]"), item)?;
                 }
-                self.json.push(']');
+                self.json.push(b']');
             }
             Value::Object(members) => {
-                self.json.push('{');
+                self.json.push(b'{');
                 for (index, (key, item)) in members.iter().enumerate() {
                     if index > 0 {
-                        self.json.push(',');
+                        self.json.push(b',');
                     }
-                    push_text(&mut self.json, key);
-                    self.json.push(':');
+                    push(&mut self.json, key);
+                    self.json.push(b':');
                     self.below(&format!(".{key}"), item)?;
                 }
-                self.json.push('}');
+                self.json.push(b'}');
             }
-            other => self.json.push_str(&other.to_string()),
+            other => push(&mut self.json, other),
         }
         Ok(())
     }

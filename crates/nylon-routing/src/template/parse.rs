@@ -158,11 +158,20 @@ fn call(name: &str, mut arguments: Arguments<'_>) -> Result<Expr, String> {
             "v7" => Expr::Uuid(UuidVersion::V7),
             other => return Err(format!("uuid({other}) does not exist; there are v4 and v7")),
         },
-        _ => return Err(format!("there is no function {name}; there are {}", FUNCTIONS.join(", "))),
+        _ => return Err(format!("there is no function {name}; {}", instead(name))),
     };
     match arguments.rest.len() {
         0 => Ok(expr),
         more => Err(format!("{name}() has {more} more argument{} than it takes", if more == 1 { "" } else { "s" })),
+    }
+}
+
+/// The function that was probably meant, or all.
+fn instead(name: &str) -> String {
+    let near = |known: &&&str| strsim::normalized_damerau_levenshtein(name, known) >= 0.6;
+    match FUNCTIONS.iter().find(near) {
+        Some(known) => format!("did you mean {known}?"),
+        None => format!("there are {}", FUNCTIONS.join(", ")),
     }
 }
 

@@ -127,7 +127,8 @@ fn what_the_original_drops_in_silence_is_an_error() {
             "${x-request-id}",
             "nothing is called x-request-id; there are client_ip, host and tls, and texts stand in quotes",
         ),
-        ("${upr('a')}", "there is no function upr; there are header, query"),
+        ("${upr('a')}", "there is no function upr; did you mean upper?"),
+        ("${uper_case('a')}", "there is no function uper_case; there are header, query"),
         ("${header(a b)}", "expected , or ) behind an argument"),
         ("${header(host}", "expected , or ) behind an argument"),
         ("${header()}", "header() needs more arguments"),
@@ -163,9 +164,9 @@ fn leaves_of_json_are_addressed_by_their_place() {
         "a.b": "42", "list[0]": ["x", ["Ex.com", {"deep": "a\"a b\n"}]],
         "n": 1.5, "t": true, "z": null, "${host}": "key", "plain": "${}",
     });
-    assert_eq!(serde_json::from_str::<Value>(&rendered).unwrap(), wanted);
+    assert_eq!(serde_json::from_slice::<Value>(&rendered).unwrap(), wanted);
     let text = JsonTemplate::compile(&json!("${host}")).unwrap().unwrap().render(&Example::new());
-    assert_eq!(text, "\"Ex.com\"", "a payload that is one string is rendered, too");
+    assert_eq!(text, b"\"Ex.com\"", "a payload that is one string is rendered, too");
     assert_eq!(JsonTemplate::compile(&json!({"a": [1, "b", "${}"]})).unwrap(), None);
     let (place, error) = JsonTemplate::compile(&json!({"set": [{"value": "${no}"}]})).unwrap_err();
     assert_eq!((&*place, &*error.expression), (".set[0].value", "no"));

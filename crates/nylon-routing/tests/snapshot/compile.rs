@@ -273,7 +273,7 @@ fn modifiers_take_their_place_in_the_chain() {
 #[test]
 fn templates_and_modifiers_are_checked_with_their_place() {
     for (plugin, payload, expected) in [
-        ("auth", r#"{"a":["${upr('x')}"]}"#, ".a[0]: ${upr('x')}: there is no function upr; there are "),
+        ("auth", r#"{"a":["${upr('x')}"]}"#, ".a[0]: ${upr('x')}: there is no function upr; did you mean upper?"),
         ("RequestHeaderModifier", "[]", ": is no mapping with 'set' and 'remove'"),
         ("RequestHeaderModifier", r#"{"sets":[]}"#, ".sets: is unknown; there are 'set' and 'remove'"),
         ("RequestHeaderModifier", r#"{"set":{}}"#, ".set: is no list"),
@@ -281,6 +281,11 @@ fn templates_and_modifiers_are_checked_with_their_place() {
         ("RequestHeaderModifier", r#"{"set":[{"name":"x","value":[]}]}"#, ".set[0].value: is no text"),
         ("RequestHeaderModifier", r#"{"set":[{"name":"a b","value":""}]}"#, ".set[0].name: \"a b\" is no header name"),
         ("ResponseHeaderModifier", r#"{"set":[{"name":"a","value":"b\r\nc"}]}"#, ".set[0].value: has characters that"),
+        (
+            "ResponseHeaderModifier",
+            r#"{"set":[{"name":"a","value":"${host}\n"}]}"#,
+            ".set[0].value: has characters that",
+        ),
         ("ResponseHeaderModifier", r#"{"remove":["${host"]}"#, ".remove[0]: \"${host\" is no header name"),
         (
             "ResponseHeaderModifier",
