@@ -22,6 +22,8 @@ const IDLE: Duration = Duration::from_secs(60);
 pub(crate) enum Job {
     /// Tell a session what waits for it.
     Deliver(Arc<Shared>),
+    /// Answer the reads of a session that had to wait.
+    Reply(Arc<Shared>),
     /// Anything else.
     Call(Box<dyn FnOnce() + Send>),
 }
@@ -82,6 +84,7 @@ impl Pool {
                 drop(queue);
                 match job {
                     Job::Deliver(session) => session.deliver(),
+                    Job::Reply(session) => session.deliver_replies(),
                     Job::Call(call) => call(),
                 }
                 queue = lock(&self.queue);

@@ -108,8 +108,9 @@ pub(crate) struct State {
     pub(crate) outbox: VecDeque<Item>,
     pub(crate) outbox_weight: usize,
     pub(crate) delivering: bool,
-    /// Replies in the outbox: what is answered now comes behind them.
-    pub(crate) replies: usize,
+    /// Answers to reads that had to wait: what is answered now comes behind them.
+    pub(crate) replies: VecDeque<(u32, Bytes)>,
+    pub(crate) replying: bool,
     pub(crate) registered: bool,
     pub(crate) mask: Option<PhaseMask>,
     /// When the library was told of the phase.
@@ -149,7 +150,8 @@ impl Shared {
             outbox: VecDeque::new(),
             outbox_weight: 0,
             delivering: false,
-            replies: 0,
+            replies: VecDeque::new(),
+            replying: false,
             registered: false,
             mask: None,
             begun: None,
