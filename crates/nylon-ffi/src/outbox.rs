@@ -49,10 +49,12 @@ impl Shared {
             match item {
                 Item::Register if state.stage == Stage::Dead => state.registered = false,
                 Item::Register => {
+                    state.calling = Some(Instant::now());
                     drop(state);
                     let known = symbols.register(self.sid, &self.entry.entry, self.library.callback);
                     let mask = if known { symbols.session_phases(self.sid).map(PhaseMask) } else { None };
                     let mut state = self.state();
+                    state.calling = None;
                     state.mask = mask;
                     if !known && state.stage != Stage::Dead {
                         let what = format!("the library has no entry {:?}, or refuses the session", self.entry.entry);
@@ -66,8 +68,10 @@ impl Shared {
                         continue;
                     }
                     state.stage = Stage::Running(phase);
+                    state.calling = state.begun;
                     drop(state);
                     symbols.event(self.sid, phase as u8, 0, &[]);
+                    self.state().calling = None;
                 }
                 Item::Start(_) => {}
                 Item::Socket(number, bytes) => {
