@@ -9,7 +9,6 @@ use nylon_wire::{ResponseBody, method};
 use crate::{
     flat,
     operations::{extension, operation, show},
-    outbox::Item,
     rooms,
     shared::{Event, OVERHEAD, Shared, Stage, State},
 };
@@ -113,8 +112,8 @@ impl Shared {
                 }
             }
         };
-        if Self::replies_wait(&state) {
-            self.tell(&mut state, Item::Reply(number, answer));
+        if state.replying {
+            self.reply(&mut state, number, answer);
             return;
         }
         drop(state);
@@ -158,7 +157,7 @@ impl Shared {
     fn answer_held(self: &Arc<Self>, state: &mut State) {
         while let Some((number, payload)) = state.held.pop_front() {
             match self.answer(state, number, &payload) {
-                Some(answer) => self.tell(state, Item::Reply(number, answer)),
+                Some(answer) => self.reply(state, number, answer),
                 None => {
                     state.held.push_front((number, payload));
                     ask(state, number);
@@ -171,7 +170,7 @@ impl Shared {
     /// Answers what waits with nothing.
     pub(crate) fn release_reads(self: &Arc<Self>, state: &mut State) {
         for (number, _) in std::mem::take(&mut state.held) {
-            self.tell(state, Item::Reply(number, nothing(number)));
+            self.reply(state, number, nothing(number));
         }
     }
 

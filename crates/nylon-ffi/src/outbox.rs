@@ -19,7 +19,6 @@ use crate::{
 pub(crate) enum Item {
     Register,
     Start(Phase),
-    Reply(u32, Bytes),
     Socket(u32, Bytes),
     Close,
 }
@@ -27,10 +26,8 @@ pub(crate) enum Item {
 impl Shared {
     /// Puts something into the outbox.
     pub(crate) fn tell(self: &Arc<Self>, state: &mut State, item: Item) {
-        match &item {
-            Item::Reply(..) => state.replies += 1,
-            Item::Socket(_, bytes) => state.outbox_weight += bytes.len() + OVERHEAD,
-            Item::Register | Item::Start(_) | Item::Close => {}
+        if let Item::Socket(_, bytes) = &item {
+            state.outbox_weight += bytes.len() + OVERHEAD;
         }
         state.outbox.push_back(item);
         if !state.delivering {
@@ -52,10 +49,12 @@ impl Shared {
             match item {
                 Item::Register if state.stage == Stage::Dead => state.registered = false,
                 Item::Register => {
+                    state.calling = Some(Instant::now());
                     drop(state);
                     let known = symbols.register(self.sid, &self.entry.entry, self.library.callback);
                     let mask = if known { symbols.session_phases(self.sid).map(PhaseMask) } else { None };
                     let mut state = self.state();
+                    state.calling = None;
                     state.mask = mask;
                     if !known && state.stage != Stage::Dead {
                         let what = format!("the library has no entry {:?}, or refuses the session", self.entry.entry);
@@ -69,15 +68,12 @@ impl Shared {
                         continue;
                     }
                     state.stage = Stage::Running(phase);
+                    state.calling = state.begun;
                     drop(state);
                     symbols.event(self.sid, phase as u8, 0, &[]);
+                    self.state().calling = None;
                 }
                 Item::Start(_) => {}
-                Item::Reply(number, bytes) => {
-                    drop(state);
-                    symbols.event(self.sid, 0, number, &bytes);
-                    self.state().replies -= 1;
-                }
                 Item::Socket(number, bytes) => {
                     drop(state);
                     symbols.event(self.sid, 0, number, &bytes);
@@ -97,9 +93,27 @@ impl Shared {
         }
     }
 
-    /// Whether replies have to go through the outbox to stay in order.
-    pub(crate) fn replies_wait(state: &State) -> bool {
-        state.replies > 0
+    /// Queues the answer to a read that had to wait. Not behind what else the session is told: a library may read on the
+    /// very thread that tells it to begin.
+    pub(crate) fn reply(self: &Arc<Self>, state: &mut State, number: u32, answer: Bytes) {
+        state.replies.push_back((number, answer));
+        if !state.replying {
+            state.replying = true;
+            self.library.pool.submit(Job::Reply(Arc::clone(self)));
+        }
+    }
+
+    /// Gives the library the answers that are queued. On a thread of its pool.
+    pub(crate) fn deliver_replies(&self) {
+        loop {
+            let mut state = self.state();
+            let Some((number, answer)) = state.replies.pop_front() else {
+                state.replying = false;
+                return;
+            };
+            drop(state);
+            self.library.symbols.event(self.sid, 0, number, &answer);
+        }
     }
 
     /// Whether the library takes another message of the client.

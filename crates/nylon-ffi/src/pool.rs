@@ -2,7 +2,10 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Condvar, Mutex},
+    sync::{
+        Arc, Condvar, Mutex,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     thread::Builder,
     time::{Duration, Instant},
 };
@@ -14,7 +17,9 @@ const BASE: usize = 2;
 /// The most that it gets when it does not return.
 const MOST: usize = 64;
 /// When something has waited for so long, another thread is started.
-const STUCK: Duration = Duration::from_millis(20);
+pub(crate) const STUCK: Duration = Duration::from_millis(20);
+/// When all threads hang and something has waited for so long, nothing more is asked of the library.
+const HOPELESS: Duration = Duration::from_secs(1);
 /// A thread beyond [`BASE`] that has nothing to do for so long ends. Go keeps something for every thread that calls it.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -22,6 +27,8 @@ const IDLE: Duration = Duration::from_secs(60);
 pub(crate) enum Job {
     /// Tell a session what waits for it.
     Deliver(Arc<Shared>),
+    /// Answer the reads of a session that had to wait.
+    Reply(Arc<Shared>),
     /// Anything else.
     Call(Box<dyn FnOnce() + Send>),
 }
@@ -33,6 +40,7 @@ pub(crate) struct Pool {
     work: Condvar,
     /// There is more work than threads that are idle.
     watch: Condvar,
+    hangs: AtomicBool,
 }
 
 struct Queue {
@@ -47,8 +55,12 @@ struct Queue {
 impl Pool {
     pub(crate) fn start() -> Result<&'static Self, std::io::Error> {
         let queue = Queue { jobs: VecDeque::new(), threads: BASE, idle: 0, watching: false };
-        let pool: &'static Self =
-            Box::leak(Box::new(Self { queue: Mutex::new(queue), work: Condvar::new(), watch: Condvar::new() }));
+        let pool: &'static Self = Box::leak(Box::new(Self {
+            queue: Mutex::new(queue),
+            work: Condvar::new(),
+            watch: Condvar::new(),
+            hangs: AtomicBool::new(false),
+        }));
         for _ in 0..BASE {
             Builder::new().name("nylon-ffi".to_owned()).spawn(|| pool.work())?;
         }
@@ -70,6 +82,11 @@ impl Pool {
         }
     }
 
+    /// Whether none of the threads returns, and there will be no more.
+    pub(crate) fn hangs(&self) -> bool {
+        self.hangs.load(Relaxed)
+    }
+
     /// How many threads there are now.
     pub(crate) fn threads(&self) -> usize {
         lock(&self.queue).threads
@@ -82,6 +99,7 @@ impl Pool {
                 drop(queue);
                 match job {
                     Job::Deliver(session) => session.deliver(),
+                    Job::Reply(session) => session.deliver_replies(),
                     Job::Call(call) => call(),
                 }
                 queue = lock(&self.queue);
@@ -104,12 +122,14 @@ impl Pool {
         let mut queue = lock(&self.queue);
         loop {
             while queue.jobs.is_empty() {
+                self.hangs.store(false, Relaxed);
                 queue.watching = false;
                 queue = self.watch.wait(queue).unwrap_or_else(std::sync::PoisonError::into_inner);
             }
             queue.watching = true;
-            let late = queue.jobs.front().is_some_and(|(since, _)| since.elapsed() >= STUCK);
-            let stuck = late && queue.threads < MOST;
+            let waited = queue.jobs.front().map_or(Duration::ZERO, |(since, _)| since.elapsed());
+            let stuck = waited >= STUCK && queue.threads < MOST;
+            self.hangs.store(waited >= HOPELESS && queue.threads >= MOST, Relaxed);
             if stuck {
                 queue.threads += 1;
             }

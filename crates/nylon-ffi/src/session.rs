@@ -67,6 +67,9 @@ impl FfiSession {
 
     async fn phase(&mut self, call: Call<'_>) -> Result<Outcome, PluginError> {
         let started = Instant::now();
+        if self.library.pool.hangs() {
+            return Err(PluginError::new(PluginErrorKind::Busy, "no thread of the library returns"));
+        }
         let shared = match &self.shared {
             Some(shared) => Arc::clone(shared),
             None => Arc::clone(self.shared.insert(self.begin(&call))),
@@ -208,8 +211,14 @@ impl Session for FfiSession {
             self.close(false);
             return;
         }
+        let usable = self.usable().cloned();
+        // One that has not returned from the last call would only take another thread.
+        if self.library.pool.hangs() || self.shared.as_ref().is_some_and(|shared| shared.state().stuck) {
+            self.close(false);
+            return;
+        }
         let response = ResponseView::new(call.exchange, Phase::Logging);
-        let shared = self.usable().cloned().unwrap_or_else(|| self.begin(&call));
+        let shared = usable.unwrap_or_else(|| self.begin(&call));
         self.shared = None;
         if !shared.begin(Phase::Logging, response, call.payload.cloned(), Some(call.deadline)) {
             shared.abandon();

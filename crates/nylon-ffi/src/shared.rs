@@ -13,6 +13,7 @@ use nylon_plugin::{Action, MessageKind, Operation, Phase, PhaseMask, PluginError
 use crate::{
     library::Library,
     outbox::Item,
+    pool::STUCK,
     rooms,
     table::TABLE,
     view::{RequestView, ResponseView},
@@ -22,9 +23,10 @@ use crate::{
 pub(crate) const OVERHEAD: usize = 64;
 
 /// How far a session is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Stage {
     /// Between two phases.
+    #[default]
     Idle,
     /// A phase is going to begin; the library has not been told.
     Due(Phase),
@@ -90,6 +92,7 @@ pub(crate) struct EntryName {
     pub(crate) label: Box<str>,
 }
 
+#[derive(Default)]
 pub(crate) struct State {
     pub(crate) stage: Stage,
     pub(crate) payload: Option<Bytes>,
@@ -108,8 +111,9 @@ pub(crate) struct State {
     pub(crate) outbox: VecDeque<Item>,
     pub(crate) outbox_weight: usize,
     pub(crate) delivering: bool,
-    /// Replies in the outbox: what is answered now comes behind them.
-    pub(crate) replies: usize,
+    /// Answers to reads that had to wait: what is answered now comes behind them.
+    pub(crate) replies: VecDeque<(u32, Bytes)>,
+    pub(crate) replying: bool,
     pub(crate) registered: bool,
     pub(crate) mask: Option<PhaseMask>,
     /// When the library was told of the phase.
@@ -123,6 +127,10 @@ pub(crate) struct State {
     pub(crate) overflown: bool,
     closed: bool,
     pub(crate) buried: bool,
+    /// Since when the library has not returned from being told to begin.
+    pub(crate) calling: Option<Instant>,
+    /// It was given up while the library did not return from a call.
+    pub(crate) stuck: bool,
 }
 
 impl Shared {
@@ -134,33 +142,7 @@ impl Shared {
         max_body: usize,
     ) -> Self {
         library.live.fetch_add(1, Relaxed);
-        let state = State {
-            stage: Stage::Idle,
-            payload: None,
-            response: ResponseView::default(),
-            request_body: None,
-            operations: Vec::new(),
-            operations_size: 0,
-            held: VecDeque::new(),
-            events: VecDeque::new(),
-            waker: None,
-            weight: 0,
-            handed: 0,
-            outbox: VecDeque::new(),
-            outbox_weight: 0,
-            delivering: false,
-            replies: 0,
-            registered: false,
-            mask: None,
-            begun: None,
-            logging_until: None,
-            had_socket: false,
-            rooms: Vec::new(),
-            overflown: false,
-            closed: false,
-            buried: false,
-        };
-        Self { sid, library, entry, request, max_body, state: Mutex::new(state), space: Condvar::new() }
+        Self { sid, library, entry, request, max_body, state: Mutex::default(), space: Condvar::new() }
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
@@ -245,6 +227,7 @@ impl Shared {
         }
         let at_work = state.registered && state.stage != Stage::Idle;
         if at_work {
+            state.stuck = state.calling.is_some_and(|since| since.elapsed() >= STUCK);
             state.buried = true;
             TABLE.bury(self.sid);
         }

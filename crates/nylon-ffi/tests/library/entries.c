@@ -278,7 +278,7 @@ int on_register(Session *session) {
   return 1;
 }
 
-int is_inline(const Session *session) { return IS("inline") || IS("hang_event"); }
+int is_inline(const Session *session) { return IS("inline") || IS("inline_body") || IS("hang_event"); }
 
 void serve(Session *session, int phase) {
   static const char *const names[] = {"", "request:", "response:", "body:", "logging:"};
@@ -297,7 +297,7 @@ void serve(Session *session, int phase) {
     else tell(session, NEXT, NULL, 0);
   } else if (IS("hang_event")) {
     hang();
-  } else if (IS("body_twice")) {
+  } else if (IS("body_twice") || IS("inline_body")) {
     if (phase == REQUEST) {
       size_t one, two;
       char *first = ask(session, 200, "", &one), *second = ask(session, 200, "", &two);

@@ -74,6 +74,26 @@ async fn who_does_not_answer_is_late_and_stays_so() {
 }
 
 #[tokio::test]
+async fn a_library_of_which_nothing_returns_is_not_asked_any_more() {
+    let library = library(&["HANGS"]);
+    let quick = Options { timeout: Duration::from_millis(50), library, ..options() };
+    for count in 0.. {
+        let got = serve(run(&["hang_event"], false, &quick), &mut exchange(&[], b""), &["passed"]).await;
+        match (got.status, got.text()) {
+            (504, "PLUGIN_TIMEOUT") => assert!(count < 200, "it is still asked"),
+            last => {
+                assert_eq!(last, (503, "PLUGIN_BUSY"));
+                assert!(count > 30, "it was given up too soon");
+                break;
+            }
+        }
+    }
+    assert_eq!(library.threads(), 64);
+    let got = serve(run(&["auth"], false, &options()), &mut exchange(&[], b""), &["passed"]).await;
+    assert_eq!(got.status, 401, "another library is not touched by that");
+}
+
+#[tokio::test]
 async fn a_second_answer_counts_nothing() {
     for entry in ["twice", "stray", "early", "null_buffer", "response:twice", "body:twice"] {
         let got = serve(run(&[entry], false, &options()), &mut exchange(&[], b""), &["passed"]).await;

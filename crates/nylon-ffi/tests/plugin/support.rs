@@ -26,17 +26,19 @@ pub fn file(defines: &[&str]) -> PathBuf {
     let key = defines.join("-");
     let path = built.get_or_insert_default().entry(key.clone()).or_insert_with(|| {
         let sources = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/library");
-        let name = format!("tested-{}-{key}.so", std::process::id());
-        let target = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let target = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("tested-{key}.so"));
+        // Other processes may load it at the same time.
+        let fresh = target.with_extension(std::process::id().to_string());
         let compiled = Command::new("cc")
             .args(["-g", "-std=gnu11", "-shared", "-fPIC", "-fno-builtin", "-D_GNU_SOURCE"])
             .args(defines.iter().map(|define| format!("-D{define}")))
             .arg("-o")
-            .arg(&target)
+            .arg(&fresh)
             .args([sources.join("library.c"), sources.join("entries.c")])
             .arg("-lpthread")
             .status();
         assert!(compiled.unwrap().success(), "cc");
+        std::fs::rename(fresh, &target).unwrap();
         target
     });
     path.clone()
