@@ -22,6 +22,9 @@ NAMES = (
     "stream_filter",
     "stopped_clients",
     "event_streams",
+    "socket_echo",
+    "socket_broadcast",
+    "idle_sockets",
 )
 
 

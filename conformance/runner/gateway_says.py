@@ -106,8 +106,17 @@ class Opening:
             talk.credit += step["bytes"]
         if step.get("id") in ("stream", "call"):
             # ids are the worker's to choose (12.4)
-            values["id"] = talk.stream if step["id"] == "stream" else (talk.asked_for or [0])[-1]
+            asked_for = talk.socket.waiting if talk.socket else talk.asked_for
+            values["id"] = talk.stream if step["id"] == "stream" else (asked_for or [0])[-1]
+        if step.get("call_id") == "call" and talk.socket:
+            values["call_id"] = talk.socket.waiting[-1]
         talk.asked = bool(talk.over) and name in ("PHASE", "PROBE")
+        if talk.socket is not None and name == "WS_OPEN":
+            talk.socket.state, talk.socket.connection = "open", step["connection_id"]
+        if talk.socket is not None and name == "WS_CLOSED":
+            talk.socket.state = "closed"
+        if name == "ERROR" and step.get("code") == "not_websocket":
+            talk.socket = None
         await self._publish(self._direct(), name, values, step, to.reply if name in ("PHASE", "PROBE") else "")
         if name in ("ABORT", "CLOSE") and step.get("session") != "unknown":
             talk.over = name

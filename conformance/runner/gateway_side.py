@@ -2,16 +2,16 @@
 
 import json
 import time
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from .bus import Bus, Message, token
-from .cases import Case, CaseError, FailedError, Step
+from .cases import Case, FailedError, Step
 from .gateway_says import Open, Opening
 from .judge import FROM_WORKER, Frame, cost, read
 from .match import differs, shown
 from .patience import until
 from .programs import Program
+from .steps import Verbs, play
 
 
 class GatewaySide(Opening):
@@ -31,22 +31,13 @@ class GatewaySide(Opening):
         await self.bus.subscribe(f"{self.prefix}.v1.beat.{token(self.group)}.*", self._beat)
         if await until(lambda: self.worker or None, 20) is None:
             raise FailedError(f"19.1: no beat within 20 s{self._wrong()}")
-        verbs: dict[str, Callable[[Step], Awaitable[None]]] = {
+        verbs: Verbs = {
             "open": self.open, "send": self.send, "batch": self.batch, "expect": self.expect, "silence": self.silence,
             "beat": self.beat, "note": self.note, "leave": self.leave, "signal": self.signal, "ask": self.ask,
             "warm": self.warm, "stray": self.expect_stray, "raw": self.raw, "exit": self.exit, "pull": self.pull,
             "wait_for": self.wait_for,
         }  # fmt: skip
-        for number, step in enumerate(self.case.steps, 1):
-            verb = next(iter(step))
-            if verb not in verbs:
-                raise CaseError(f"{self.case.id}: step {number}: nobody knows '{verb}'")
-            try:
-                await verbs[verb](step)
-                if self.violations:
-                    raise FailedError(self.violations[0])
-            except FailedError as error:
-                raise FailedError(f"step {number} ({verb} {step[verb]}): {error}") from None
+        await play(self.case, verbs, self.violations)
 
     def _wrong(self) -> str:
         return f"; {self.violations[0]}" if self.violations else ""

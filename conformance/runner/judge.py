@@ -9,11 +9,15 @@ from .cases import FailedError
 from .frames import TABLE, Values, decode, is_smallest
 from .match import shown
 from .msgpack import RefusedError
+from .socket_judge import SocketTalk
 
 FROM_WORKER = {
     "ACCEPT", "FETCH", "DATA", "CREDIT", "RESULT", "STREAM", "STREAM_END", "ABORT", "BUSY", "ERROR", "PROBE",
+    "UPGRADE", "WS_OP",
 }  # fmt: skip
-FROM_GATEWAY = {"OPEN", "PHASE", "DATA", "CREDIT", "ABORT", "ERROR", "CLOSE", "PROBE"}
+FROM_GATEWAY = {
+    "OPEN", "PHASE", "DATA", "CREDIT", "ABORT", "ERROR", "CLOSE", "PROBE", "WS_OPEN", "WS_ERROR", "WS_CLOSED",
+}  # fmt: skip
 PHASES = ["RequestFilter", "ResponseFilter", "ResponseBodyFilter", "Logging"]
 CODES = {one["name"] for one in TABLE["failures"]["values"]}
 BATCH_BYTES = 64 * 1024
@@ -88,6 +92,8 @@ class Talk:
     asked_for: list[int] = field(default_factory=list[int])
     stream: int | None = None
     streams: set[int] = field(default_factory=set[int])
+    # from UPGRADE until the phase is over, or the gateway has refused
+    socket: SocketTalk | None = None
     accepted: bool = False
     # a session that is over was asked for again: ABORT(stale) answers that (3.3)
     asked: bool = False
@@ -128,10 +134,15 @@ class Talk:
                 raise FailedError(f"6.4: {frame} names phase run {frame['phase_seq']}, expected {self.phase_seq}")
             if self.phase_seq in self.answered:
                 raise FailedError(f"13.7: {frame} after the phase was answered")
+        if self.socket is not None:
+            self.socket.from_worker(frame)
         match frame.name:
             case "DATA":
                 self.pay(frame, max_payload)
-                self._piece(frame)
+                if self.socket is None:
+                    self._piece(frame)
+            case "UPGRADE":
+                self._upgrade(frame)
             case "FETCH":
                 if frame["call_id"] in self.calls | self.streams:
                     raise FailedError(f"12.4: call id {frame['call_id']} is used again")
@@ -189,6 +200,13 @@ class Talk:
         self.stream = frame["stream_id"]
         self.streams.add(frame["stream_id"])
 
+    def _upgrade(self, frame: Frame) -> None:
+        if self.phase != "RequestFilter" or self.stream is not None:
+            raise FailedError(f"14.3: {frame} in {self.phase}, stream {self.stream}")
+        if wrong := [one for one in frame["ops"] if one["number"] not in (100, 101, 410)]:
+            raise FailedError(f"14.3: UPGRADE with the operations {wrong}")
+        self.socket = SocketTalk()
+
     def _piece(self, frame: Frame) -> None:
         """A piece of a stream, or of a body that goes ahead of its RESULT."""
         if (frame["kind"] == "Stream") != (self.stream is not None):
@@ -199,6 +217,7 @@ class Talk:
     def _phase_over(self, why: str) -> None:
         self.answered.add(self.phase_seq)
         self.asked_for.clear()
+        self.socket = None
         assert self.mask is not None
         if not any(self.mask & bit(phase) for phase in PHASES[PHASES.index(self.phase) + 1 :]):
             self.over = why
@@ -221,6 +240,8 @@ class Talk:
         self.common(frame)
         if not self.accepted and not self.direct:
             raise FailedError(f"3.4: {frame} before the worker's first frame")
+        if self.socket is not None and self._in_socket(frame, max_payload):
+            return
         match frame.name:
             case "PHASE":
                 self._phase(frame)
@@ -240,6 +261,18 @@ class Talk:
                 self.asked_for.remove(frame["call_id"])
             case _:
                 pass
+
+    def _in_socket(self, frame: Frame, max_payload: int) -> bool:
+        """Judge what a gateway says about a WebSocket; whether it was about one."""
+        assert self.socket is not None
+        if frame.name == "ERROR" and frame["call_id"] is None and self.socket.state == "asked":
+            if frame["code"] != "not_websocket":
+                raise FailedError(f"14.3: {frame} for UPGRADE")
+            self.socket = None
+            return True
+        if frame.name == "DATA" and frame["kind"] != "Body":
+            self.pay(frame, max_payload)
+        return self.socket.from_gateway(frame)
 
     def _phase(self, frame: Frame) -> None:
         phase = frame["phase"]

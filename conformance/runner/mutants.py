@@ -5,7 +5,7 @@ A mutant is caught when one of its cases fails. Nothing of this is built into a 
 
 from dataclasses import replace
 
-from . import stream_mutants
+from . import socket_mutants, stream_mutants
 from .bus import Message
 from .cases import Case, CaseError
 from .changes import (
@@ -155,11 +155,10 @@ def _known_only(message: Message) -> list[Message]:
 async def run(testee: Testee, url: str, cases: list[Case], wanted: list[str]) -> list[Result]:
     """Run the mutants of this testee's kind; one that no case catches has failed."""
     by_id = {case.id: case for case in cases}
-    mutants = [
-        one
-        for one in (*WORKERS, *GATEWAYS, *stream_mutants.WORKERS, *stream_mutants.GATEWAYS)
-        if one.kind == testee.kind and (not wanted or one.name in wanted)
-    ]
+    every = [*WORKERS, *GATEWAYS]
+    for more in (stream_mutants, socket_mutants):
+        every += [*more.WORKERS, *more.GATEWAYS]
+    mutants = [one for one in every if one.kind == testee.kind and (not wanted or one.name in wanted)]
     places: list[Place] = []
     for mutant in mutants:
         for name in mutant.cases:

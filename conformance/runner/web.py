@@ -25,7 +25,8 @@ class Answer:
         return next((one["value"] for one in self.headers if one["name"] == name), None)
 
 
-async def _head(reader: asyncio.StreamReader) -> tuple[str, Headers]:
+async def head_of(reader: asyncio.StreamReader) -> tuple[str, Headers]:
+    """First line and headers of a message."""
     lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
     return lines[0], _pairs(lines[1:])
 
@@ -99,7 +100,7 @@ class Exchange:
             self._writer.write(head.encode("latin-1") + body)
             await self.reads.wait()
             try:
-                first, answer.headers = await _head(reader)
+                first, answer.headers = await head_of(reader)
             except (asyncio.IncompleteReadError, ConnectionError):
                 answer.cut = True
                 return answer
@@ -149,7 +150,7 @@ class Upstream:
             writer.close()
 
     async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        first, headers = await _head(reader)
+        first, headers = await head_of(reader)
         method, target, _ = first.split(" ")
         asked = Answer(headers=headers)
         await _body(reader, asked, to_end=False)

@@ -12,8 +12,9 @@ from .frames import NUMBERS, Values, encode, plain
 from .judge import Frame, Talk
 from .msgpack import pack, widest
 from .patience import until
+from .socket_judge import SocketTalk
 
-WITH_FIRST = {"ACCEPT", "FETCH", "RESULT", "STREAM", "ERROR"}
+WITH_FIRST = {"ACCEPT", "FETCH", "RESULT", "STREAM", "UPGRADE", "ERROR"}
 
 
 @dataclass
@@ -67,7 +68,8 @@ class Speaking:
             "generation": talk.generation, "seq": to.sent, "phase_seq": talk.phase_seq,
             "ops": [], "action": "Next", "worker": worker.name, "reason": "Full", "retry_after_ms": 0, "text": "why",
             "call_id": None, "code": "handler_error", "max_bytes": 10 << 20, "kind": "Body", "more": False,
-            "id": 5, "stream_id": 5, "outcome": "Ok", **given,
+            "id": talk.socket.connection if talk.socket else 5, "max_message_bytes": 1 << 20, "stream_id": 5,
+            "outcome": "Ok", **given,
         }  # fmt: skip
         values["session"] = secrets.token_bytes(16) if step.get("session") == "unknown" else talk.session
         values["first"] = None
@@ -83,6 +85,15 @@ class Speaking:
             talk.credit += step["bytes"]
         if name == "FETCH":
             talk.asked_for.append(step["call_id"])
+        if name == "UPGRADE":
+            talk.socket = SocketTalk()
+        if name == "WS_OP":
+            number, *arguments = step["operation"]
+            if number in (312, 313):
+                arguments[1] = arguments[1].encode() * step.get("times", 1)
+            values["operation"] = [number, *arguments]
+            if talk.socket is not None and number not in (303, 311):
+                talk.socket.waiting.append(step["call_id"])
         if name in ("ABORT", "BUSY"):
             values["seq"] = step.get("seq", 0)
         elif name != "PROBE" and "seq" not in step:
@@ -92,6 +103,7 @@ class Speaking:
         if name in ("RESULT", "STREAM_END") or (name == "ERROR" and values["call_id"] is None):
             # a gateway may still say ABORT(protocol) or CLOSE; nothing else
             talk.answered.add(talk.phase_seq)
+            talk.socket = None
         items = plain(name, values)
         if step.get("later"):
             items[-1] = {"later": {"a": 1}}
@@ -141,6 +153,8 @@ class Speaking:
         label = step.get("to", "a")
         to, piece, stops = self.labels[label], 16 * 1024, step.get("until") == "it stops"
         credit, granted = step.get("credit", 32768), 0
+        # messages of a websocket stand each for itself
+        kind = {"kind": step["kind"], "more": False} if "kind" in step else {}
         while to.streamed < step["flood"]:
             while credit < piece:
                 frame = await until(partial(self._grant, to, granted), 0.5 if stops else 3)
@@ -152,7 +166,7 @@ class Speaking:
                 credit += frame["bytes"]
             credit -= piece
             to.streamed += piece
-            await self.send({"send": "DATA", "to": label, "kind": "Stream", "more": True, "size": piece})
+            await self.send({"send": "DATA", "to": label, "kind": "Stream", "more": True, "size": piece, **kind})
         if stops:
             raise FailedError(f"12.6: granted {to.streamed} bytes that the client has not taken")
 

@@ -3,14 +3,16 @@
 import asyncio
 import re
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from .bus import Bus, Message, token
-from .cases import Case, CaseError, FailedError, Step
+from .cases import Case, FailedError, Step
 from .frames import Values, encode
 from .judge import FROM_GATEWAY, Frame, Talk, cost, read
 from .match import differs, shown
 from .patience import PATIENCE, until
+from .socket_steps import SocketSteps
+from .steps import Verbs, play
 from .web import Answer, Exchange, Upstream, error_of
 from .worker_says import Session, Speaking, Worker
 
@@ -29,28 +31,23 @@ class WorkerSide(Speaking):
         self.exchanges: dict[str, Exchange] = {}
         self.answers: dict[str, Answer] = {}
         self.stray: list[Frame] = []
+        self.sockets = SocketSteps(bus, place, address, self.prefix)
         self.mutate_answer: Callable[[Answer], Answer] = lambda answer: answer
 
     async def run(self) -> None:
         """Do the steps; FailedError when the testee does otherwise."""
-        verbs: dict[str, Callable[[Step], Awaitable[None]]] = {
+        verbs: Verbs = {
             "join": self.join, "beats": self.beats, "request": self.request, "expect": self.expect, "send": self.send,
             "answer": self.answer, "silence": self.silence, "upstream": self.expect_upstream, "leave": self.leave,
             "raw": self.raw, "batch": self.batch, "stray": self.expect_stray, "quit": self.quit, "pull": self.pull,
             "body": self.body, "many": self.many, "piece": self.piece, "flood": self.flood, "sees": self.sees,
-            "reads": self.reads, "rest_of": self.rest_of,
+            "reads": self.reads, "rest_of": self.rest_of, "dial": self.sockets.dial, "dialled": self.sockets.dialled,
+            "says": self.sockets.says, "hears": self.sockets.hears, "hall": self.sockets.hall,
+            "room_says": self.sockets.room_says, "room_hears": self.sockets.room_hears,
+            "room_feeds": self.sockets.room_feeds,
         }  # fmt: skip
         try:
-            for number, step in enumerate(self.case.steps, 1):
-                verb = next(iter(step))
-                if verb not in verbs:
-                    raise CaseError(f"{self.case.id}: step {number}: nobody knows '{verb}'")
-                try:
-                    await verbs[verb](step)
-                    if self.violations:
-                        raise FailedError(self.violations[0])
-                except FailedError as error:
-                    raise FailedError(f"step {number} ({verb} {step[verb]}): {error}") from None
+            await play(self.case, verbs, self.violations)
         finally:
             beats = [worker.beats for worker in self.workers.values() if worker.beats is not None]
             for task in beats:
@@ -58,6 +55,7 @@ class WorkerSide(Speaking):
             await asyncio.gather(*beats, return_exceptions=True)
             for exchange in self.exchanges.values():
                 exchange.leave()
+            self.sockets.leave()
 
     # being a worker
 
@@ -167,7 +165,7 @@ class WorkerSide(Speaking):
     # being a client
 
     async def request(self, step: Step) -> None:
-        """Send a request; it goes on by itself."""
+        """Send a request."""
         body = step.get("body", "").encode() or b"0123456789abcdef" * (step.get("size", 0) // 16)
         headers = {"host": f"{self.place}.test", "x-case": self.place, **step.get("headers", {})}
         method = step.get("method", "POST" if body else "GET")
@@ -178,7 +176,7 @@ class WorkerSide(Speaking):
 
     async def reads(self, step: Step) -> None:
         """A client that has read nothing begins to."""
-        self.exchanges[step["reads"]].reads.set()
+        (self.exchanges.get(step["reads"]) or self.sockets.clients[step["reads"]]).reads.set()
 
     async def sees(self, step: Step) -> None:
         """What the client has so far, while its answer goes on: status, headers, the whole of the body yet."""
@@ -196,7 +194,7 @@ class WorkerSide(Speaking):
 
     async def leave(self, step: Step) -> None:
         """The client goes away."""
-        self.exchanges.pop(step["leave"]).leave()
+        (self.exchanges.pop(step["leave"], None) or self.sockets.clients[step["leave"]]).leave()
 
     async def answer(self, step: Step) -> None:
         """Wait for the client's answer."""
@@ -310,8 +308,9 @@ class WorkerSide(Speaking):
             if frame is None or frame.name != "DATA":
                 raise FailedError(f"expected DATA, seen {frame} after {total} bytes{self.wrong()}")
             total += len(frame["bytes"])
-            if frame["id"] != step.get("id", 1):
-                raise FailedError(f"12.1: DATA of call {frame['id']}, asked as {step.get('id', 1)}")
+            wanted = of.talk.socket.connection if of.talk.socket else step.get("id", 1)
+            if frame["id"] != wanted:
+                raise FailedError(f"12.1: DATA of call {frame['id']}, asked as {wanted}")
             if not frame["more"]:
                 break
             paid = {"id": frame["id"], "bytes": cost(frame["bytes"])}

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bench import tools
-from bench.places import AUTH
+from bench.places import AUTH, CONFIGS
 from bench.processes import BenchError, Process, free_port
 from bench.systems.base import System, render
 
@@ -31,7 +31,7 @@ class Nylon(System):
 
     @property
     def uses_nats(self) -> bool:
-        return self.config in ("nylon-auth.yaml", "nylon-service.yaml")
+        return "@NATS@" in (CONFIGS / self.config).read_text()
 
     def launch(self) -> None:
         if self.uses_nats:

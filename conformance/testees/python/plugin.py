@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable
 from typing import Any
 
+from sockets import websocket
 from streams import Filter, FilterAsync, at_once, stream, take
 from words import Step, digest, initialized, note, readings
 
@@ -122,6 +123,8 @@ def run(ctx: Any, state: list[str]) -> None:
                 at_once(stream(ctx, step, plain=True))
             case "take":
                 at_once(take(ctx, step, plain=True))
+            case "websocket":
+                at_once(websocket(ctx, step, plain=True))
             case _:
                 raise ValueError(f"nobody knows {step}")
 
@@ -149,6 +152,8 @@ async def run_async(ctx: Any, state: list[str]) -> None:
                 await stream(ctx, step, plain=False)
             case "take":
                 await take(ctx, step, plain=False)
+            case "websocket":
+                await websocket(ctx, step, plain=False)
             case _:
                 raise ValueError(f"nobody knows {step}")
 

@@ -1,14 +1,13 @@
 """The plugin of the tests about WebSockets: each entry does with its sockets what its name says."""
 
 import asyncio
-import json
 import os
-from typing import Any
+
+from logged import Logged, note
 
 from nylon import (
     ClientGoneError,
     HttpError,
-    LoggingContext,
     NotWebSocketError,
     PhaseHandler,
     Plugin,
@@ -18,23 +17,6 @@ from nylon import (
 )
 
 plugin = Plugin(drain_timeout=4.0)
-
-
-def note(**values: Any) -> None:
-    """A line in the worker's output that tests look for."""
-    print("NOTE " + json.dumps(values) + "\n", end="", flush=True)
-
-
-class Logged(PhaseHandler):
-    """Notes what came of each request."""
-
-    def logging(self, ctx: LoggingContext) -> None:
-        note(
-            logged=ctx.request.header("x-id"),
-            status=ctx.response.status,
-            bytes=ctx.response.bytes_sent,
-            error=ctx.response.error,
-        )
 
 
 @plugin.handler("echo")

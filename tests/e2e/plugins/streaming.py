@@ -2,14 +2,13 @@
 
 import asyncio
 import hashlib
-import json
 import os
-from typing import Any
+
+from logged import Logged, note
 
 from nylon import (
     BodyReader,
     ClientGoneError,
-    LoggingContext,
     PhaseHandler,
     Plugin,
     PluginError,
@@ -20,23 +19,6 @@ from nylon import (
 )
 
 plugin = Plugin(drain_timeout=1.0)
-
-
-def note(**values: Any) -> None:
-    """A line in the worker's output that tests look for."""
-    print("NOTE " + json.dumps(values) + "\n", end="", flush=True)
-
-
-class Logged(PhaseHandler):
-    """Notes what came of each request."""
-
-    def logging(self, ctx: LoggingContext) -> None:
-        note(
-            logged=ctx.request.header("x-id"),
-            status=ctx.response.status,
-            bytes=ctx.response.bytes_sent,
-            error=ctx.response.error,
-        )
 
 
 @plugin.handler("service")

@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use nylon_plugin::{BodyError, BodyMode, Exchange, PluginError, PluginErrorKind, StreamError};
+use nylon_plugin::{BodyError, BodyMode, Exchange, Phase, PluginError, PluginErrorKind, StreamError};
 use nylon_wire::{
     AbortFrame, AbortReason, BusyReason, CloseFrame, Credit, ErrorFrame, Ext, FetchFrame, FetchKind, First, Frame,
     ProbeFrame, ResultFrame, StreamFrame, UpgradeFrame, failure,
@@ -58,6 +58,7 @@ impl From<PluginError> for Stop {
 /// What to wait for, and until when. Milliseconds of our clock.
 #[derive(Clone, Copy)]
 pub(super) struct Wait {
+    phase: Phase,
     sent: u64,
     deadline: u64,
     /// When an open must have a first answer; `None` for a later phase.
@@ -66,11 +67,12 @@ pub(super) struct Wait {
 }
 
 impl Wait {
-    pub(super) fn new(sent: Instant, deadline: Instant, accept_timeout: Option<Duration>) -> Self {
+    pub(super) fn new(phase: Phase, sent: Instant, deadline: Instant, accept_timeout: Option<Duration>) -> Self {
         let now = Clock::ms(sent);
         // Our clock drops what is below a millisecond: one more, so that no deadline comes early.
         let accept = |limit: Duration| now + u64::try_from(limit.as_millis()).unwrap_or(u64::MAX / 2);
         Self {
+            phase,
             sent: now,
             deadline: Clock::ms(deadline) + 1,
             accept_by: accept_timeout.map(accept),
@@ -121,6 +123,8 @@ impl NatsSession {
                     return Ok(Answer::Result(result));
                 }
                 Frame::Stream(stream) => return Ok(Answer::Stream(stream)),
+                // In any other phase it is no refusal but a protocol failure, which our caller makes of it.
+                Frame::Upgrade(upgrade) if wait.phase != Phase::RequestFilter => return Ok(Answer::Upgrade(upgrade)),
                 Frame::Upgrade(upgrade) => match refusal(exchange.as_deref(), &upgrade) {
                     None => return Ok(Answer::Upgrade(upgrade)),
                     Some(why) => refuse_upgrade(talk, &why)?,

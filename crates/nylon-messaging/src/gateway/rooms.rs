@@ -12,7 +12,7 @@ use async_nats::{Message, Subject};
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::StreamExt;
 use nylon_plugin::MessageKind;
-use nylon_wire::{DataKind, subject};
+use nylon_wire::{DataKind, Limits, subject};
 use tokio::task::JoinHandle;
 
 use super::link::Link;
@@ -208,7 +208,8 @@ impl Link {
             out.put_u8(kind.number());
             out.put_slice(message);
         });
-        let most = self.max_payload();
+        // No longer than a piece (SPEC 14.12).
+        let most = Limits::chunk(self.max_payload());
         if payload.len() > most {
             return Err(PublishError::TooLong(most).into());
         }

@@ -443,7 +443,7 @@ impl NatsSession {
         let sent = self.send_open(call, &Attempts::default(), call.started);
         let mut talk = sent.inspect_err(|_| self.entry.attending.set(false))?;
         talk.silent = true;
-        let wait = Wait::new(call.started, call.deadline.min(call.started + ATTENDED), None);
+        let wait = Wait::new(call.phase, call.started, call.deadline.min(call.started + ATTENDED), None);
         let mut session = Self::new(self.entry.clone());
         tokio::task::spawn_local(async move {
             // Whatever ends this, nobody waits for it.
@@ -533,7 +533,7 @@ impl Running<'_> {
             }
             let talk = self.talk.insert(self.session.send_open(call, &attempts, now)?);
             let accept = self.session.entry.link.messaging().options.accept_timeout;
-            let wait = Wait::new(now, call.deadline, Some(accept));
+            let wait = Wait::new(call.phase, now, call.deadline, Some(accept));
             let result = self.session.answer(talk, Some(call.exchange), wait).await;
             match self.ended(result) {
                 Ok(result) => return result,
@@ -566,7 +566,7 @@ impl Running<'_> {
         talk.lease.set_waiting(true);
         talk.lease.set_restless(true);
         link.post(worker.subject(), Some((reply, header.generation)), frame).map_err(unavailable)?;
-        let wait = Wait::new(call.started, call.deadline, None);
+        let wait = Wait::new(call.phase, call.started, call.deadline, None);
         match self.session.answer(talk, Some(call.exchange), wait).await {
             Ok(result) => Ok(result),
             Err(Stop::Failed(error)) => Err(error),

@@ -228,8 +228,9 @@ impl Socket {
                 _ => 0,
             };
             let refused = match inner.silent(&operation) {
-                None if size > inner.out.chunk => {
-                    let most = inner.out.chunk;
+                // The kind stands before it, one byte (SPEC 14.12).
+                None if size > inner.out.chunk.saturating_sub(1) => {
+                    let most = inner.out.chunk.saturating_sub(1);
                     Some(SocketError::NotAvailable(format!("{size} bytes are too many for a room, {most} may be")))
                 }
                 shut => shut,
