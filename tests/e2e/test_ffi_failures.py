@@ -143,7 +143,7 @@ def test_a_library_cannot_speak_for_the_session_of_another(start: Start, upstrea
     gateway = start(
         plugins=[{"name": "other", "file": str(other)}],
         paths=[
-            *paths(["never"], timeout="2s"),
+            *paths(["never"], timeout="5s"),
             {
                 "path": "/other",
                 "service": {"name": "upstream"},

@@ -6,7 +6,7 @@
 //!       ▲                  │  ▲
 //!       └── events ────────┘  └── callback, on any thread of the library
 //! ```
-//! Reads are answered inside the callback, from copies in [`shared::Shared`]; what changes the answer is kept there until
+//! Reads are answered inside the callback, from copies in `Shared`; what changes the answer is kept there until
 //! the phase has ended, and then applied as for every other transport. A gateway thread never calls into a library, so one
 //! that blocks costs its own requests a 504 and nobody else anything. docs/ffi-plugins.md says what users need to know.
 
