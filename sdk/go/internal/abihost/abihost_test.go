@@ -9,10 +9,12 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write testdata/*.txt again")
+var update = flag.Bool("update", false, "write testdata/*/*.txt again")
 
-// built is the host and the plugin, made once for all tests.
-type built struct{ host, plugin string }
+// built is the host, and a folder of libraries.
+type built struct{ host, folder string }
+
+func (b built) library(name string) string { return filepath.Join(b.folder, name+".so") }
 
 func build(t *testing.T, flags ...string) built {
 	t.Helper()
@@ -20,11 +22,13 @@ func build(t *testing.T, flags ...string) built {
 		t.Skip("a library for the gateway needs a C compiler, and there is none")
 	}
 	folder := t.TempDir()
-	b := built{filepath.Join(folder, "host"), filepath.Join(folder, "plugin.so")}
+	b := built{filepath.Join(folder, "host"), folder}
 	run(t, exec.Command("cc", append(flags, "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-g", "-pthread", "-o", b.host, "host/host.c", "-ldl")...))
-	library := exec.Command("go", "build", "-buildmode=c-shared", "-o", b.plugin, "./plugin")
-	library.Env = append(os.Environ(), "CGO_ENABLED=1")
-	run(t, library)
+	for _, name := range []string{"plugin", "roadmap"} {
+		library := exec.Command("go", "build", "-buildmode=c-shared", "-o", b.library(name), "./"+name)
+		library.Env = append(os.Environ(), "CGO_ENABLED=1")
+		run(t, library)
+	}
 	return b
 }
 
@@ -35,7 +39,7 @@ func run(t *testing.T, command *exec.Cmd) {
 	}
 }
 
-// TestConversations has the host say what testdata/*.in says and compares what it heard with *.txt.
+// TestConversations has the host say what testdata/PLUGIN/*.in says and compares what it heard with *.txt.
 func TestConversations(t *testing.T) {
 	converse(t, build(t))
 }
@@ -54,19 +58,20 @@ func TestMemory(t *testing.T) {
 }
 
 func converse(t *testing.T, b built) {
-	scripts, err := filepath.Glob("testdata/*.in")
+	scripts, err := filepath.Glob("testdata/*/*.in")
 	if err != nil || len(scripts) == 0 {
 		t.Fatal("no scripts", err)
 	}
 	for _, script := range scripts {
-		t.Run(filepath.Base(script), func(t *testing.T) {
+		name := filepath.Base(filepath.Dir(script))
+		t.Run(name+"/"+filepath.Base(script), func(t *testing.T) {
 			input, err := os.Open(script)
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer input.Close()
 			var errors strings.Builder
-			host := exec.Command(b.host, b.plugin)
+			host := exec.Command(b.host, b.library(name))
 			host.Stdin, host.Stderr = input, &errors
 			// What the host leaves when it ends is nobody's loss, and Go's sigaltstack is not the sanitizer's.
 			host.Env = append(os.Environ(), "ASAN_OPTIONS=detect_leaks=0:use_sigaltstack=0")
@@ -113,7 +118,7 @@ func TestSymbols(t *testing.T) {
 	if _, err := exec.LookPath("nm"); err != nil {
 		t.Skip("there is no nm")
 	}
-	symbols, err := exec.Command("nm", "-D", "--defined-only", build(t).plugin).Output()
+	symbols, err := exec.Command("nm", "-D", "--defined-only", build(t).library("plugin")).Output()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,3 +1,5 @@
+//go:build cgo
+
 // A library that does everything the API can, for the host of package abihost. It registers its entries in main, which waits in
 // select, as a worker on NATS does.
 package main
