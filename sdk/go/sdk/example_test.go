@@ -3,6 +3,7 @@ package sdk_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"log"
 	"net/http"
 
@@ -96,4 +97,60 @@ func ExampleNewInitializer() {
 		fmt.Println(err)
 	}
 	// Output: limit 10
+}
+
+func ExampleRequest_BodyReader() {
+	plugin := sdktest.New()
+	plugin.AddPhaseHandler("count", func(phase *sdk.PhaseHandler) {
+		phase.RequestFilter(func(ctx *sdk.PhaseRequestFilter) {
+			body := ctx.Request().BodyReader()
+			defer body.Close()
+			n, err := io.Copy(io.Discard, body)
+			ctx.Response().BodyText(fmt.Sprint(n, " bytes, ", err))
+			ctx.End()
+		})
+	})
+	fmt.Println(string(plugin.Do("count", &sdktest.Request{Method: "POST", Body: []byte("an upload")}).Body))
+	// Output: 9 bytes, <nil>
+}
+
+func ExampleResponse_Stream() {
+	plugin := sdktest.New()
+	plugin.AddPhaseHandler("events", func(phase *sdk.PhaseHandler) {
+		phase.RequestFilter(func(ctx *sdk.PhaseRequestFilter) {
+			ctx.Response().SetHeader("Content-Type", "text/event-stream")
+			stream, err := ctx.Response().Stream()
+			if err != nil {
+				log.Print(err)
+				return
+			}
+			defer stream.Close()
+			for n := range 2 {
+				if _, err := fmt.Fprintf(stream, "data: %d\n\n", n); err != nil {
+					return // the client has left
+				}
+			}
+		})
+	})
+	fmt.Printf("%q\n", plugin.Do("events", sdktest.Get("/")).Body)
+	// Output: "data: 0\n\ndata: 1\n\n"
+}
+
+func ExamplePhaseRequestFilter_WebSocketUpgrade() {
+	chat := func(phase *sdk.PhaseHandler) {
+		phase.RequestFilter(func(ctx *sdk.PhaseRequestFilter) {
+			err := ctx.WebSocketUpgrade(sdk.WebSocketCallbacks{
+				OnOpen:        func(ws *sdk.WebSocketConn) { _ = ws.JoinRoom("lobby") },
+				OnMessageText: func(ws *sdk.WebSocketConn, msg string) { _ = ws.BroadcastText("lobby", msg) },
+			})
+			if err != nil { // no WebSocket request: the answer is still ours
+				ctx.Response().SetStatus(sdk.StatusBadRequest)
+				ctx.End()
+			}
+		})
+	}
+	plugin := sdktest.New()
+	plugin.AddPhaseHandler("chat", chat)
+	fmt.Println(plugin.Do("chat", sdktest.Get("/")).Status)
+	// Output: 400
 }

@@ -1,7 +1,5 @@
 package sdk
 
-import "fmt"
-
 // NylonMethods names a method of the plugin ABI.
 type NylonMethods string
 
@@ -133,9 +131,10 @@ func (ctx *NylonHttpPluginCtx) End() {
 	}
 }
 
-// RequestMethod is the raw send of the FFI transport. Over NATS there is no channel by session number, so it always fails.
+// RequestMethod is the raw send of the FFI transport; phase is not used. It fails for a session that is not open, so over NATS,
+// where there is no channel by session number, always.
 //
 // Deprecated: use the phase contexts.
 func RequestMethod(sessionID int32, phase int8, method NylonMethods, data []byte) error {
-	return fmt.Errorf("sending method %s of phase %d in session %d: %w", method, phase, sessionID, ErrSessionClosed)
+	return library.Send(uint32(sessionID), MethodIDMapping[method], data)
 }

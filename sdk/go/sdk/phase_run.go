@@ -3,6 +3,8 @@ package sdk
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -23,9 +25,8 @@ type phaseRun struct {
 	reported  bool
 	failure   *session.Failure // what makes the phase fail when it ends
 	status    int              // 0: none was set
-	headers   []wire.Header    // effective, once something was changed
-	copied    bool
-	body      []byte // nil: none was set
+	changes   []wire.Operation // of response headers, in order
+	body      []byte           // nil: none was set
 	values    map[string]any
 	decoded   bool
 }
@@ -84,13 +85,19 @@ func (r *phaseRun) ended(err error) {
 func (r *phaseRun) doom(code, text string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.fault(code, text)
+}
+
+// fault is doom; the mutex is held.
+func (r *phaseRun) fault(code, text string) {
 	if r.failure == nil && !r.over {
 		r.failure = &session.Failure{Code: code, Text: text, LogID: logID()}
 		r.port.Logger().Error("nylon plugin: "+text, "session", r.port.UID(), "log_id", r.failure.LogID)
 	}
 }
 
-// apply hands over a change and notes it for readers.
+// apply hands over a change and notes it for readers. One that the gateway cannot make fails the phase: going on without it
+// may be what the plugin is there to prevent.
 func (r *phaseRun) apply(op wire.Operation, note func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -102,7 +109,11 @@ func (r *phaseRun) apply(op wire.Operation, note func()) {
 		r.ignored("a change of a response whose head is out")
 		return
 	}
-	if err := r.port.Apply(r.run, op); err != nil {
+	err := r.port.Apply(r.run, op)
+	if errors.Is(err, ErrNotSupported) {
+		r.fault(wire.FailHandler, err.Error())
+	}
+	if err != nil {
 		r.ended(err)
 		return
 	}
@@ -111,26 +122,23 @@ func (r *phaseRun) apply(op wire.Operation, note func()) {
 	}
 }
 
-// effective gives the response's headers for changes; the mutex is held.
-func (r *phaseRun) effective() []wire.Header {
-	if !r.copied && r.run.Response != nil {
-		r.headers = append([]wire.Header(nil), r.run.Response.Headers...)
-	}
-	r.copied = true
-	return r.headers
-}
-
-func (r *phaseRun) removeHeader(name string) {
-	kept := r.effective()[:0]
-	for _, header := range r.headers {
-		if header.Name != name {
-			kept = append(kept, header)
+// effective is headers with what the phase has changed of them; the mutex is held.
+func (r *phaseRun) effective(headers []wire.Header) []wire.Header {
+	changed := append([]wire.Header(nil), headers...)
+	for _, op := range r.changes {
+		name := lower(op.Name)
+		if op.Number != wire.OpAddResponseHeader {
+			changed = slices.DeleteFunc(changed, func(header wire.Header) bool { return header.Name == name })
+		}
+		if op.Number != wire.OpRemoveResponseHeader {
+			changed = append(changed, wire.Header{Name: name, Value: op.Value})
 		}
 	}
-	r.headers = kept
+	return changed
 }
 
 func (r *phaseRun) payload() map[string]any {
+	r.port.Load(r.run, session.PartPayload)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.decoded {
@@ -159,11 +167,24 @@ func (r *phaseRun) doomBy(what wire.FetchKind, err error) {
 	}
 }
 
-func (r *phaseRun) upgrade(WebSocketCallbacks) error {
-	if !r.port.Snapshot().Websocket {
+// upgrade makes the request a WebSocket; then the phase ends with it, and nothing else ends it.
+func (r *phaseRun) upgrade(callbacks WebSocketCallbacks) error {
+	r.port.Load(r.run, session.PartUpgrade)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.over:
+		return fmt.Errorf("upgrading to a WebSocket: the phase has ended: %w", ErrSessionClosed)
+	case r.failure != nil:
+		return fmt.Errorf("upgrading to a WebSocket: the phase has failed: %s", r.failure.Text)
+	case !r.run.Request.Websocket:
 		return ErrNotWebSocket
 	}
-	return r.port.Upgrade(r.port.Context(), r.run)
+	if err := r.port.Upgrade(r.run, callbacks.events(r.port.Logger())); err != nil {
+		return err
+	}
+	r.over = true
+	return nil
 }
 
 // joined is the values of one header as one text.

@@ -6,20 +6,28 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/AssetsArt/nylon/sdk/go/internal/session"
 	"github.com/AssetsArt/nylon/sdk/go/internal/wire"
 )
 
-// Request is the request as the gateway received it. Reading anything but the body needs no message and cannot fail.
+// Request is the request as the gateway received it. Over NATS, reading
+// anything but the body needs no message and cannot fail.
 type Request struct{ run *phaseRun }
 
-func (r *Request) snapshot() *wire.Snapshot { return r.run.port.Snapshot() }
+// loaded is the request with some of its parts at least.
+func (r *Request) loaded(parts ...session.Part) *wire.Snapshot {
+	for _, part := range parts {
+		r.run.port.Load(r.run.run, part)
+	}
+	return r.run.run.Request
+}
 
 // Method is the verb as received.
-func (r *Request) Method() string { return r.snapshot().Method }
+func (r *Request) Method() string { return r.loaded(session.PartMethod).Method }
 
 // URL is scheme://host[:port]path[?query]; the ports 80 and 443 are left out.
 func (r *Request) URL() string {
-	s := r.snapshot()
+	s := r.loaded(session.PartURL, session.PartHost, session.PartPath, session.PartQuery)
 	url := s.Scheme + "://" + s.Host
 	if s.Port != 0 && s.Port != 80 && s.Port != 443 {
 		url += ":" + strconv.Itoa(int(s.Port))
@@ -32,30 +40,31 @@ func (r *Request) URL() string {
 }
 
 // Path is the path without query, not decoded; "/" at least.
-func (r *Request) Path() string { return r.snapshot().Path }
+func (r *Request) Path() string { return r.loaded(session.PartPath).Path }
 
 // Query is the query without "?", not decoded; "" if there is none.
-func (r *Request) Query() string { return r.snapshot().Query }
+func (r *Request) Query() string { return r.loaded(session.PartQuery).Query }
 
 // Params gives the route's variables: a copy, never nil.
 func (r *Request) Params() map[string]string {
-	params := make(map[string]string, len(r.snapshot().Params))
-	for _, param := range r.snapshot().Params {
+	all := r.loaded(session.PartParams).Params
+	params := make(map[string]string, len(all))
+	for _, param := range all {
 		params[param.Name] = param.Value
 	}
 	return params
 }
 
 // Host is the host without port; IPv6 literals keep their brackets.
-func (r *Request) Host() string { return r.snapshot().Host }
+func (r *Request) Host() string { return r.loaded(session.PartHost).Host }
 
 // ClientIP is the client's address, behind the proxies that the gateway trusts.
-func (r *Request) ClientIP() string { return r.snapshot().ClientIP }
+func (r *Request) ClientIP() string { return r.loaded(session.PartClientIP).ClientIP }
 
 // Header gives the first value of a header, whatever the case of its name; "" if it is absent.
 func (r *Request) Header(key string) string {
 	key = lower(key)
-	for _, header := range r.snapshot().Headers {
+	for _, header := range r.loaded(session.PartHeaders).Headers {
 		if header.Name == key {
 			return header.Value
 		}
@@ -64,7 +73,7 @@ func (r *Request) Header(key string) string {
 }
 
 // Headers gives all headers.
-func (r *Request) Headers() *Headers { return &Headers{r.snapshot().Headers} }
+func (r *Request) Headers() *Headers { return &Headers{r.loaded(session.PartHeaders).Headers} }
 
 // RawBody is the whole body; the upstream gets it all the same. A body that cannot be had, because it is beyond the limit, say,
 // gives nil and fails the phase; with RawBodyErr the handler decides.
@@ -120,10 +129,10 @@ func (b *bodyReader) Close() error {
 }
 
 // Bytes is the Content-Length of the request; 0 if it has none.
-func (r *Request) Bytes() int64 { return int64(r.snapshot().ContentLength.N) }
+func (r *Request) Bytes() int64 { return int64(r.loaded(session.PartLength).ContentLength.N) }
 
 // Timestamp is the arrival in Unix milliseconds.
-func (r *Request) Timestamp() int64 { return int64(r.snapshot().TimestampMs) }
+func (r *Request) Timestamp() int64 { return int64(r.loaded(session.PartTimestamp).TimestampMs) }
 
 // SetHeader sets a header of the request that goes upstream: it replaces every spelling and repeat. Request filter only.
 func (r *Request) SetHeader(key, value string) {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/AssetsArt/nylon/sdk/go/internal/session"
 	"github.com/AssetsArt/nylon/sdk/go/internal/wire"
 )
 
@@ -16,27 +17,23 @@ type Response struct{ run *phaseRun }
 // SetHeader sets a header: it replaces every spelling and repeat. A name or value that HTTP does not allow fails the request;
 // hop-by-hop and framing headers are ignored by the gateway, which frames the message itself. No effect once the head is out.
 func (r *Response) SetHeader(key, value string) {
-	r.header(wire.OpSetResponseHeader, key, value, func() {
-		r.run.removeHeader(lower(key))
-		r.run.headers = append(r.run.headers, wire.Header{Name: lower(key), Value: value})
-	})
+	r.header(wire.OpSetResponseHeader, key, value)
 }
 
 // AddHeader adds a header and keeps what is there: a second Set-Cookie.
 func (r *Response) AddHeader(key, value string) {
-	r.header(wire.OpAddResponseHeader, key, value, func() {
-		r.run.headers = append(r.run.effective(), wire.Header{Name: lower(key), Value: value})
-	})
+	r.header(wire.OpAddResponseHeader, key, value)
 }
 
 // RemoveHeader removes a header, whatever the case of its name.
 func (r *Response) RemoveHeader(key string) {
-	r.header(wire.OpRemoveResponseHeader, key, "", func() { r.run.removeHeader(lower(key)) })
+	r.header(wire.OpRemoveResponseHeader, key, "")
 }
 
-func (r *Response) header(number uint32, key, value string, note func()) {
+func (r *Response) header(number uint32, key, value string) {
 	key = strings.ToValidUTF8(key, "\ufffd") // refused by the gateway as no header name
-	r.run.apply(wire.Operation{Number: number, Name: key, Value: value}, note)
+	op := wire.Operation{Number: number, Name: key, Value: value}
+	r.run.apply(op, func() { r.run.changes = append(r.run.changes, op) })
 }
 
 // SetStatus sets the status; one outside 200 to 999 fails the request.
@@ -132,20 +129,28 @@ func (r *Response) ReadBodyErr() ([]byte, error) {
 // Status is the status that the client gets as things stand; 200 in a request filter unless one was set.
 func (r *Response) Status() int {
 	r.run.mu.Lock()
-	defer r.run.mu.Unlock()
-	switch {
-	case r.run.status != 0:
-		return r.run.status
-	case r.run.run.Response != nil:
-		return int(r.run.run.Response.Status)
-	default:
-		return StatusOK
+	set := r.run.status
+	r.run.mu.Unlock()
+	if set != 0 {
+		return set
 	}
+	if response := r.loaded(session.PartStatus); response != nil {
+		return int(response.Status)
+	}
+	return StatusOK
+}
+
+// loaded is the response with one of its parts at least; nil in a request filter.
+func (r *Response) loaded(part session.Part) *wire.Response {
+	if r.run.run.Response != nil {
+		r.run.port.Load(r.run.run, part)
+	}
+	return r.run.run.Response
 }
 
 // Bytes is the length of the body in a response body filter, the body bytes sent to the client in logging, 0 before.
 func (r *Response) Bytes() int64 {
-	response := r.run.run.Response
+	response := r.loaded(session.PartBodyBytes)
 	switch {
 	case response == nil:
 		return 0
@@ -162,20 +167,18 @@ func (r *Response) Bytes() int64 {
 
 // Headers gives the response's headers as they stand, by lower-case names: a copy, never nil.
 func (r *Response) Headers() map[string]string {
+	response := r.loaded(session.PartResponseHeaders)
 	r.run.mu.Lock()
 	defer r.run.mu.Unlock()
-	if r.run.copied {
-		return joined(r.run.headers)
+	if response == nil {
+		return joined(r.run.effective(nil))
 	}
-	if r.run.run.Response != nil {
-		return joined(r.run.run.Response.Headers)
-	}
-	return map[string]string{}
+	return joined(r.run.effective(response.Headers))
 }
 
 // Duration is the milliseconds from the request's arrival to this call; in logging, to the end of the response.
 func (r *Response) Duration() int64 {
-	response := r.run.run.Response
+	response := r.loaded(session.PartDurationMs)
 	switch {
 	case response == nil:
 		return time.Since(r.run.run.Received).Milliseconds()
@@ -188,7 +191,7 @@ func (r *Response) Duration() int64 {
 
 // Error says what went wrong where the gateway made the answer because of an error, or the client left; else "".
 func (r *Response) Error() string {
-	if response := r.run.run.Response; response != nil && response.Error != nil {
+	if response := r.loaded(session.PartError); response != nil && response.Error != nil {
 		return *response.Error
 	}
 	return ""

@@ -155,7 +155,7 @@ func (e *exchange) phase(kind wire.Phase, body []byte) *phase {
 		return nil
 	}
 	p := &phase{done: make(chan struct{}), response: body}
-	run := &session.Run{Phase: kind, Payload: payload, Received: time.Now(), Own: p}
+	run := &session.Run{Phase: kind, Request: e.session.snapshot, Payload: payload, Received: time.Now(), Own: p}
 	if kind != wire.RequestFilter {
 		run.Response = e.response(kind)
 	}

@@ -53,7 +53,6 @@ func newSession(plugin *Plugin, request *Request) *memory {
 func (s *memory) Number() int32            { return s.number }
 func (s *memory) Context() context.Context { return s.ctx }
 func (s *memory) Logger() *slog.Logger     { return s.plugin.Logger }
-func (s *memory) Snapshot() *wire.Snapshot { return s.snapshot }
 
 func (s *memory) UID() string {
 	return hex.EncodeToString(fmt.Appendf(nil, "sdktest %08d", s.number))
@@ -121,4 +120,6 @@ func (p *phase) end(action wire.Action, failure *session.Failure) error {
 	return nil
 }
 
-func (s *memory) Upgrade(context.Context, *session.Run) error { return session.ErrUnsupported }
+func (s *memory) Load(*session.Run, session.Part) {}
+
+func (s *memory) Upgrade(*session.Run, session.SocketEvents) error { return session.ErrUnsupported }

@@ -11,10 +11,9 @@ import (
 // A live session is the port that its contexts use.
 var _ session.Port = (*live)(nil)
 
-func (l *live) Number() int32            { return l.number }
-func (l *live) UID() string              { return l.id.String() }
-func (l *live) Logger() *slog.Logger     { return l.w.options.Logger }
-func (l *live) Snapshot() *wire.Snapshot { return l.snapshot }
+func (l *live) Number() int32        { return l.number }
+func (l *live) UID() string          { return l.id.String() }
+func (l *live) Logger() *slog.Logger { return l.w.options.Logger }
 
 // Context is made when it is asked for: most handlers never do.
 func (l *live) Context() context.Context {
@@ -118,4 +117,7 @@ func (l *live) ReadStream(r *session.Run, what wire.FetchKind) session.BodyPort 
 	return &reading{run: r.Own.(*run), what: what, more: make(chan struct{}, 1)}
 }
 
-func (l *live) Upgrade(context.Context, *session.Run) error { return session.ErrUnsupported }
+// Load has nothing to do: every run comes with all of it.
+func (l *live) Load(*session.Run, session.Part) {}
+
+func (l *live) Upgrade(*session.Run, session.SocketEvents) error { return session.ErrUnsupported }

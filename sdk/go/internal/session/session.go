@@ -34,8 +34,8 @@ type Port interface {
 	Context() context.Context
 	// Logger is where the SDK reports.
 	Logger() *slog.Logger
-	// Snapshot is the request as it came.
-	Snapshot() *wire.Snapshot
+	// Load makes sure that a part of a run can be read. What cannot be had is left empty and logged.
+	Load(run *Run, part Part)
 	// Fetch reads a body of up to limit bytes (0: the transport's own limit): FetchRequestBody or FetchResponseBody.
 	Fetch(ctx context.Context, run *Run, what wire.FetchKind, limit int) ([]byte, error)
 	// Apply hands over a change: gathered until Finish, or at once, as the transport likes.
@@ -48,8 +48,50 @@ type Port interface {
 	OpenStream(run *Run) (StreamPort, error)
 	// ReadStream reads a body of any length as it comes: FetchRequestStream or, behind OpenStream, FetchResponseStream.
 	ReadStream(run *Run, what wire.FetchKind) BodyPort
-	// Upgrade makes the request a WebSocket.
-	Upgrade(ctx context.Context, run *Run) error
+	// Upgrade makes the request a WebSocket and waits for the gateway's verdict; then the run lasts until its end. An error
+	// leaves the run as it was.
+	Upgrade(run *Run, events SocketEvents) error
+}
+
+// Part is what a reader needs of a run. Some transports have all of it from the start, others ask for it.
+type Part uint8
+
+// The parts of a run. Where one is a field's name, it is that field.
+const (
+	PartMethod Part = iota // of Request, to PartUpgrade
+	PartURL                // Scheme and Port
+	PartHost
+	PartPath
+	PartQuery
+	PartParams
+	PartHeaders
+	PartClientIP
+	PartTimestamp
+	PartLength
+	PartUpgrade // Websocket
+	PartPayload
+	PartStatus // of Response, to PartError
+	PartResponseHeaders
+	PartBodyBytes  // BodyBytes in logging, BodyLength before
+	PartDurationMs // at Received
+	PartError
+)
+
+// SocketEvents is user code's side of a WebSocket. A transport calls them one at a time, in order, Closed last and once.
+type SocketEvents struct {
+	Open    func(port SocketPort)
+	Message func(port SocketPort, binary bool, data []byte)
+	Failed  func(port SocketPort, text string)
+	Closed  func(port SocketPort)
+}
+
+// SocketPort is a WebSocket on its way out. Safe for concurrent use.
+type SocketPort interface {
+	Send(binary bool, data []byte) error
+	Close() error
+	Join(room string) error
+	Leave(room string) error
+	Broadcast(room string, binary bool, data []byte) error
 }
 
 // StreamPort is a streamed answer on its way. Finish and Fail of its run cut it as well.
@@ -82,6 +124,7 @@ type Failure struct {
 type Run struct {
 	Phase    wire.Phase
 	Payload  []byte
+	Request  *wire.Snapshot // as it came
 	Response *wire.Response // nil in a request filter
 	Received time.Time
 	// Own is the transport's.

@@ -1,0 +1,32 @@
+// A library for the gateway, as plugins of the original Nylon are written.
+package main
+
+import (
+	"log"
+
+	"github.com/AssetsArt/nylon/sdk/go/sdk"
+)
+
+func init() {
+	plugin := sdk.NewNylonPlugin()
+	plugin.Shutdown(func() { log.Print("the limiter ends") })
+	plugin.AddPhaseHandler("limit", limit)
+}
+
+func main() {}
+
+func limit(phase *sdk.PhaseHandler) {
+	phase.RequestFilter(func(ctx *sdk.PhaseRequestFilter) {
+		if ctx.Request().Bytes() > 1<<20 {
+			ctx.Response().SetStatus(413)
+			ctx.Response().BodyJSON(map[string]string{"error": "too large"})
+			ctx.End()
+			return
+		}
+		ctx.Next()
+	})
+	phase.ResponseFilter(func(ctx *sdk.PhaseResponseFilter) {
+		ctx.SetResponseHeader("X-Limit", "1 MiB")
+		ctx.Next()
+	})
+}

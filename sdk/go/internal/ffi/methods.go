@@ -1,0 +1,44 @@
+package ffi
+
+// Methods of the ABI. Those of package wire's operations (100 to 103, 400 to 410) have their names there.
+const (
+	failed             = 0 // no method has it: the host takes it as the phase's failure
+	next               = 1
+	end                = 2
+	getPayload         = 3
+	streamData         = 104
+	streamEnd          = 105
+	streamHeader       = 106
+	readResponseBody   = 107
+	readResponseStatus = 108
+	readResponseBytes  = 109
+	readResponseFields = 110
+	readDuration       = 111
+	readError          = 112
+	readRequestBody    = 200
+	readRequestFields  = 202
+	readURL            = 203
+	readPath           = 204
+	readQuery          = 205
+	readParams         = 206
+	readHost           = 207
+	readClientIP       = 208
+	readMethod         = 209
+	readLength         = 210
+	readTimestamp      = 211
+	socketUpgrade      = 300
+	socketText         = 301
+	socketBinary       = 302
+	socketClose        = 303
+	socketJoin         = 310
+	socketLeave        = 311
+	roomText           = 312
+	roomBinary         = 313
+	socketOpened       = 350
+	socketGotText      = 351
+	socketGotBinary    = 352
+	socketClosed       = 353
+	socketFailed       = 354
+)
+
+// 201, one header by its name, is never asked for: the original host does not answer it where the header is absent.
