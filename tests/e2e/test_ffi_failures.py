@@ -83,7 +83,7 @@ def test_what_is_not_understood_in_a_request_filter_is_502(start: Start, upstrea
 
 
 def test_what_is_not_understood_in_a_response_filter_goes_by_the_policy(start: Start) -> None:
-    entries = [f"response:{entry}" for entry in (*BROKEN, "end", "stream", "upgrade")]
+    entries = [f"response:{entry}" for entry in (*BROKEN, "stream", "upgrade")]
     lenient = start(paths=paths(entries, on_error="continue"))
     strict = start(paths=paths(entries, on_error="fail"))
     # The body filter of a session that has failed cannot run, and fails closed: a library cannot say that it has none.
@@ -96,10 +96,18 @@ def test_what_is_not_understood_in_a_response_filter_goes_by_the_policy(start: S
 
 
 def test_what_is_not_understood_in_a_body_filter_is_502(start: Start) -> None:
-    entries = [f"body:{entry}" for entry in ("unknown_method", "rubbish_header", "end", "stream", "upgrade", "flood")]
+    entries = [f"body:{entry}" for entry in ("unknown_method", "rubbish_header", "stream", "upgrade", "flood")]
     gateway = start(paths=paths(entries))
     for entry in entries:
         assert code(gateway.get(f"/{entry.replace(':', '-')}")) == (502, "PLUGIN_PROTOCOL"), entry
+
+
+def test_an_end_in_a_later_phase_ends_that_phase_only(start: Start, upstream: Upstream) -> None:
+    """As in the original; a stray end of a phase before must not fail the one that follows."""
+    gateway = start(paths=paths(["response:end", "body:end"], on_error="fail"))
+    for target in ("/response-end", "/body-end"):
+        assert gateway.get(target).status == 200, target
+    assert [seen.target for seen in upstream.seen] == ["/response-end", "/body-end"]
 
 
 def test_what_goes_wrong_in_the_logging_phase_costs_nobody_anything(start: Start) -> None:

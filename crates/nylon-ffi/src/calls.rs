@@ -68,9 +68,10 @@ impl Shared {
             (Stage::Running(Phase::RequestFilter | Phase::Logging), _) | (Stage::Running(_), Action::Next) => {
                 self.complete(&mut state, action);
             }
+            // As in the original, where it ends the phase and nothing else.
             (Stage::Running(phase), Action::End) => {
-                let what = format!("it says end in a {}: only a request filter can end a request", phase.name());
-                self.fail(&mut state, PluginErrorKind::Protocol, what);
+                self.complain(format_args!("it says end in a {}: taken for next", phase.name()));
+                self.complete(&mut state, Action::Next);
             }
             // The original takes it for the end of the stream.
             (Stage::Streaming, Action::End) => end_stream(&mut state),
