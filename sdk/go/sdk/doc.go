@@ -22,6 +22,8 @@
 //	})
 //	select {}
 //
+// NewNylonPlugin instead of NewNatsPlugin makes a shared library for the gateway of the same handlers.
+//
 // A callback owns its phase until it calls Next or End; returning does not end the phase. Callbacks of one request never
 // overlap, those of different requests run in parallel. A panic in a callback answers the request with a 500 and leaves the
 // worker alive; in a goroutine of your own it cannot be caught, so use PhaseHandler.Go.

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/AssetsArt/nylon/sdk/go/internal/session"
 	"github.com/AssetsArt/nylon/sdk/go/internal/wire"
@@ -138,9 +139,11 @@ func (s *live) work() {
 	}
 }
 
+// goodbye is how long the end of a session waits for the last callback of its WebSocket, so that what that says still counts.
+const goodbye = 100 * time.Millisecond
+
 // close ends the session.
 func (s *live) close() {
-	s.closed.Store(true)
 	s.cancel(session.ErrClosed)
 	s.mu.Lock()
 	socket := s.socket
@@ -148,5 +151,10 @@ func (s *live) close() {
 	s.mu.Unlock()
 	if socket != nil {
 		socket.push(socketEvent{method: socketClosed}) // unless the host has said so
+		select {
+		case <-socket.done:
+		case <-time.After(goodbye):
+		}
 	}
+	s.closed.Store(true)
 }

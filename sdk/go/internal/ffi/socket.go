@@ -25,6 +25,7 @@ type socket struct {
 	session *live
 	events  session.SocketEvents
 	opened  chan struct{} // closed with the host's verdict
+	done    chan struct{} // closed behind the last callback
 
 	mu      sync.Mutex
 	queue   []socketEvent
@@ -38,7 +39,7 @@ type socket struct {
 // Upgrade asks the host and waits until it has answered the client.
 func (s *live) Upgrade(r *session.Run, events session.SocketEvents) error {
 	own := r.Own.(*run)
-	c := &socket{session: s, events: events, opened: make(chan struct{})}
+	c := &socket{session: s, events: events, opened: make(chan struct{}), done: make(chan struct{})}
 	s.sending.Lock()
 	if own.over || s.closed.Load() {
 		s.sending.Unlock()
@@ -89,6 +90,7 @@ func (c *socket) push(event socketEvent) {
 		c.open = event.method != socketClosed
 		close(c.opened)
 		if !c.open {
+			close(c.done)
 			return // it never was one
 		}
 	}
@@ -130,7 +132,10 @@ func (c *socket) work() {
 		case socketFailed:
 			c.events.Failed(c, string(event.payload))
 		case socketClosed:
-			c.events.Closed(c)
+			func() {
+				defer close(c.done)
+				c.events.Closed(c)
+			}()
 		}
 	}
 }
@@ -175,12 +180,15 @@ func (c *socket) Join(room string) error {
 	return c.session.send(socketJoin, []byte(room))
 }
 
-// Leave ends the membership. A connection that is closed has left.
+// Leave ends the membership. A connection that is closed has left by itself.
 func (c *socket) Leave(room string) error {
 	if err := named(room); err != nil {
 		return err
 	}
-	return c.session.send(socketLeave, []byte(room))
+	if err := c.session.send(socketLeave, []byte(room)); !errors.Is(err, session.ErrClosed) {
+		return err
+	}
+	return nil
 }
 
 // Broadcast sends to every member of a room. The last callback may do it, too.

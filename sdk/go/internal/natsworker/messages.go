@@ -61,7 +61,7 @@ func (w *Worker) onFrame(data, reply string, now time.Time) {
 		return
 	}
 	l := w.live[head.Session]
-	if l == nil || l.generation != head.Generation {
+	if l == nil { // a session is its id alone; the generation is the gateway's (SPEC 3.2)
 		// What merely ends a session, or was on its way when it ended, needs no answer.
 		if frame.Type() == wire.TypePhase || frame.Type() == wire.TypeProbe {
 			w.counts.Stale++
@@ -116,7 +116,7 @@ func (w *Worker) missing(l *live, found uint32) {
 
 // refuse tells a gateway that a frame fits nothing here, and ends the session if there is one.
 func (w *Worker) refuse(head *wire.Head, reply string, reason wire.AbortReason) {
-	if l := w.live[head.Session]; l != nil && l.generation == head.Generation {
+	if l := w.live[head.Session]; l != nil {
 		w.breakOff(l, reason)
 		return
 	}

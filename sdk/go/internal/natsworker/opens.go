@@ -34,7 +34,8 @@ func (w *Worker) onOpen(open *wire.Open, now time.Time) {
 	case entry == nil:
 		w.turnAway(open, func(head wire.Head) wire.Frame {
 			text := fmt.Sprintf("the worker has no entry %q", open.Entry)
-			return &wire.Error{Head: head, Code: wire.FailUnknownEntry, Text: text}
+			first := &wire.First{Worker: w.id, Mask: wire.AllPhases, Credit: w.options.Credit}
+			return &wire.Error{Head: head, Code: wire.FailUnknownEntry, Text: text, First: first}
 		})
 		return
 	case w.life == draining:

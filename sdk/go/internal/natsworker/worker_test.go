@@ -201,7 +201,8 @@ func TestAnUnknownEntryAndAnotherVersion(t *testing.T) {
 	open := g.open()
 	open.Entry = "other"
 	g.direct(open)
-	if failure := next[*wire.Error](g); failure.Code != wire.FailUnknownEntry || failure.CallID.Set {
+	failure := next[*wire.Error](g)
+	if failure.Code != wire.FailUnknownEntry || failure.CallID.Set || failure.First == nil || failure.First.Worker != g.worker.ID() {
 		t.Errorf("%+v", failure)
 	}
 	open = g.open()
@@ -209,6 +210,41 @@ func TestAnUnknownEntryAndAnotherVersion(t *testing.T) {
 	g.direct(open)
 	if abort := next[*wire.Abort](g); abort.Reason != wire.AbortProtocol {
 		t.Errorf("%+v", abort)
+	}
+}
+
+// TestAGenerationMeansNothingToAWorker: it finds a session by its id and says what the open said (SPEC 3.2).
+func TestAGenerationMeansNothingToAWorker(t *testing.T) {
+	g := stage(t, nil, finishing(wire.AllPhases, wire.Next))
+	open := g.open()
+	g.direct(open)
+	next[*wire.Result](g)
+	phase := later(open, 1, 2, wire.ResponseFilter)
+	phase.Generation++
+	g.direct(phase)
+	if result := next[*wire.Result](g); result.PhaseSeq != 2 || result.Generation != open.Generation {
+		t.Errorf("%+v", result)
+	}
+}
+
+// TestAFrameOfALaterVersionIsRefused: whatever its type, its session's other side waits.
+func TestAFrameOfALaterVersionIsRefused(t *testing.T) {
+	for _, kind := range []byte{99, 0xcd} { // a small number, and one of three bytes
+		g := stage(t, nil, finishing(wire.AllPhases, wire.Next))
+		open := g.open()
+		g.direct(open)
+		next[*wire.Result](g)
+		frame := string(wire.Append(nil, &wire.Close{Head: wire.Head{Session: open.Session, Generation: 3, Seq: 1, PhaseSeq: 2}}))
+		number := string([]byte{kind})
+		if kind == 0xcd {
+			number += "\x12\x34"
+		}
+		if err := g.conn.PublishRequest(g.worker.subject, g.subject+".7", []byte(frame[:1]+number+frame[2:])); err != nil {
+			t.Fatal(err)
+		}
+		if abort := next[*wire.Abort](g); abort.Reason != wire.AbortProtocol || abort.Session != open.Session {
+			t.Errorf("%+v", abort)
+		}
 	}
 }
 

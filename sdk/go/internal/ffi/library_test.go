@@ -1,0 +1,211 @@
+package ffi
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"io"
+	"log/slog"
+	"reflect"
+	"sync"
+	"testing"
+
+	"github.com/AssetsArt/nylon/sdk/go/internal/session"
+	"github.com/AssetsArt/nylon/sdk/go/internal/wire"
+)
+
+// TestFlatbuffers compares with what the original SDK and its host have been seen to send.
+func TestFlatbuffers(t *testing.T) {
+	const sent = "0c00000008000c000800040008000000080000000c000000010000003100000003000000582d4100"
+	if got := hex.EncodeToString(encodeHeader("X-A", "1")); got != sent {
+		t.Errorf("%s", got)
+	}
+	list, err := hex.DecodeString("0c0000000000060008000400060000000400000001000000100000000000000008000c0004000800" +
+		"08000000080000000c000000010000006100000001000000620000" + "00")
+	if err != nil {
+		t.Fatal(err)
+	}
+	headers, err := decodeHeaders(list)
+	if err != nil || !reflect.DeepEqual(headers, []wire.Header{{Name: "a", Value: "b"}}) {
+		t.Errorf("%v %v", headers, err)
+	}
+	for end := range list[:len(list)-3] { // the last bytes are padding
+		if _, err := decodeHeaders(list[:end]); err == nil {
+			t.Errorf("%d bytes of it are no list", end)
+		}
+	}
+}
+
+func FuzzDecodeHeaders(f *testing.F) {
+	f.Add(encodeHeader("X-A", "1"))
+	f.Fuzz(func(_ *testing.T, buffer []byte) { _, _ = decodeHeaders(buffer) })
+}
+
+// host is the other side: it notes what comes, and answers reads as it is told to.
+type host struct {
+	library *Library
+	mu      sync.Mutex
+	methods []uint32
+	answers map[uint32]string
+	came    chan uint32
+}
+
+func newHost() *host {
+	h := &host{library: NewLibrary(), answers: map[uint32]string{}, came: make(chan uint32, 1024)}
+	h.library.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+	return h
+}
+
+func (h *host) send(sid, method uint32, _ []byte) {
+	h.mu.Lock()
+	h.methods = append(h.methods, method)
+	answer, known := h.answers[method]
+	h.mu.Unlock()
+	if known { // inside the callback
+		h.library.Event(sid, 0, method, []byte(answer))
+	}
+	h.came <- method
+}
+
+// handler runs a function as the callback of every phase.
+type handler struct {
+	mask uint32
+	run  func(port session.Port, run *session.Run)
+	port session.Port
+}
+
+func (h handler) Mask() uint32         { return h.mask }
+func (h handler) Streams() bool        { return false }
+func (h handler) Run(run *session.Run) { h.run(h.port, run) }
+
+func (h *host) open(t *testing.T, sid uint32, run func(port session.Port, run *session.Run)) {
+	t.Helper()
+	h.library.Add("e", func(port session.Port) (session.Handler, *session.Failure) {
+		return handler{wire.AllPhases, run, port}, nil
+	})
+	if !h.library.Register(sid, "e", h.send) {
+		t.Fatal("not registered")
+	}
+}
+
+func TestAnEmptyAnswerIsAnAnswer(t *testing.T) {
+	h, got := newHost(), make(chan string, 2)
+	h.open(t, 1, func(port session.Port, run *session.Run) {
+		port.Load(run, session.PartQuery)
+		got <- run.Request.Query
+		_ = port.Finish(run, wire.Next)
+	})
+	for _, answer := range []string{"before", ""} {
+		h.mu.Lock()
+		h.answers[readQuery] = answer
+		h.mu.Unlock()
+		h.library.Event(1, uint8(wire.RequestFilter), 0, nil)
+		if read := <-got; read != answer {
+			t.Errorf("%q, want %q", read, answer)
+		}
+	}
+}
+
+func TestTheEndOfASessionWakesItsReaders(t *testing.T) {
+	h, ended := newHost(), make(chan error, 1)
+	h.open(t, 1, func(port session.Port, run *session.Run) {
+		_, err := port.Fetch(context.Background(), run, wire.FetchRequestBody, 0)
+		ended <- errors.Join(err, port.Finish(run, wire.End))
+	})
+	h.library.Event(1, uint8(wire.RequestFilter), 0, nil)
+	if method := <-h.came; method != readRequestBody {
+		t.Fatal(method)
+	}
+	h.library.Close(1)
+	if err := <-ended; !errors.Is(err, session.ErrClosed) {
+		t.Error(err)
+	}
+	if err := h.library.Send(1, next, nil); !errors.Is(err, session.ErrClosed) {
+		t.Error(err)
+	}
+	if len(h.library.sessions) != 0 || len(h.methods) != 1 {
+		t.Errorf("%d sessions are left, sent %v", len(h.library.sessions), h.methods)
+	}
+}
+
+// TestMessagesKeepTheirOrder: callbacks run one at a time, the last one when all is told.
+func TestMessagesKeepTheirOrder(t *testing.T) {
+	h, seen, closed := newHost(), "", make(chan struct{})
+	upgraded := make(chan error, 1)
+	h.open(t, 1, func(port session.Port, run *session.Run) {
+		upgraded <- port.Upgrade(run, session.SocketEvents{
+			Open:    func(session.SocketPort) { seen += "open" },
+			Message: func(_ session.SocketPort, _ bool, data []byte) { seen += string(data) },
+			Closed: func(port session.SocketPort) {
+				if err := port.Broadcast("room", false, nil); err != nil {
+					t.Error(err)
+				}
+				close(closed)
+			},
+		})
+	})
+	h.library.Event(1, uint8(wire.RequestFilter), 0, nil)
+	if method := <-h.came; method != socketUpgrade {
+		t.Fatal(method)
+	}
+	h.library.Event(1, 0, socketOpened, nil)
+	if err := <-upgraded; err != nil {
+		t.Fatal(err)
+	}
+	want := "open"
+	for n := range byte(100) {
+		h.library.Event(1, 0, socketGotText, []byte{'a' + n%26})
+		want += string('a' + rune(n%26))
+	}
+	h.library.Close(1) // without a close event
+	<-closed
+	if seen != want || <-h.came != roomText {
+		t.Errorf("%q", seen)
+	}
+}
+
+// TestAClientThatIsTooFastIsClosed: what waits for the callbacks is bounded.
+func TestAClientThatIsTooFastIsClosed(t *testing.T) {
+	h, first, free, text := newHost(), make(chan struct{}), make(chan struct{}), make(chan string, 1)
+	h.open(t, 1, func(port session.Port, run *session.Run) {
+		if err := port.Upgrade(run, session.SocketEvents{
+			Open:    func(session.SocketPort) { close(first); <-free },
+			Message: func(session.SocketPort, bool, []byte) {},
+			Failed:  func(_ session.SocketPort, what string) { text <- what },
+			Closed:  func(session.SocketPort) {},
+		}); err != nil {
+			t.Error(err)
+		}
+	})
+	h.library.Event(1, uint8(wire.RequestFilter), 0, nil)
+	<-h.came
+	h.library.Event(1, 0, socketOpened, nil)
+	<-first
+	for range waitingLimit>>20 + 1 {
+		h.library.Event(1, 0, socketGotBinary, make([]byte, 1<<20))
+	}
+	if method := <-h.came; method != socketClose {
+		t.Error(method)
+	}
+	close(free)
+	if <-text == "" {
+		t.Error("no error")
+	}
+}
+
+func TestASecondHeaderNeedsTheHost(t *testing.T) {
+	h, errs := newHost(), make(chan error, 1)
+	h.open(t, 1, func(port session.Port, run *session.Run) {
+		add := wire.Operation{Number: wire.OpAddResponseHeader, Name: "Set-Cookie", Value: "a"}
+		errs <- errors.Join(port.Apply(run, add), port.Apply(run, add))
+	})
+	h.library.Event(1, uint8(wire.RequestFilter), 0, nil)
+	if err := <-errs; !errors.Is(err, session.ErrUnsupported) {
+		t.Error(err)
+	}
+	h.library.Extensions([]uint32{wire.OpAddResponseHeader})
+	h.library.Event(1, uint8(wire.RequestFilter), 0, nil)
+	if err := <-errs; err != nil {
+		t.Error(err)
+	}
+}
