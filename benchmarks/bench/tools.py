@@ -64,6 +64,17 @@ def go_worker() -> Path:
 
 
 @cache
+def go_library() -> Path:
+    """The same as a shared library for `type: ffi`."""
+    if shutil.which("go") is None or shutil.which("cc") is None:
+        raise BenchError("building the Go library: go and a C compiler are needed")
+    library = WORK / "go-plugin.so"
+    command = ("go", "build", "-C", AUTH / "go", "-buildmode=c-shared", "-trimpath", "-o", library, ".")
+    _run("building the Go library", command, {"CGO_ENABLED": "1"})
+    return library
+
+
+@cache
 def loadgen() -> Path:
     return WORK / "loadgen/release/loadgen"
 

@@ -1,27 +1,17 @@
 // The auth rule as a Nylon plugin in Go, and an entry that answers by itself: nylon_app.py in Go.
 package main
 
-import (
-	"context"
-	"log"
-	"log/slog"
-
-	"github.com/AssetsArt/nylon/sdk/go/sdk"
-)
+import "github.com/AssetsArt/nylon/sdk/go/sdk"
 
 const token = "Bearer secret"
 
-func main() {
-	slog.SetLogLoggerLevel(slog.LevelError)
-	plugin, err := sdk.NewNatsPlugin("", "")
-	if err != nil {
-		log.Fatal(err)
-	}
+type registry interface {
+	AddPhaseHandler(name string, handler func(*sdk.PhaseHandler))
+}
+
+func register(plugin registry) {
 	plugin.AddPhaseHandler("auth", auth)
 	plugin.AddPhaseHandler("hello", hello)
-	if err := plugin.Run(context.Background()); err != nil {
-		log.Fatal(err)
-	}
 }
 
 func auth(phase *sdk.PhaseHandler) {

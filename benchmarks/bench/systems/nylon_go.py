@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from bench import tools
 from bench.processes import Process
-from bench.systems.base import System
+from bench.systems.base import System, render
 from bench.systems.nylon import Nylon, NylonAuth, NylonService
 
 
@@ -44,4 +45,32 @@ def _service(count: int) -> type[GoService]:
     return type(f"GoService{count}", (GoService,), values)
 
 
-GO: tuple[type[System], ...] = (*(_auth(count) for count in (1, 2, 10)), *(_service(count) for count in (1, 10)))
+class FfiAuth(Nylon):
+    """The same Go handlers in the gateway's process, before the upstream."""
+
+    name = "nylon-auth-ffi"
+    title = "Nylon, auth plugin (Go, FFI)"
+    auth = True
+    config = "nylon-ffi-auth.yaml"
+
+    def write_config(self) -> Path:
+        values = {"PORT": self.port, "ADMIN": self.admin, "UPSTREAM": self.upstream, "FILE": tools.go_library()}
+        return render(self.config, self.folder / "nylon.yaml", **values)
+
+
+class FfiService(FfiAuth):
+    """The same, answering by themselves."""
+
+    name = "nylon-service-ffi"
+    title = "Nylon, plugin service (Go, FFI)"
+    auth = False
+    via_upstream = False
+    config = "nylon-ffi-service.yaml"
+
+
+GO: tuple[type[System], ...] = (
+    *(_auth(count) for count in (1, 2, 10)),
+    *(_service(count) for count in (1, 10)),
+    FfiAuth,
+    FfiService,
+)
