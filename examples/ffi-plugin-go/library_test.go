@@ -38,3 +38,18 @@ func TestTheLibraryServes(t *testing.T) {
 		t.Errorf("%v, got\n%s\nwant\n%s", err, got, want)
 	}
 }
+
+// TestTheHandlersAreThoseOfTheWorker: the transport is chosen in main.go, and nowhere else.
+func TestTheHandlersAreThoseOfTheWorker(t *testing.T) {
+	var files [2]string
+	for i, path := range []string{"auth.go", "../nats-plugin-go/auth.go"} {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[i] = string(text)
+	}
+	if files[0] != files[1] {
+		t.Error("auth.go is not that of nats-plugin-go")
+	}
+}

@@ -131,3 +131,15 @@ func TestSymbols(t *testing.T) {
 		}
 	}
 }
+
+// TestShutdownStaysASystemCall: the ABI has a symbol of that name, which C code of a worker must not get.
+func TestShutdownStaysASystemCall(t *testing.T) {
+	if _, err := exec.LookPath("cc"); err != nil {
+		t.Skip("only C code can get it, and there is no C compiler")
+	}
+	command := exec.Command("go", "run", "./program")
+	command.Env = append(os.Environ(), "CGO_ENABLED=1")
+	if output, err := command.CombinedOutput(); err != nil || string(output) != "0\n" {
+		t.Errorf("%v: %s", err, output)
+	}
+}
