@@ -290,7 +290,8 @@ impl NatsSession {
             now,
             avoid: attempts.avoid.as_deref(),
             configured: self.entry.shared.options.revision.is_some(),
-            explore: !attempts.no_exploring,
+            // The queue group may lead back to whoever has just refused.
+            explore: !attempts.no_exploring && attempts.avoid.is_none(),
         };
         let (group, random) = (&self.entry.shared.group, &mut self.entry.link.random.borrow_mut());
         let first = attempts.counted == 0 && attempts.uncounted == 0;
