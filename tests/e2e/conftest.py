@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from .support.gateway import PLUGINS, Gateway, Worker, configuration
+from .support.library import Start, build, library_configuration
 from .support.nats import NatsServer
 from .support.process import Process
 from .support.raw import RawWorker
@@ -75,6 +76,19 @@ def own_stage(tmp_path: Path, own_nats: NatsServer, upstream: Upstream) -> Itera
     """With a nats-server of its own."""
     with ExitStack() as stack:
         yield Stage(stack, tmp_path, own_nats, upstream)
+
+
+@pytest.fixture
+def start(tmp_path: Path, upstream: Upstream) -> Iterator[Start]:
+    """Starts gateways with the C library in them; `defines` are its macros."""
+    with ExitStack() as stack:
+        count = iter(range(100))
+
+        def start(*defines: str, **changes: Any) -> Gateway:
+            config = library_configuration(upstream.address, build(*defines), **changes)
+            return stack.enter_context(Gateway(tmp_path / f"gateway{next(count)}", config))
+
+        yield start
 
 
 class Hosted:

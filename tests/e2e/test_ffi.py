@@ -2,34 +2,14 @@
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from .support.gateway import Gateway
 from .support.http import Client, request
-from .support.library import build, calm, library_configuration, link
+from .support.library import Start, build, calm, library_configuration, link
 from .support.patience import eventually
 from .support.upstream import Upstream
 from .support.websocket import WebSocketClient
-
-Start = Callable[..., Gateway]
-
-
-@pytest.fixture
-def start(tmp_path: Path, upstream: Upstream) -> Iterator[Start]:
-    """Starts gateways with the C library; `defines` are its macros."""
-    with ExitStack() as stack:
-        count = iter(range(100))
-
-        def start(*defines: str, **changes: Any) -> Gateway:
-            config = library_configuration(upstream.address, build(*defines), **changes)
-            return stack.enter_context(Gateway(tmp_path / f"gateway{next(count)}", config))
-
-        yield start
 
 
 def test_a_library_answers_and_can_read_everything(start: Start) -> None:

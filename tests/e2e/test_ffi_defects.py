@@ -3,23 +3,18 @@
 import ast
 import struct
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from .support.gateway import Gateway, Worker, configuration
 from .support.http import Client
-from .support.library import build, calm, library_configuration, link
+from .support.library import Start, build, calm, library_configuration, link
 from .support.nats import NatsServer
 from .support.patience import eventually
 from .support.process import ROOT, resident_bytes
 from .support.upstream import Upstream
 from .support.websocket import WebSocketClient
-
-Start = Callable[..., Gateway]
 
 DEFECTS = {
     "A1 skipped under contention": "test_ffi.test_an_auth_plugin_lets_nobody_pass_without_the_token",
@@ -59,18 +54,6 @@ def test_every_defect_has_its_test(defect: str) -> None:
     file, name = DEFECTS[defect].split(".")
     tree = ast.parse((ROOT / f"tests/e2e/{file}.py").read_text(encoding="utf-8"))
     assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
-
-
-@pytest.fixture
-def start(tmp_path: Path, upstream: Upstream) -> Iterator[Start]:
-    with ExitStack() as stack:
-        count = iter(range(100))
-
-        def start(**changes: Any) -> Gateway:
-            config = library_configuration(upstream.address, build(), **changes)
-            return stack.enter_context(Gateway(tmp_path / f"gateway{next(count)}", config))
-
-        yield start
 
 
 def test_a_frame_of_any_length_ends_its_own_socket_only(start: Start) -> None:

@@ -6,22 +6,17 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .support.gateway import Gateway
 from .support.http import request
-from .support.library import build, calm, library_configuration, link
+from .support.library import Start, build, calm, library_configuration, link
 from .support.patience import eventually
 from .support.process import NYLON, Process
 from .support.upstream import Upstream
 from .support.websocket import WebSocketClient
-
-Start = Callable[..., Gateway]
 
 BROKEN = [
     "unknown_method",
@@ -45,18 +40,6 @@ BROKEN = [
     "flood",
 ]
 """Entries that break the ABI and then say next."""
-
-
-@pytest.fixture
-def start(tmp_path: Path, upstream: Upstream) -> Iterator[Start]:
-    with ExitStack() as stack:
-        count = iter(range(100))
-
-        def start(**changes: Any) -> Gateway:
-            config = library_configuration(upstream.address, build(), **changes)
-            return stack.enter_context(Gateway(tmp_path / f"gateway{next(count)}", config))
-
-        yield start
 
 
 def paths(entries: list[str], **keys: Any) -> list[dict[str, Any]]:

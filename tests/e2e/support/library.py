@@ -3,6 +3,7 @@
 import functools
 import subprocess
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from .gateway import Gateway, configuration
 from .process import ROOT
 
 SOURCES = ROOT / "crates/nylon-ffi/tests/library"
+Start = Callable[..., Gateway]
+"""What the fixture `start` gives: macros of the library, then changes of `library_configuration`."""
 
 
 @functools.cache
