@@ -43,7 +43,8 @@ class Nylon(System):
     def start_nats(self) -> Process:
         config = render("nats.conf", self.folder / "nats.conf", PORT=self.nats)
         # As docs/operating.md recommends for a nats-server that shares its cores.
-        command = ("chrt", "--batch", "0", tools.nats_server(), "-c", config)
+        start = 'echo 1000000 >/proc/self/timerslack_ns && exec chrt --batch 0 "$@"'
+        command = ("sh", "-c", start, "sh", tools.nats_server(), "-c", config)
         process = self.spawn("nats-server", *command, GOMAXPROCS="1")
         self.await_port(self.nats, "nats-server")
         return process

@@ -25,7 +25,7 @@ class Child:
     ) -> None:
         """Start `command`; it has `grace` seconds to end when asked. `directory` is removed after it.
 
-        With `batch` it does not interrupt others in the middle of their turn when it wakes (SCHED_BATCH).
+        With `batch` it interrupts nobody in the middle of their turn when it wakes (SCHED_BATCH, timer slack).
         `stderr` is as for subprocess.Popen.
         """
         policy = "batch" if batch else "-"

@@ -26,26 +26,41 @@ const TURN_SHIFT: u32 = 7;
 const SLACK_US: u64 = 1_000;
 /// One open of so many is chosen like one for a slow handler, so that what has become of the others is known.
 const LOOK_AROUND: u32 = 64;
+/// But not more often than this, in milliseconds: it wakes a worker for one open, whose caches have gone cold.
+const LOOK_AROUND_MS: u64 = 50;
 
 /// What handlers of an entry take, as one gateway thread has seen it.
-pub(super) struct Quickness(Cell<u64>);
+pub(super) struct Quickness {
+    average_us: Cell<u64>,
+    /// When an open was last used to look around, on the group's clock.
+    looked_ms: Cell<u64>,
+}
 
 impl Quickness {
     /// Nothing is known at the start: slow.
     pub(super) fn new() -> Self {
-        Self(Cell::new(QUICK_US * 8))
+        Self { average_us: Cell::new(QUICK_US * 8), looked_ms: Cell::new(0) }
     }
 
     /// Learns what a handler took: a moving average.
     pub(super) fn note(&self, handler: Duration) {
         let us = u64::try_from(handler.as_micros()).unwrap_or(u64::MAX).min(u64::from(u32::MAX));
-        self.0.set((self.0.get() * 7 + us) / 8);
+        self.average_us.set((self.average_us.get() * 7 + us) / 8);
     }
 
     /// How many opens may be at one worker before the next one gets some; `None` for handlers that are not quick.
     pub(super) fn most(&self) -> Option<u32> {
-        let us = self.0.get();
+        let us = self.average_us.get();
         (us <= QUICK_US).then(|| u32::try_from(BUDGET_US / (us + OVERHEAD_US)).unwrap_or(u32::MAX).max(2))
+    }
+
+    /// Whether this open looks around instead of being packed.
+    pub(super) fn looks_around(&self, now_ms: u64, random: &mut Random) -> bool {
+        let due = now_ms.saturating_sub(self.looked_ms.get()) >= LOOK_AROUND_MS && random.below(LOOK_AROUND) == 0;
+        if due {
+            self.looked_ms.set(now_ms);
+        }
+        due
     }
 }
 
@@ -54,7 +69,7 @@ impl Group {
     pub(super) fn pack(&self, choice: &Choice<'_>, most: u32, random: &mut Random) -> Option<Arc<KnownWorker>> {
         let workers = self.workers();
         let count = workers.len();
-        if choice.balance != Balance::Auto || count < 2 || random.below(LOOK_AROUND) == 0 {
+        if choice.balance != Balance::Auto || count < 2 {
             return None;
         }
         let turn = usize::try_from(choice.now >> TURN_SHIFT).unwrap_or_default() % count;
@@ -88,10 +103,9 @@ mod tests {
         Choice { balance: Balance::Auto, now, ..any_choice(bit) }
     }
 
-    /// Who gets the next open; the one in 64 that looks around is asked again.
+    /// Who gets the next open.
     fn packed(group: &Group, bit: u64, now: u64, most: u32) -> Option<String> {
-        let mut random = Random::new();
-        (0..50).find_map(|_| Some(group.pack(&choice(bit, now), most, &mut random)?.id().to_owned()))
+        Some(group.pack(&choice(bit, now), most, &mut Random::new())?.id().to_owned())
     }
 
     fn worker(group: &Group, id: &str) -> Arc<KnownWorker> {
@@ -152,6 +166,16 @@ mod tests {
         assert!(matches!(quickness.most(), Some(9..=10)));
         quickness.note(Duration::from_millis(100));
         assert_eq!(quickness.most(), None);
+    }
+
+    #[test]
+    fn some_opens_look_around_but_not_many_at_once() {
+        let (quickness, mut random) = (Quickness::new(), Random::new());
+        let mut looks = |now| (0..10_000).filter(|_| quickness.looks_around(now, &mut random)).count();
+        assert_eq!([NOW, NOW + LOOK_AROUND_MS - 1, NOW + LOOK_AROUND_MS].map(&mut looks), [1, 0, 1]);
+        let few =
+            (0..640).filter(|step| quickness.looks_around(NOW + 1_000 + step * 1_000, &mut Random::new())).count();
+        assert!((1..60).contains(&few), "{few} of 640 opens that come slowly");
     }
 
     #[test]

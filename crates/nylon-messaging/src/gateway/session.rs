@@ -297,6 +297,7 @@ impl NatsSession {
         let first = attempts.counted == 0 && attempts.uncounted == 0;
         if first
             && let Some(most) = self.entry.quickness.most()
+            && !self.entry.quickness.looks_around(now, random)
             && let Some(worker) = group.pack(&choice, most, random)
         {
             return Target::Worker(worker);
