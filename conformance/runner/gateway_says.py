@@ -63,8 +63,10 @@ class Opening:
             "snapshot": request, "payload": None if plan is None else plan.encode(),
             "revision": None if revision is None else [revision["hash"].encode(), revision["loaded_ms"]],
             "credit": talk.credit, "more": step.get("more", False),
-            "body": body_of(step), "response": response_of(step.get("response")), **step.get("set", {}),
+            "body": body_of(step), "response": response_of(step.get("response")),
+            "ext": {"again": True} if step.get("again") else {}, **step.get("set", {}),
         }  # fmt: skip
+        talk.again = step.get("again", False)
         self.opens[label] = Open(talk, values["reply"], plan, request_id=request["request_id"])
         if step.get("more"):
             # what the worker fetches as the rest is the whole frame
@@ -81,14 +83,14 @@ class Opening:
         talk = to.talk
         if name == "PHASE":
             talk.phase_seq += 1
-            talk.phase = step["phase"]
+            talk.phase, talk.again = step["phase"], step.get("again", False)
         counted = name not in ("PROBE", "ABORT")
         values: Values = {
             "session": secrets.token_bytes(16) if step.get("session") == "unknown" else talk.session,
             "generation": step.get("generation", talk.generation),
             "seq": step.get("seq", to.sent if name != "ABORT" else 0),
             "phase_seq": step.get("phase_seq", talk.phase_seq),
-            **{key: value for key, value in step.items() if key not in ("send", "to", "text_bytes")},
+            **{key: value for key, value in step.items() if key not in ("send", "to", "text_bytes", "again")},
         }
         values["session"] = secrets.token_bytes(16) if step.get("session") == "unknown" else talk.session
         if counted and "seq" not in step:
@@ -99,6 +101,7 @@ class Opening:
                 "remaining_ms": step.get("remaining_ms", 8000), "mono_ms": now(), "body": body_of(step),
                 "payload": None if plan is None else plan.encode(),
                 "response": response_of(step.get("response", {})),
+                "ext": {"again": True} if step.get("again") else {},
             }  # fmt: skip
         if name == "DATA":
             values["bytes"] = to.rest if step.get("rest") else body_of(step) or b""

@@ -85,6 +85,8 @@ class Talk:
     mask: int | None = None
     worker: str = ""
     over: str = ""
+    # the running phase may follow once more (9.6)
+    again: bool = False
     ran: list[str] = field(default_factory=list[str])
     answered: set[int] = field(default_factory=set[int])
     calls: set[int] = field(default_factory=set[int])
@@ -156,7 +158,7 @@ class Talk:
                 if self.stream is None:
                     raise FailedError("14.1: STREAM_END without a stream")
                 self.stream = None
-                self._phase_over("STREAM_END of its last phase")
+                self._phase_over("STREAM_END of its last phase", again=False)
             case "ERROR":
                 if frame["code"] not in CODES:
                     raise FailedError(f"15.5: {frame} has a code that nobody knows")
@@ -214,12 +216,12 @@ class Talk:
         if self.stream is not None and (frame["id"] != self.stream or not frame["more"]):
             raise FailedError(f"14.1: DATA with id {frame['id']}, more {frame['more']} in the stream {self.stream}")
 
-    def _phase_over(self, why: str) -> None:
+    def _phase_over(self, why: str, *, again: bool) -> None:
         self.answered.add(self.phase_seq)
         self.asked_for.clear()
         self.socket = None
         assert self.mask is not None
-        if not any(self.mask & bit(phase) for phase in PHASES[PHASES.index(self.phase) + 1 :]):
+        if not again and not any(self.mask & bit(phase) for phase in PHASES[PHASES.index(self.phase) + 1 :]):
             self.over = why
 
     def _result(self, frame: Frame) -> None:
@@ -233,7 +235,7 @@ class Talk:
             number = operation["number"]
             if number in (400, 401, 402) and self.phase != "RequestFilter":
                 raise FailedError(f"13.6: operation {number} in {self.phase}")
-        self._phase_over("RESULT of its last phase")
+        self._phase_over("RESULT of its last phase", again=self.again)
 
     def from_gateway(self, frame: Frame, max_payload: int) -> None:
         """Judge a frame of a gateway after the OPEN."""
@@ -280,13 +282,16 @@ class Talk:
             raise FailedError(f"11.1: {frame} is run {frame['phase_seq']}, expected {self.phase_seq + 1}")
         if self.mask is not None and not self.mask & bit(phase):
             raise FailedError(f"9.3: {phase} is not in the mask {self.mask}")
-        if PHASES.index(phase) <= PHASES.index(self.phase) and phase != "RequestFilter":
+        if PHASES.index(phase) < PHASES.index(self.phase):
             raise FailedError(f"3.6: {phase} after {self.phase}")
+        if phase == self.phase and not self.again:
+            raise FailedError(f"9.6: {phase} once more, without `again` in the frame before")
         if frame["more"]:
             raise FailedError("11.1: PHASE with more = true")
         if phase != "RequestFilter" and frame["response"] is None:
             raise FailedError(f"11.3: {phase} without a response")
         self.phase_seq, self.phase = frame["phase_seq"], phase
+        self.again = frame["ext"].get("again") is True
         self.ran.append(phase)
         if phase == "Logging":
             self.over = "Logging"

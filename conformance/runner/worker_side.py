@@ -158,6 +158,7 @@ class WorkerSide(Speaking):
             )
         talk = Talk(values["session"], values["generation"], phase=values["phase"], next_seq=1, direct=direct)
         talk.ran.append(values["phase"])
+        talk.again = values["ext"].get("again") is True
         frame.values["via"] = "direct" if direct else "queue"
         subject = f"{self.prefix}.v1.w.{token(self.group)}.{self.workers[name].name}"
         self.sessions.append(Session(talk, values["reply"], name, subject, [frame]))

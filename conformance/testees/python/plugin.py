@@ -210,9 +210,13 @@ class PlanAsync(PhaseHandler):
 class RequestOnly(PhaseHandler):
     """One phase; a name that has to be escaped."""
 
+    def __init__(self) -> None:
+        """Begin without memories."""
+        self.state: list[str] = []
+
     def request_filter(self, ctx: RequestFilterContext) -> None:
         """As the payload says."""
-        run(ctx, [])
+        run(ctx, self.state)
 
 
 @plugin.handler("request_logging")

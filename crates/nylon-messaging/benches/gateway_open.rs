@@ -165,6 +165,7 @@ async fn ours(url: String) {
                         started,
                         deadline: started + Duration::from_secs(5),
                         headers: &headers,
+                        again: false,
                         retry: 1,
                     };
                     session.run(call).await.unwrap();

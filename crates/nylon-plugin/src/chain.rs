@@ -119,8 +119,8 @@ impl Link {
 pub(crate) struct Place {
     pub(crate) link: Link,
     pub(crate) session: usize,
-    /// Whether a later place uses the same session.
-    pub(crate) again: bool,
+    /// The phases that the configuration lets a later place of the session run.
+    pub(crate) again: PhaseMask,
     /// The phases that the configuration lets some place of the session run.
     pub(crate) session_phases: PhaseMask,
 }
@@ -147,8 +147,9 @@ impl Chain {
                 entries.push(link.entry);
             }
             let session_phases = link.phases.unwrap_or(PhaseMask::ALL);
-            places.iter_mut().filter(|place| place.session == session).for_each(|place| place.again = true);
-            places.push(Place { link, session, again: false, session_phases });
+            let earlier = places.iter_mut().filter(|place| place.session == session);
+            earlier.for_each(|place| place.again.0 |= session_phases.0);
+            places.push(Place { link, session, again: PhaseMask::default(), session_phases });
         }
         for session in 0..entries.len() {
             let of_session = |place: &&mut Place| place.session == session;

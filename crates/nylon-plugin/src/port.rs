@@ -67,6 +67,8 @@ pub struct Call<'a> {
     pub deadline: Instant,
     /// Which request headers the worker may see.
     pub headers: &'a HeaderFilter,
+    /// Whether the same phase may follow in this session, for a later place in the chain.
+    pub again: bool,
     /// How often an open that was not accepted may be tried again (rules §3): 0 or 1.
     pub retry: u32,
 }

@@ -19,18 +19,23 @@ pub(crate) type Slot = Mutex<Option<Box<dyn Any + Send>>>;
 pub(crate) struct Job {
     pub(crate) origin: Origin,
     pub(crate) phase: Phase,
+    /// The session's object has to wait for another run, whatever phases there are.
+    pub(crate) repeats: bool,
     pub(crate) work: Work,
 }
 
 impl Job {
     pub(crate) fn memory(job: MemoryJob, phase: Phase) -> Self {
-        Self { origin: Origin::Memory(Arc::clone(&job.session)), phase, work: Work::Memory(Box::new(job)) }
+        let origin = Origin::Memory(Arc::clone(&job.session));
+        Self { origin, phase, repeats: false, work: Work::Memory(Box::new(job)) }
     }
 
     /// A phase of a worker; gives the job back if it is something else.
     pub(crate) fn of(job: worker::Job) -> Result<Self, worker::Job> {
         match (job.session().cloned(), job.phase()) {
-            (Some(session), Some(phase)) => Ok(Self { origin: Origin::Nats(session), phase, work: Work::Nats(job) }),
+            (Some(session), Some(phase)) => {
+                Ok(Self { origin: Origin::Nats(session), phase, repeats: job.repeats(), work: Work::Nats(job) })
+            }
             _ => Err(job),
         }
     }

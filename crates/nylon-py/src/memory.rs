@@ -293,6 +293,7 @@ where
             error: error.as_deref(),
             body_length: Some(length as u64),
         }),
+        ext: &nylon_wire::Ext::empty(),
     };
     let mut frame = BytesMut::new();
     let header = Header { session: SessionId::default(), ..Header::default() };

@@ -51,6 +51,8 @@ struct Place {
     origin: Origin,
     session: Arc<Session>,
     target: Option<Target>,
+    /// A phase of it comes more than once.
+    repeats: bool,
 }
 
 enum Target {
@@ -109,20 +111,20 @@ impl Runtime {
 
     /// The same, if there is one in the lane whose event loop is what runs in this thread.
     pub(crate) fn run_in(&self, py: Python<'_>, job: Job, lane: Option<&Arc<Lane>>) -> PyResult<()> {
-        let Job { origin, phase, work } = job;
+        let Job { origin, phase, repeats, work } = job;
         let Some(entry) = self.entry(&origin) else {
             let text = format!("there is no entry {:?}", origin.entry());
             work.fail(failure::UNKNOWN_ENTRY, &text, None);
             return Ok(());
         };
         let now = Instant::now();
-        let (session, place) = if entry.keeps() {
+        let (session, place) = if repeats || entry.keeps() {
             let kept = origin.slot().and_then(|slot| lock(slot).take());
             let (session, target) = match kept.and_then(|kept| kept.downcast::<Kept>().ok()) {
                 Some(kept) => (kept.session, Some(kept.target)),
                 None => (Arc::new(Session::new(origin.copied(), now)), None),
             };
-            (Seat::Shared(Arc::clone(&session)), Some(Place { origin, session, target }))
+            (Seat::Shared(Arc::clone(&session)), Some(Place { origin, session, target, repeats }))
         } else {
             (Seat::Own(Session::new(origin, now)), None)
         };
@@ -240,7 +242,7 @@ impl Runtime {
 
 /// Keeps a session's object for its later phases, even if the handler raised: logging still comes.
 fn keep(entry: &Entry, phase: Phase, place: Option<Place>, target: Target) {
-    if let Some(Place { origin, session, .. }) = place.filter(|_| entry.phases.any_after(phase))
+    if let Some(Place { origin, session, .. }) = place.filter(|place| place.repeats || entry.phases.any_after(phase))
         && let Some(slot) = origin.slot()
     {
         *lock(slot) = Some(Box::new(Kept { session, target }));

@@ -14,6 +14,17 @@ impl Ext {
         Ext(Bytes::new())
     }
 
+    /// The extension `again` of OPEN and PHASE: the same phase may follow in this session (SPEC 9.6).
+    pub const fn again() -> Self {
+        // A map of one pair: "again", true.
+        Ext(Bytes::from_static(b"\x81\xa5again\xc3"))
+    }
+
+    /// Whether the extension `again` is there and true.
+    pub fn is_again(&self) -> bool {
+        self.get("again").is_some_and(|mut value| value.bool() == Ok(true))
+    }
+
     /// Takes an encoded map, checking its form. Errors: not one string-keyed map.
     pub fn from_encoded(encoded: Bytes) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(&encoded);

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use nylon_plugin::{Call, Exchange, HeaderFilter, Phase};
 use nylon_wire::{
-    Header, OpenFields, PhaseFields, ResponseFields, Revision, SnapshotFields, encode_open, encode_phase,
+    Ext, Header, OpenFields, PhaseFields, ResponseFields, Revision, SnapshotFields, encode_open, encode_phase,
 };
 
 use super::link::Link;
@@ -75,6 +75,7 @@ pub(super) fn open(link: &Link, call: &Call<'_>, opening: &Opening<'_>, now: Ins
         more: false,
         body: opening.body,
         response,
+        ext: &again(call),
     };
     link.encode(|out| encode_open(out, &opening.header, &fields))
 }
@@ -111,6 +112,7 @@ pub(super) fn short_open(link: &Link, call: &Call<'_>, opening: &Opening<'_>, no
         more: true,
         body: None,
         response: None::<ResponseFields<'_, std::iter::Empty<(&str, &[u8])>>>,
+        ext: &Ext::empty(),
     };
     link.encode(|out| encode_open(out, &opening.header, &fields))
 }
@@ -129,8 +131,13 @@ pub(super) fn phase(link: &Link, call: &Call<'_>, header: Header, room: usize, n
         response: (call.phase != Phase::RequestFilter).then(|| response(call.exchange)),
         body: inline.map(|body| &body[..]),
         more: false,
+        ext: &again(call),
     };
     link.encode(|out| encode_phase(out, &header, &fields))
+}
+
+fn again(call: &Call<'_>) -> Ext {
+    if call.again { Ext::again() } else { Ext::empty() }
 }
 
 fn response(exchange: &Exchange) -> ResponseFields<'_, Visible<'_>> {

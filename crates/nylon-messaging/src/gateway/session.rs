@@ -47,8 +47,8 @@ pub(super) struct NatsSession {
     streamed: Option<Rc<Home>>,
     phases: Option<PhaseMask>,
     body_mode: BodyMode,
-    /// The phase that ran last.
-    last: Option<Phase>,
+    /// Whether the worker keeps the session after what ran last: another phase may come (SPEC 9.3, 9.6).
+    kept: bool,
     /// A phase failed: only logging may follow, on a session of its own.
     over: bool,
 }
@@ -73,7 +73,7 @@ impl Attempts {
 
 impl NatsSession {
     pub(super) fn new(entry: Rc<Entry>) -> Self {
-        Self { entry, talk: None, streamed: None, phases: None, body_mode: BodyMode::Buffered, last: None, over: false }
+        Self { entry, talk: None, streamed: None, phases: None, body_mode: BodyMode::Buffered, kept: true, over: false }
     }
 
     pub(super) fn entry(&self) -> &Entry {
@@ -92,7 +92,6 @@ impl NatsSession {
         }
         let started = call.started;
         let admitted = self.entry.admit()?;
-        self.last = Some(call.phase);
         let talk = self.take_talk();
         let mut running = Running { session: self, talk: None };
         let result = match talk {
@@ -110,6 +109,7 @@ impl NatsSession {
                 return Err(result.err().unwrap_or(lost));
             }
         };
+        self.kept = !self.nothing_after(call.phase);
         let result = match result {
             Answer::Result(result) => result,
             Answer::Stream(stream) => return self.stream(talk, stream, &mut call, started),
@@ -118,7 +118,8 @@ impl NatsSession {
         talk.stop_feeding();
         let heard = talk.heard.take().unwrap_or_else(Instant::now);
         self.finished(&mut talk, call.phase, heard);
-        if !self.nothing_after(call.phase) {
+        self.kept |= call.again;
+        if self.kept {
             self.talk = Some(talk);
         }
         let (outcome, transport) = outcome(result, heard.saturating_duration_since(started));
@@ -505,7 +506,7 @@ impl Session for NatsSession {
     fn close(&mut self, _client_gone: bool) {
         // A phase that still runs was aborted when its future was dropped.
         if let Some(talk) = self.take_talk()
-            && self.last.is_none_or(|last| !self.nothing_after(last))
+            && self.kept
         {
             close(&talk);
         }

@@ -141,6 +141,13 @@ impl Job {
         self.session().map(|session| session.snapshot())
     }
 
+    /// Whether a phase of its session comes more than once, for another place in the chain (SPEC 9.6): what the handler
+    /// keeps in the session must outlive even its last phase.
+    #[must_use]
+    pub fn repeats(&self) -> bool {
+        self.run.repeats
+    }
+
     /// The middleware's payload for this phase, JSON text.
     #[must_use]
     pub fn payload(&self) -> Option<&Bytes> {

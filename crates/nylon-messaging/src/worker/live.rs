@@ -108,6 +108,10 @@ pub(super) struct Live {
     pub returned: bool,
     /// The phase that waits for the handler of an ended stream.
     pub held: Option<Box<PhaseFrame>>,
+    /// The running phase may come once more (SPEC 9.6).
+    pub again: bool,
+    /// Some phase of it was announced to come once more.
+    pub repeats: bool,
     /// No further phase comes.
     pub closed: bool,
     /// How long the running phase may take.

@@ -103,6 +103,8 @@ pub(super) struct Run {
     pub session: Option<Arc<Session>>,
     pub payload: Option<Bytes>,
     pub response: Option<ResponsePart>,
+    /// A phase of its session comes more than once (SPEC 9.6).
+    pub repeats: bool,
     pub response_body: Mutex<Option<Bytes>>,
     /// When it was received.
     pub queued: Instant,
@@ -122,6 +124,7 @@ impl Run {
             session: None,
             payload: None,
             response: None,
+            repeats: false,
             response_body: Mutex::new(None),
             queued,
             deadline,

@@ -180,6 +180,7 @@ pub struct Ask {
     pub payload: Option<Bytes>,
     pub headers: HeaderFilter,
     pub retry: u32,
+    pub again: bool,
 }
 
 impl Default for Ask {
@@ -190,6 +191,7 @@ impl Default for Ask {
             payload: None,
             headers: HeaderFilter::default(),
             retry: 1,
+            again: false,
         }
     }
 }
@@ -212,6 +214,7 @@ impl Ask {
             started,
             deadline: started + self.within,
             headers: &self.headers,
+            again: self.again,
             retry: self.retry,
         }
     }

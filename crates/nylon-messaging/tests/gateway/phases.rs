@@ -126,6 +126,48 @@ fn phases_left_unused_are_closed_and_only_those() {
     });
 }
 
+/// SPEC 9.6.
+#[test]
+fn a_session_whose_phase_may_follow_again_is_kept_for_it_and_closed_without_it() {
+    run(async {
+        let gateway = Gateway::start().await;
+        for comes in [true, false] {
+            let mut worker = gateway.worker("w1").await;
+            worker.mask = 0b0001.into_mask();
+            let mut exchange = exchange();
+            let mut session = gateway.session();
+            let serve = tokio::task::spawn_local(async move {
+                let open = worker.open().await;
+                assert!(open.ext.is_again());
+                worker.next_please(&open).await;
+                (worker, open)
+            });
+            Ask { again: true, ..Ask::default() }.of(&mut *session, &mut exchange).await.unwrap();
+            let (mut worker, open) = serve.await.unwrap();
+            if comes {
+                let serve = tokio::task::spawn_local(async move {
+                    let (frame, _) = worker.next().await;
+                    let Frame::Phase(phase) = frame else { panic!("expected PHASE, got {frame:?}") };
+                    assert!(!phase.ext.is_again());
+                    assert_eq!((phase.header.session, phase.header.phase_seq), (open.header.session, 1));
+                    let header = Header { seq: 1, ..phase.header };
+                    worker.result_with(&open, header, Vec::new(), nylon_wire::Action::Next, None).await;
+                    worker
+                });
+                Ask::default().of(&mut *session, &mut exchange).await.unwrap();
+                drop(session);
+                serve.await.unwrap().assert_nothing_came().await;
+            } else {
+                drop(session);
+                let (frame, _) = worker.next().await;
+                let Frame::Close(close) = frame else { panic!("expected CLOSE, got {frame:?}") };
+                assert_eq!(close.header.session, open.header.session);
+            }
+            gateway.assert_clean().await;
+        }
+    });
+}
+
 #[test]
 fn an_entry_without_a_session_is_opened_at_its_phase() {
     run(async {

@@ -169,6 +169,7 @@ impl Gateway {
                 error: None,
                 body_length: None,
             }),
+            ext: &nylon_wire::Ext::empty(),
         };
         let mut out = BytesMut::new();
         encode_open(&mut out, header, &fields);
@@ -221,6 +222,7 @@ impl Gateway {
             response: Some(response),
             body,
             more: false,
+            ext: &nylon_wire::Ext::empty(),
         };
         let mut out = BytesMut::new();
         let header = opened.header();

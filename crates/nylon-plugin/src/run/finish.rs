@@ -51,6 +51,7 @@ impl Slot {
             started,
             deadline: started + link.timeout,
             headers: &link.headers,
+            again: false,
             retry: 0,
             exchange,
         });

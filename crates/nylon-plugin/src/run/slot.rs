@@ -102,6 +102,7 @@ impl Slot {
             started,
             deadline: started + link.timeout,
             headers: &link.headers,
+            again: place.again.has(phase),
             retry,
             exchange: &mut *exchange,
         };
@@ -173,7 +174,7 @@ impl Slot {
     fn has_more(&self, place: &Place) -> bool {
         let State::Open(session) = &self.state else { return false };
         let left = session.phases().unwrap_or(PhaseMask::ALL).0 & place.session_phases.0;
-        place.again || left & !PhaseMask::default().with(Phase::RequestFilter).0 != 0
+        place.again.has(Phase::RequestFilter) || left & !PhaseMask::default().with(Phase::RequestFilter).0 != 0
     }
 
     fn fail(&mut self, error: PluginError) {

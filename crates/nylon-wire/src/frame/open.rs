@@ -67,6 +67,7 @@ pub struct OpenFields<'a, P, H, R> {
     pub more: bool,
     pub body: Option<&'a [u8]>,
     pub response: Option<ResponseFields<'a, R>>,
+    pub ext: &'a Ext,
 }
 
 /// Appends an OPEN made of borrowed parts to `out`.
@@ -76,14 +77,13 @@ where
     H: IntoIterator<Item = (&'h str, &'h [u8])> + Clone,
     R: IntoIterator<Item = (&'r str, &'r [u8])> + Clone,
 {
-    write(out, header, open, &Ext::empty(), |writer| open.snapshot.write(writer));
+    write(out, header, open, |writer| open.snapshot.write(writer));
 }
 
 fn write<'r, P, H, R>(
     out: &mut BytesMut,
     header: &Header,
     open: &OpenFields<'_, P, H, R>,
-    ext: &Ext,
     snapshot: impl FnOnce(&mut Writer<'_>),
 ) where
     R: IntoIterator<Item = (&'r str, &'r [u8])> + Clone,
@@ -106,7 +106,7 @@ fn write<'r, P, H, R>(
         Some(response) => response.write(w),
         None => w.nil(),
     }
-    ext.write(w);
+    open.ext.write(w);
 }
 
 pub(super) fn write_revision(revision: Option<&Revision>, w: &mut Writer<'_>) {
@@ -153,8 +153,9 @@ impl OpenFrame {
             more: self.more,
             body: self.body.as_deref(),
             response: self.response.as_ref().map(ResponsePart::fields),
+            ext: &self.ext,
         };
-        write(out, &self.header, &fields, &self.ext, |w| self.snapshot.write(w));
+        write(out, &self.header, &fields, |w| self.snapshot.write(w));
     }
 
     pub(super) fn read(f: &mut Fields<'_, '_>) -> Result<Self, DecodeError> {

@@ -40,6 +40,7 @@ pub struct PhaseFields<'a, R> {
     pub response: Option<ResponseFields<'a, R>>,
     pub body: Option<&'a [u8]>,
     pub more: bool,
+    pub ext: &'a Ext,
 }
 
 /// Appends a PHASE made of borrowed parts to `out`.
@@ -47,10 +48,10 @@ pub fn encode_phase<'r, R>(out: &mut BytesMut, header: &Header, phase: &PhaseFie
 where
     R: IntoIterator<Item = (&'r str, &'r [u8])> + Clone,
 {
-    write(out, header, phase, &Ext::empty());
+    write(out, header, phase);
 }
 
-fn write<'r, R>(out: &mut BytesMut, header: &Header, phase: &PhaseFields<'_, R>, ext: &Ext)
+fn write<'r, R>(out: &mut BytesMut, header: &Header, phase: &PhaseFields<'_, R>)
 where
     R: IntoIterator<Item = (&'r str, &'r [u8])> + Clone,
 {
@@ -66,7 +67,7 @@ where
     }
     w.opt_bin(phase.body);
     w.bool(phase.more);
-    ext.write(w);
+    phase.ext.write(w);
 }
 
 impl PhaseFrame {
@@ -80,8 +81,9 @@ impl PhaseFrame {
             response: self.response.as_ref().map(ResponsePart::fields),
             body: self.body.as_deref(),
             more: self.more,
+            ext: &self.ext,
         };
-        write(out, &self.header, &fields, &self.ext);
+        write(out, &self.header, &fields);
     }
 
     pub(super) fn read(f: &mut Fields<'_, '_>) -> Result<Self, DecodeError> {

@@ -44,6 +44,7 @@ fn open(more: bool) -> BytesMut {
             error: Some("e"),
             body_length: None,
         }),
+        ext: &crate::Ext::empty(),
     };
     encode_open(&mut out, &header(), &fields);
     out
@@ -144,4 +145,17 @@ fn masks_know_what_is_left() {
     assert!(!mask.any_after(Phase::ResponseBodyFilter));
     assert!(!PhaseMask::ALL.any_after(Phase::Logging));
     assert!(mask.contains(Phase::RequestFilter) && !mask.contains(Phase::Logging));
+}
+
+#[test]
+fn again_is_one_known_extension() {
+    assert_eq!(Ext::from_encoded(Ext::again().encoded().clone()), Ok(Ext::again()));
+    assert!(Ext::again().is_again());
+    assert!(!Ext::empty().is_again());
+    // Beside others; not true; not even a boolean.
+    for (encoded, expected) in
+        [(&b"\x82\xa1x\x01\xa5again\xc3"[..], true), (b"\x81\xa5again\xc2", false), (b"\x81\xa5again\x01", false)]
+    {
+        assert_eq!(Ext::from_encoded(Bytes::from_static(encoded)).unwrap().is_again(), expected, "{encoded:02x?}");
+    }
 }

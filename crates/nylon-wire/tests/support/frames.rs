@@ -132,6 +132,7 @@ fn open() -> impl Strategy<Value = Frame> {
             more,
             body: body.as_deref(),
             response: response_fields(&response),
+            ext: &nylon_wire::Ext::empty(),
         };
         let mut out = BytesMut::new();
         encode_open(&mut out, &header, &fields);
@@ -160,6 +161,7 @@ fn phase() -> impl Strategy<Value = Frame> {
             response: response_fields(&response),
             body: body.as_deref(),
             more,
+            ext: &nylon_wire::Ext::empty(),
         };
         let mut out = BytesMut::new();
         encode_phase(&mut out, &header, &fields);

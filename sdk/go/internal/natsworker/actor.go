@@ -153,7 +153,7 @@ func (w *Worker) finish(r *run, action wire.Action) error {
 	l.entry.handling += handling
 	if l.silent {
 		w.counts.Results++
-		w.afterPhase(l, r.Phase)
+		w.afterPhase(l, r.Phase, false)
 		return nil
 	}
 	timing := &wire.Timing{QueueUs: micros(r.waited()), HandlerUs: micros(handling)}

@@ -70,17 +70,17 @@ func (w *Worker) emitResult(l *live, result wire.Result) {
 	result.Head = l.head()
 	w.emit(l.gateway, l.reply, &result)
 	w.counts.Results++
-	w.afterPhase(l, l.run.Phase)
+	w.afterPhase(l, l.run.Phase, l.run.again)
 }
 
-// afterPhase: the session waits for the next one, if its handler has any.
-func (w *Worker) afterPhase(l *live, phase wire.Phase) {
+// afterPhase: the session waits for the next one, if its handler has any, or for the same once more.
+func (w *Worker) afterPhase(l *live, phase wire.Phase, again bool) {
 	w.setBusy(l, false)
 	l.closeReadings()
 	l.run = nil
 	now := time.Now()
 	l.heard, l.probed = now, now
-	if l.said>>phase != 0 && phase != wire.Logging {
+	if phase != wire.Logging && (again || l.said>>phase != 0) {
 		w.keepBody(l)
 		wake(w.changed)
 		return

@@ -101,6 +101,7 @@ type run struct {
 	returned time.Time    // when the callback returned
 	warned   bool
 	left     bool // its session is over, its callback runs on
+	again    bool // the same phase may follow in this session (SPEC 9.6)
 	ops      []wire.Operation
 	body     []byte // the response body, if it is here
 }

@@ -101,7 +101,7 @@ func (w *Worker) judge(l *live) {
 	case serve:
 		open := l.open
 		l.wait, l.open = waitNo, nil
-		w.enqueue(l, &run{Run: session.Run{Phase: open.Phase, Request: l.snapshot, Payload: open.Payload, Response: open.Response}})
+		w.enqueue(l, &run{Run: session.Run{Phase: open.Phase, Request: l.snapshot, Payload: open.Payload, Response: open.Response}, again: open.Ext.IsAgain()})
 	case take:
 		w.takeConfig(l)
 	case failed:
@@ -135,7 +135,7 @@ func (w *Worker) onPhase(l *live, frame *wire.PhaseFrame, now time.Time) {
 	l.deadline = now.Add(remaining)
 	l.silent = l.silent || frame.Phase == wire.Logging
 	w.setBusy(l, true)
-	w.enqueue(l, &run{Run: session.Run{Phase: frame.Phase, Request: l.snapshot, Payload: frame.Payload, Response: frame.Response}, body: frame.Body})
+	w.enqueue(l, &run{Run: session.Run{Phase: frame.Phase, Request: l.snapshot, Payload: frame.Payload, Response: frame.Response}, body: frame.Body, again: frame.Ext.IsAgain()})
 }
 
 // enqueue gives a run to the session's goroutine.

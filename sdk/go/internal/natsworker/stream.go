@@ -158,7 +158,7 @@ func (w *Worker) endStream(s *stream, outcome wire.Outcome) {
 	w.counts.Results++
 	l.entry.requests++
 	l.entry.handling += now.Sub(s.run.Received) - s.run.waited()
-	w.afterPhase(l, s.run.Phase)
+	w.afterPhase(l, s.run.Phase, false)
 }
 
 func (s *stream) close() {

@@ -65,6 +65,26 @@ func TestAPhaseThatIsNotRegisteredGoesOn(t *testing.T) {
 	}
 }
 
+// SPEC 9.6.
+func TestAgainKeepsASessionForOneMoreRun(t *testing.T) {
+	runs := 0
+	g := stage(t, nil, func(port session.Port) (session.Handler, *session.Failure) {
+		return handler{wire.RequestFilter.Bit(), func(run *session.Run) {
+			runs++
+			_ = port.Finish(run, wire.Next)
+		}}, nil
+	})
+	open := g.open()
+	open.Ext = wire.Again
+	g.queue(open)
+	next[*wire.Result](g)
+	g.direct(later(open, 1, 1, wire.RequestFilter))
+	if result := next[*wire.Result](g); result.PhaseSeq != 1 || runs != 2 {
+		t.Errorf("%+v after %d runs", result, runs)
+	}
+	g.eventually("no session is left", func(w *Worker) bool { return len(w.live) == 0 && w.active == 0 })
+}
+
 func TestManyOpensInBatches(t *testing.T) {
 	g := stage(t, func(o *Options) { o.WaitLimit = time.Minute }, finishing(1, wire.Next))
 	const waves, each = 40, 50

@@ -138,6 +138,24 @@ func (c *coder) boolOrFalse(p *bool) {
 // Ext holds the extensions of a frame as they were encoded, so that nobody pays for what nobody reads. Empty: none.
 type Ext string
 
+// Again is the extension `again` of OPEN and PHASE: the same phase may follow in this session (SPEC 9.6).
+const Again Ext = "\x81\xa5again\xc3"
+
+// IsAgain tells whether the extension `again` is there and true.
+func (e Ext) IsAgain() bool {
+	if e == "" {
+		return false
+	}
+	c := &coder{in: string(e)}
+	for pairs := c.readMap(); pairs > 0 && c.err == nil; pairs-- {
+		if c.readStr() == "again" && c.err == nil {
+			return c.readBool() && c.err == nil
+		}
+		c.skip(1)
+	}
+	return false
+}
+
 func (c *coder) ext(p *Ext) {
 	if c.writing {
 		if *p == "" {

@@ -139,7 +139,8 @@ impl Core {
         live.heard = now;
         live.probed = now;
         let entry = self.shared.options.entries.get(live.session.entry);
-        let more = entry.is_some_and(|entry| entry.phases.any_after(phase));
+        let again = std::mem::take(&mut live.again) && phase != Phase::Logging;
+        let more = again || entry.is_some_and(|entry| entry.phases.any_after(phase));
         if more {
             self.keep_body(&mut live);
             self.live.insert(session, live);

@@ -110,6 +110,8 @@ impl Core {
         let Some(live) = self.live.get_mut(&session) else { return };
         live.tail = false;
         live.returned = false;
+        // The rest of the chain does not see a request that a stream has answered.
+        live.again = false;
         let (held, closed) = (live.held.take(), live.closed);
         self.after_phase(session, phase, now);
         if closed {

@@ -100,6 +100,8 @@ impl Core {
             tail: false,
             returned: false,
             held: None,
+            again: false,
+            repeats: false,
             closed: false,
             span: remaining,
         });
@@ -158,6 +160,10 @@ impl Core {
     }
 
     fn run_open(&mut self, session: SessionId, open: &mut OpenFrame, now: Instant) {
+        if let Some(live) = self.live.get_mut(&session).filter(|_| !open.ext.is_empty()) {
+            live.again = open.ext.is_again();
+            live.repeats = live.again;
+        }
         self.start_run(session, open.phase, (open.payload.take(), open.response.take(), None), now);
     }
 
@@ -186,6 +192,8 @@ impl Core {
         let Some(mut live) = self.live.remove(&session) else { return };
         live.deadline = now + remaining;
         live.span = remaining;
+        live.again = frame.ext.is_again();
+        live.repeats |= live.again;
         live.silent |= frame.phase == Phase::Logging;
         self.set_busy_of(&mut live, true);
         self.live.insert(session, live);
@@ -214,6 +222,7 @@ impl Core {
         let lane = entry.lane(phase);
         let mut run = Run::new(JobKind::Phase(phase), live.received, live.deadline);
         run.session = Some(live.session.clone());
+        run.repeats = live.repeats;
         run.payload = payload;
         run.response = response;
         *lock(&run.response_body) = body;

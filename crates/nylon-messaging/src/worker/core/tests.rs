@@ -110,6 +110,7 @@ impl World {
             more: self.dice.roll(8) == 0,
             body: (self.dice.roll(2) == 0).then_some(&b"body"[..]),
             response: None::<ResponseFields<'_, Vec<(&str, &[u8])>>>,
+            ext: &if id[0].is_multiple_of(4) { Ext::again() } else { Ext::empty() },
         };
         let mut out = BytesMut::new();
         encode_open(&mut out, &header, &open);
@@ -163,6 +164,7 @@ impl World {
             response: None::<ResponseFields<'_, Vec<(&str, &[u8])>>>,
             body: None,
             more: false,
+            ext: &if header.session.0[0].is_multiple_of(4) { Ext::again() } else { Ext::empty() },
         };
         let mut out = BytesMut::new();
         encode_phase(&mut out, &header, &phase);
