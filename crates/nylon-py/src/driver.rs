@@ -12,6 +12,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyAny, PyTuple};
 
 use crate::call::Call;
+use crate::job::Work;
 use crate::{outcome, python};
 
 /// A handler's coroutine together with the phase that it runs.
@@ -43,6 +44,7 @@ impl Driver {
         let py = value.py();
         if !self.started.load(Ordering::Relaxed) {
             self.started.store(true, Ordering::Relaxed); // a task takes one step at a time
+            let _over = self.call.with_job(Work::begins);
             // Inside the task, so it is seen by what the handler starts, and by nobody else.
             python::SET_CURRENT.get(py)?.call1((self.call.request_id(),))?;
         }

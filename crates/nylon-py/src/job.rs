@@ -141,6 +141,14 @@ impl Work {
         }
     }
 
+    /// A task that runs it takes its first step.
+    pub(crate) fn begins(&self) {
+        match self {
+            Self::Memory(_) => {}
+            Self::Nats(job) => job.begins(),
+        }
+    }
+
     pub(crate) fn cancelled(&self) -> bool {
         match self {
             Self::Memory(job) => job.run.cancelled(),

@@ -172,6 +172,12 @@ impl Job {
         self.run.wait()
     }
 
+    /// User code begins only now: a task of an event loop has waited for its turn since it was taken, which is no time of
+    /// its handler.
+    pub fn begins(&self) {
+        self.run.taken_again(Instant::now());
+    }
+
     /// Whether nobody waits for the answer any more: the deadline has passed, the client, the gateway or the worker ends.
     #[must_use]
     pub fn cancelled(&self) -> bool {

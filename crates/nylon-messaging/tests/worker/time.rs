@@ -39,6 +39,23 @@ async fn accept_says_that_a_slow_handler_runs() {
 }
 
 #[tokio::test]
+async fn a_task_that_waited_for_its_event_loop_was_queued() {
+    let server = NatsServer::start();
+    let (worker, mut gateway) = start(&server, &[Phase::RequestFilter]).await;
+    let (opened, job) = running(&worker, &mut gateway, &Open::default()).await;
+    // The worker says so after 50 ms.
+    assert!(matches!(gateway.raw_frame(&opened).await, Frame::Accept(_)));
+    let (waited, queued) = (job.waited(), Instant::now());
+    job.begins();
+    assert!(job.waited() >= waited + Duration::from_millis(45));
+    pass(job);
+    let Frame::Result(result) = gateway.raw_frame(&opened).await else { panic!("no result") };
+    let timing = result.timing.unwrap();
+    assert!(timing.queue_us >= 45_000, "{timing:?}");
+    assert!(u128::from(timing.handler_us) <= queued.elapsed().as_micros(), "{timing:?}");
+}
+
+#[tokio::test]
 async fn a_handler_over_its_deadline_is_cancelled_and_its_result_discarded() {
     let server = NatsServer::start();
     let (worker, mut gateway) = start(&server, &[Phase::RequestFilter]).await;
