@@ -1,8 +1,11 @@
 //! One request as one entry sees it, over NATS: open, later phases, retries, the end.
 
+mod logging;
+mod opening;
+mod retry;
+
 use std::{
     rc::Rc,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -11,33 +14,20 @@ use nylon_plugin::{
     Action, BodyMode, Call, Outcome, Phase, PhaseMask, PluginError, PluginErrorKind, ResponseBody, Session, Timing,
     Upgrade,
 };
-use nylon_wire::{AbortReason, BusyReason, ResultFrame, SessionId, StreamFrame, UpgradeFrame};
+use nylon_wire::{AbortReason, ResultFrame, StreamFrame, UpgradeFrame};
+use opening::unavailable;
+use retry::Attempts;
 
 use super::{
     answer::{Answer, NotRun, Stop, Wait, close},
-    encode::{self, Opening},
-    group::{Choice, Target},
-    known::{InFlight, KnownWorker},
-    lease::Lease,
-    options::Balance,
+    encode,
+    known::InFlight,
     plugin::Entry,
-    slots::{Event, Signal},
     socket::NatsSocket,
     stream::{Home, NatsStream},
     talk::Talk,
 };
-use crate::{Clock, PublishError};
-
-/// How often an open may go elsewhere without being counted, because it has certainly not run.
-const UNCOUNTED_MAX: u32 = 32;
-/// After BUSY(initializing) an open is tried again this late, or as soon as a worker says that it is ready.
-const HOLD_MS: u64 = 100;
-/// How long a logging open is attended so that its worker may fetch the configuration.
-const ATTENDED: Duration = Duration::from_secs(1);
-/// A worker that is behind is left alone for as long as it says, but no longer, so that it never runs out of work.
-const FULL_MAX: Duration = Duration::from_millis(10);
-/// How often a held open looks at the worker table. Milliseconds.
-const HOLD_LOOK_MS: u64 = 10;
+use crate::Clock;
 
 /// A session on NATS.
 pub(super) struct NatsSession {
@@ -51,24 +41,6 @@ pub(super) struct NatsSession {
     kept: bool,
     /// A phase failed: only logging may follow, on a session of its own.
     over: bool,
-}
-
-/// What has been tried for one open.
-#[derive(Default)]
-struct Attempts {
-    counted: u32,
-    uncounted: u32,
-    avoid: Option<Arc<KnownWorker>>,
-    no_exploring: bool,
-    holding: bool,
-}
-
-impl Attempts {
-    /// Takes one of the retries that are not counted, because the open has certainly not run.
-    fn uncounted(&mut self) -> bool {
-        self.uncounted += 1;
-        self.uncounted <= UNCOUNTED_MAX
-    }
 }
 
 impl NatsSession {
@@ -229,246 +201,6 @@ impl NatsSession {
             self.entry.learn(talk.fetched_body);
         }
     }
-
-    /// Takes a slot and sends the OPEN.
-    fn send_open(&self, call: &mut Call<'_>, attempts: &Attempts, now: Instant) -> Result<Box<Talk>, PluginError> {
-        let entry = &*self.entry;
-        let link = &entry.link;
-        if link.is_closing() || !link.is_connected() {
-            return Err(PluginError::new(PluginErrorKind::Unavailable, "there is no connection to nats"));
-        }
-        let worker = match self.target(attempts, now) {
-            Target::Worker(worker) => Some(worker),
-            Target::Queue => None,
-            Target::Full => return Err(full()),
-        };
-        let options = &entry.shared.options;
-        let body = (call.phase == Phase::RequestFilter).then(|| entry.body_to_send(call.exchange)).flatten();
-        let body = body.filter(|body| body.len() <= link.max_payload() / 2);
-        let lease = Lease::take(link, entry.shared.group.name())?;
-        let Some((reply, header)) = lease.first() else {
-            return Err(PluginError::new(PluginErrorKind::Unavailable, "the slot was lost"));
-        };
-        let credit = link.first_credit();
-        let mut talk = Box::new(Talk::new(lease, credit, now));
-        talk.sent_body = body.is_some();
-        let opening = Opening {
-            header,
-            reply: reply.as_str(),
-            entry: &entry.name,
-            revision: options.revision.as_ref(),
-            credit,
-            body: body.as_deref(),
-        };
-        let mut frame = encode::open(link, call, &opening, now);
-        if frame.len() > link.max_payload() {
-            talk.whole_open = Some(frame);
-            frame = encode::short_open(link, call, &opening, now);
-        }
-        talk.lease.set_waiting(true);
-        let sent = match worker {
-            Some(worker) => {
-                talk.lease.set_worker(&worker);
-                talk.in_flight = Some(InFlight::new(&worker));
-                let worker = talk.worker.insert(worker);
-                link.post(worker.subject(), Some((reply, header.generation)), frame)
-            }
-            // Each by itself: a batch would land on one worker.
-            None => link.publish(entry.open.clone(), Some(reply), frame),
-        };
-        sent.map_err(unavailable)?;
-        talk.lease.set_restless(true);
-        link.stats.opens.add();
-        entry.shared.group.opened(Clock::remaining_ms(call.deadline, now));
-        Ok(talk)
-    }
-
-    fn target(&self, attempts: &Attempts, now: Instant) -> Target {
-        let now = Clock::ms(now);
-        let choice = Choice {
-            balance: self.entry.shared.options.balance,
-            entry_bit: self.entry.bit,
-            now,
-            avoid: attempts.avoid.as_deref(),
-            configured: self.entry.shared.options.revision.is_some(),
-            // The queue group may lead back to whoever has just refused.
-            explore: !attempts.no_exploring && attempts.avoid.is_none(),
-        };
-        let (group, random) = (&self.entry.shared.group, &mut self.entry.link.random.borrow_mut());
-        let first = attempts.counted == 0 && attempts.uncounted == 0;
-        if first
-            && let Some(most) = self.entry.quickness.most()
-            && !self.entry.quickness.looks_around(now, random)
-            && let Some(worker) = group.pack(&choice, most, random)
-        {
-            return Target::Worker(worker);
-        }
-        group.pick(&choice, random)
-    }
-
-    /// Decides what follows an open that was not run (rules §3). `Ok`: try again.
-    async fn after(
-        &self,
-        talk: Box<Talk>,
-        why: NotRun,
-        call: &Call<'_>,
-        attempts: &mut Attempts,
-    ) -> Result<(), PluginError> {
-        let group = &self.entry.shared.group;
-        let stats = &self.entry.link.stats;
-        attempts.avoid = talk.worker.clone();
-        match why {
-            NotRun::NoResponders { certain: true } => {
-                // A worker that is gone is out of the table now: the next choice is another one. Nobody behind the
-                // queue group is final, unless workers are heard of (they drain, or only the direct way is open).
-                let direct = self.entry.shared.options.balance != Balance::Queue;
-                let elsewhere = talk.worker.is_some() || (direct && group.any_fit(self.entry.bit, Clock::now_ms()));
-                attempts.no_exploring = true;
-                if elsewhere && attempts.uncounted() {
-                    stats.retries.add();
-                    return Ok(());
-                }
-                if attempts.holding {
-                    return self.hold(talk, call, HOLD_MS).await;
-                }
-                Err(PluginError::new(PluginErrorKind::Unavailable, "no worker of the group is there"))
-            }
-            NotRun::NoResponders { certain: false } | NotRun::NotAccepted => {
-                if attempts.counted >= call.retry {
-                    return Err(PluginError::new(PluginErrorKind::Timeout, "no worker accepted the open in time"));
-                }
-                self.count(attempts)
-            }
-            NotRun::Busy { worker, reason, retry_after } => {
-                let known = group.worker(&worker, Clock::now_ms()).ok();
-                attempts.avoid = known.or(attempts.avoid.take());
-                let mut error = PluginError::new(PluginErrorKind::Busy, format!("worker {worker} is busy: {reason:?}"));
-                error.retry_after = retry_after.or(error.retry_after);
-                if let (BusyReason::Full, Some(worker), Some(pause)) = (reason, &attempts.avoid, retry_after) {
-                    let pause = u64::try_from(pause.min(FULL_MAX).as_millis()).unwrap_or_default();
-                    worker.set_full(Clock::now_ms() + pause);
-                }
-                match reason {
-                    BusyReason::Full if attempts.counted >= call.retry.max(1) => Err(error),
-                    BusyReason::Full => self.count(attempts),
-                    BusyReason::Draining => {
-                        if let Some(worker) = &attempts.avoid {
-                            worker.set_draining();
-                        }
-                        stats.retries.add();
-                        if attempts.uncounted() { Ok(()) } else { Err(error) }
-                    }
-                    BusyReason::Initializing => {
-                        stats.retries.add();
-                        attempts.holding = true;
-                        let pause = retry_after.map_or(HOLD_MS, |pause| {
-                            u64::try_from(pause.as_millis()).unwrap_or(HOLD_MS).clamp(HOLD_LOOK_MS, 1_000)
-                        });
-                        self.hold(talk, call, pause).await
-                    }
-                }
-            }
-        }
-    }
-
-    fn count(&self, attempts: &mut Attempts) -> Result<(), PluginError> {
-        let stats = &self.entry.link.stats;
-        if !self.entry.shared.group.take_retry() {
-            stats.over_budget.add();
-            return Err(PluginError::new(PluginErrorKind::Busy, "the group's retry budget is used up"));
-        }
-        attempts.counted += 1;
-        stats.retries.add();
-        Ok(())
-    }
-
-    /// Waits until a worker of the group is ready, or it is time to ask again (rules §8).
-    async fn hold(&self, mut talk: Box<Talk>, call: &Call<'_>, pause_ms: u64) -> Result<(), PluginError> {
-        let deadline = Clock::ms(call.deadline);
-        let begun = Clock::now_ms();
-        let again = begun + pause_ms;
-        talk.in_flight = None;
-        loop {
-            let now = Clock::now_ms();
-            if now >= deadline {
-                return Err(PluginError::new(PluginErrorKind::Unavailable, "no worker of the group became ready"));
-            }
-            // Beats may say *ready* for a moment longer than it is true.
-            let ready = now >= begun + HOLD_LOOK_MS && self.entry.shared.group.any_fit(self.entry.bit, now);
-            if now >= again || ready {
-                return Ok(());
-            }
-            match talk.lease.next((now + HOLD_LOOK_MS).min(deadline)).await {
-                Event::Signal(Signal::Due | Signal::NoResponders) | Event::Frame(_) => {}
-                Event::Signal(_) => {
-                    return Err(PluginError::new(PluginErrorKind::Unavailable, "the connection to nats is lost"));
-                }
-            }
-        }
-    }
-
-    /// Opens a session for logging that nobody waits for.
-    fn open_logging(&self, call: &mut Call<'_>) -> Result<(), PluginError> {
-        let entry = &*self.entry;
-        let link = &entry.link;
-        let target = self.target(&Attempts::default(), call.started);
-        let options = &entry.shared.options;
-        // A worker without the configuration must be able to fetch it: one open at a time stays for that.
-        let may_fetch = options.config.is_some()
-            && match &target {
-                Target::Worker(worker) => !worker.serves(options.revision.as_ref()),
-                Target::Queue | Target::Full => true,
-            };
-        if may_fetch && !entry.attending.replace(true) {
-            return self.open_logging_attended(call);
-        }
-        let session = link.random.borrow_mut().session().unwrap_or(SessionId([0; 16]));
-        let opening = Opening {
-            header: nylon_wire::Header { session, ..Default::default() },
-            reply: &link.no_reply,
-            entry: &entry.name,
-            revision: options.revision.as_ref().filter(|_| options.config.is_some()),
-            credit: 0,
-            body: None,
-        };
-        let frame = encode::open(link, call, &opening, call.started);
-        let sent = match &target {
-            Target::Worker(worker) => link.post(worker.subject(), None, frame),
-            Target::Queue | Target::Full => link.publish(entry.open.clone(), None, frame),
-        };
-        sent.map_err(unavailable)?;
-        link.stats.opens.add();
-        Ok(())
-    }
-
-    /// The same for a worker that may have to fetch the configuration first: the slot is kept for that while.
-    fn open_logging_attended(&self, call: &mut Call<'_>) -> Result<(), PluginError> {
-        let sent = self.send_open(call, &Attempts::default(), call.started);
-        let mut talk = sent.inspect_err(|_| self.entry.attending.set(false))?;
-        talk.silent = true;
-        let wait = Wait::new(call.phase, call.started, call.deadline.min(call.started + ATTENDED), None);
-        let mut session = Self::new(self.entry.clone());
-        tokio::task::spawn_local(async move {
-            // Whatever ends this, nobody waits for it.
-            let _ = session.answer(&mut talk, None, wait).await;
-            session.entry.attending.set(false);
-        });
-        Ok(())
-    }
-
-    fn logged(&mut self, call: &mut Call<'_>) -> Result<(), PluginError> {
-        let open = self.take_talk().filter(|_| !self.over);
-        match open {
-            Some(talk) => {
-                let Some((_, header)) = talk.lease.next_phase() else { return Ok(()) };
-                let Some(worker) = &talk.worker else { return Ok(()) };
-                let link = &self.entry.link;
-                let frame = encode::phase(link, call, header, link.max_payload(), call.started);
-                link.post(worker.subject(), None, frame).map_err(unavailable)
-            }
-            None => self.open_logging(call),
-        }
-    }
 }
 
 impl Session for NatsSession {
@@ -618,12 +350,4 @@ fn outcome(result: ResultFrame, total: Duration) -> (Outcome, Duration) {
         },
         transport,
     )
-}
-
-fn full() -> PluginError {
-    PluginError::new(PluginErrorKind::Busy, "every worker of the group is behind")
-}
-
-fn unavailable(error: PublishError) -> PluginError {
-    PluginError::new(PluginErrorKind::Unavailable, error.to_string())
 }
