@@ -6,7 +6,7 @@ import selectors
 import socket
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
@@ -54,6 +54,12 @@ class Client:
             at += 2 + data[at + 1]
         self.rest = data[at:]
 
+    def first(self) -> tuple[int, int]:
+        """Sender and number of the next message, behind whatever pings there are."""
+        while True:
+            for heard in self.hear():
+                return heard
+
     def in_order(self, sender: int, number: int) -> bool:
         """Whether that message was the next one of its sender."""
         due = self.heard.get(sender, 0)
@@ -77,7 +83,7 @@ def dial(port: int, target: str, number: int, *, greeted: bool = False) -> Clien
 
 
 @contextmanager
-def clients(ports: list[int], target: str, count: int, *, greeted: bool = False) -> Iterator[list[Client]]:
+def clients(ports: list[int], target: str, count: int, *, greeted: bool = False) -> Generator[list[Client]]:
     """So many WebSockets, over these gateways in turn."""
     with ExitStack() as stack:
         all_of_them: list[Client] = []

@@ -36,7 +36,8 @@ def run(upstream: int, quick: bool) -> Outcome:
             each = {role: (_memory(system, role) - had) / count / 1024 for role, had in before.items()}
             for client in everybody:
                 client.say()
-                if next(client.hear()) != (client.number, 0):
+                heard = client.first()
+                if heard != (client.number, 0):
                     raise BenchError(f"the idle websocket {client.number} does not echo")
     return Outcome(
         f"{each['gateway']:.1f} KiB each in the gateway, {each['workers']:.1f} KiB in the worker",

@@ -109,7 +109,7 @@ pub(crate) struct Passing {
 
 impl Passing {
     /// The codec gets no more than this before it has written it, in bytes: only what is in the socket has moved on.
-    const AHEAD: usize = 64 * 1024;
+    const AHEAD: usize = 16 * 1024;
 
     pub(crate) fn new(stream: Box<dyn BodyStream>, left: Option<u64>) -> Self {
         Self { stream, ahead: 0, drains: 0, left }

@@ -7,6 +7,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use bytes::Bytes;
 use nylon_plugin::{BodyStream, Piece, PluginError, PluginErrorKind, StreamError};
 use nylon_wire::{
     AbortFrame, AbortReason, DataFrame, DataKind, Ext, FetchFrame, FetchKind, Frame, Outcome, ProbeFrame, failure,
@@ -24,6 +25,9 @@ use crate::{Clock, connection::SETTLING};
 const LOOK_EVERY_MS: u64 = 250;
 /// A stream that hears nothing for so long asks its worker, and so lets it see what it has missed. Milliseconds.
 const PROBE_EVERY_MS: u64 = 5_000;
+/// A piece up to this long is copied: it may wait for a slow client, and must not keep the whole buffer that it was read
+/// into, which has pieces of others in it. Bytes.
+const COPIED: usize = 16 << 10;
 /// [`SETTLING`].
 const SETTLING_MS: u64 = SETTLING.as_millis() as u64;
 
@@ -132,7 +136,8 @@ impl NatsStream {
         if let Err(error) = talk.receive(&data) {
             return self.broken(error);
         }
-        if data.bytes.is_empty() { Poll::Pending } else { Poll::Ready(Some(Ok(Piece::Data(data.bytes)))) }
+        let bytes = if data.bytes.len() <= COPIED { Bytes::copy_from_slice(&data.bytes) } else { data.bytes };
+        if bytes.is_empty() { Poll::Pending } else { Poll::Ready(Some(Ok(Piece::Data(bytes)))) }
     }
 
     fn fetch(&mut self, fetch: &FetchFrame) -> Result<(), PluginError> {
