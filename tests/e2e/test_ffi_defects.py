@@ -161,12 +161,8 @@ def test_a_plugin_moves_from_a_library_to_nats_and_back(
         thread.start()
         for config in (in_library, on_nats, in_library):
             gateway.reload(config)
-            if "messaging" in config:
-                eventually(lambda: gateway.metric("nylon_nats_connected") == 2, what="both threads connected")
             before = served[0]
             eventually(lambda before=before: served[0] > before + 50, what="requests after the move")
         stop.set()
         thread.join()
-    # While the links of a thread are being made nothing can be asked over NATS.
-    assert set(failed) <= {503}
-    assert len(failed) < 200
+    assert failed == [], "a reload waits for the links to nats"

@@ -13,7 +13,7 @@ use nylon_plugin::{Action, MessageKind, Operation, Phase, PhaseMask, PluginError
 use crate::{
     library::Library,
     outbox::Item,
-    pool::STUCK,
+    pool::{Job, STUCK},
     rooms,
     table::TABLE,
     view::{RequestView, ResponseView},
@@ -84,6 +84,17 @@ pub(crate) struct Shared {
     pub(crate) space: Condvar,
 }
 
+/// How a phase is begun.
+#[derive(Clone, Copy)]
+pub(crate) struct How {
+    /// For phases that nobody waits for.
+    pub(crate) until: Option<Instant>,
+    /// The library may run the handler within the call: nothing that the handler may need waits for that call.
+    pub(crate) may_run: bool,
+    /// Call on this thread, a gateway thread; the phase may last until then.
+    pub(crate) inline: Option<Instant>,
+}
+
 /// What an entry is called.
 pub(crate) struct EntryName {
     pub(crate) plugin: Arc<str>,
@@ -111,6 +122,8 @@ pub(crate) struct State {
     pub(crate) outbox: VecDeque<Item>,
     pub(crate) outbox_weight: usize,
     pub(crate) delivering: bool,
+    /// The thread that holds this will deliver; nobody else need be called for it.
+    pub(crate) here: bool,
     /// Answers to reads that had to wait: what is answered now comes behind them.
     pub(crate) replies: VecDeque<(u32, Bytes)>,
     pub(crate) replying: bool,
@@ -129,6 +142,12 @@ pub(crate) struct State {
     pub(crate) buried: bool,
     /// Since when the library has not returned from being told to begin.
     pub(crate) calling: Option<Instant>,
+    /// The library is in a call that may run the handler to its end, so that what ends the session cannot wait for it.
+    pub(crate) starting: bool,
+    /// A gateway thread is in the library: since when, and until when the phase may last.
+    pub(crate) inline: Option<(Instant, Instant)>,
+    /// No phase is left, and the library has heard so.
+    pub(crate) parted: bool,
     /// It was given up while the library did not return from a call.
     pub(crate) stuck: bool,
 }
@@ -158,23 +177,23 @@ impl Shared {
         self.state().stage == Stage::Dead
     }
 
+    pub(crate) fn has_request_body(&self) -> bool {
+        self.state().request_body.is_some()
+    }
+
     /// The phases that the library says the session has, once it has been asked.
     pub(crate) fn mask(&self) -> Option<PhaseMask> {
         self.state().mask
     }
 
-    /// Begins a phase. `until` is for phases that nobody waits for. Whether the session is still good for it.
-    pub(crate) fn begin(
-        self: &Arc<Self>,
-        phase: Phase,
-        response: ResponseView,
-        payload: Option<Bytes>,
-        until: Option<Instant>,
-    ) -> bool {
+    /// Begins a phase. Whether the session is still good for it.
+    pub(crate) fn begin(self: &Arc<Self>, phase: Phase, response: ResponseView, payload: Option<Bytes>, how: How) -> bool {
         let mut state = self.state();
-        if state.stage != Stage::Idle || state.closed {
+        if state.stage != Stage::Idle || state.closed || state.parted {
             return false;
         }
+        let deliver = how.inline.is_some() && !state.delivering;
+        state.here = deliver;
         state.stage = Stage::Due(phase);
         state.response = response;
         state.payload = payload;
@@ -182,12 +201,17 @@ impl Shared {
         state.operations_size = 0;
         state.events.clear();
         state.begun = None;
-        state.logging_until = until;
+        state.logging_until = how.until;
         if !state.registered {
             state.registered = true;
             self.tell(&mut state, Item::Register);
         }
-        self.tell(&mut state, Item::Start(phase));
+        self.tell(&mut state, Item::Start { phase, may_run: how.may_run });
+        state.here = false;
+        drop(state);
+        if deliver && let Some(until) = how.inline {
+            self.deliver_here(until);
+        }
         true
     }
 
@@ -234,9 +258,18 @@ impl Shared {
         self.close_in(state);
     }
 
-    /// Ends the session. The library hears of it when it has heard everything else.
-    pub(crate) fn close(self: &Arc<Self>) {
-        self.close_in(&mut self.state());
+    /// Ends the session. The library hears of it when it has heard everything else; on this thread, if `inline`.
+    pub(crate) fn close(self: &Arc<Self>, inline: Option<Instant>) {
+        let mut state = self.state();
+        let deliver = inline.is_some() && !state.delivering;
+        state.here = deliver;
+        self.close_in(&mut state);
+        state.here = false;
+        let deliver = deliver && state.delivering;
+        drop(state);
+        if deliver && let Some(until) = inline {
+            self.deliver_here(until);
+        }
     }
 
     fn close_in(self: &Arc<Self>, state: &mut State) {
@@ -254,12 +287,36 @@ impl Shared {
         rooms::leave_all(self, state);
         self.release_reads(state);
         self.space.notify_all();
-        self.tell(state, Item::Close);
+        if state.starting {
+            // The handler may be running in that call, and this is how it hears that nobody waits for it.
+            self.library.pool.submit(Job::Close(Arc::clone(self)));
+        } else if !state.parted {
+            self.tell(state, Item::Close);
+        }
     }
 
-    /// Lets a session end whose logging phase takes too long.
+    /// The library hears that the session is over, though the gateway still has to take what came of it.
+    pub(crate) fn part(self: &Arc<Self>, state: &mut State) {
+        if !state.closed {
+            state.parted = true;
+            self.tell(state, Item::Close);
+        }
+    }
+
+    /// Lets a session end whose logging phase takes too long, and looks after gateway threads that are in the library.
     pub(crate) fn expire(self: &Arc<Self>, now: Instant) {
         let mut state = self.state();
+        if let Some((since, until)) = state.inline
+            && !state.closed
+        {
+            self.library.blocked_for(now.saturating_duration_since(since), &self.entry.label);
+            if now >= until && state.logging_until.is_none() {
+                // The thread that waits for the phase cannot say so. A handler that listens returns now.
+                self.complain(format_args!("the handler is over its deadline on a gateway thread"));
+                self.abandon_in(&mut state);
+                return;
+            }
+        }
         if state.logging_until.is_some_and(|until| now >= until) {
             self.fail(&mut state, PluginErrorKind::Timeout, "the logging phase is over its deadline");
         }
