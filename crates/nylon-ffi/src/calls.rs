@@ -301,8 +301,10 @@ impl Shared {
         if !is_inline() {
             if WAITERS.fetch_add(1, Relaxed) < WAITING {
                 let full = |state: &mut State| state.weight > SOFT && state.stage != Stage::Dead;
+                state.writers += 1;
                 let waited = self.space.wait_timeout_while(state, PATIENCE, full);
                 state = waited.unwrap_or_else(std::sync::PoisonError::into_inner).0;
+                state.writers -= 1;
             }
             WAITERS.fetch_sub(1, Relaxed);
         }

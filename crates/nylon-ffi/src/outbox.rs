@@ -19,10 +19,7 @@ use crate::{
 /// What waits to be told to the library. One thread at a time does so, in order.
 pub(crate) enum Item {
     Register,
-    Start {
-        phase: Phase,
-        may_run: bool,
-    },
+    Start { phase: Phase, may_run: bool },
     Socket(u32, Bytes),
     Close,
 }
@@ -107,7 +104,8 @@ impl Shared {
                     let mut state = self.state();
                     state.calling = None;
                     state.starting = false;
-                    if returned && state.stage == Stage::Idle && state.mask.is_some_and(|mask| !any_after(mask, phase)) {
+                    if returned && state.stage == Stage::Idle && state.mask.is_some_and(|mask| !any_after(mask, phase))
+                    {
                         self.part(&mut state);
                     }
                 }

@@ -80,7 +80,8 @@ pub(crate) struct Shared {
     /// The longest body that it gets or makes, bytes.
     pub(crate) max_body: usize,
     state: Mutex<State>,
-    /// The queue for the client has become shorter.
+    /// The queue for the client has become shorter. Of interest while somebody is in `State::writers` only: waking nobody
+    /// costs a system call.
     pub(crate) space: Condvar,
 }
 
@@ -119,6 +120,8 @@ pub(crate) struct State {
     /// Of messages for the client that are not in its socket, bytes; and those of them that were handed to it.
     pub(crate) weight: usize,
     pub(crate) handed: usize,
+    /// Threads of the library that wait for that to become less.
+    pub(crate) writers: usize,
     pub(crate) outbox: VecDeque<Item>,
     pub(crate) outbox_weight: usize,
     pub(crate) delivering: bool,
@@ -187,7 +190,13 @@ impl Shared {
     }
 
     /// Begins a phase. Whether the session is still good for it.
-    pub(crate) fn begin(self: &Arc<Self>, phase: Phase, response: ResponseView, payload: Option<Bytes>, how: How) -> bool {
+    pub(crate) fn begin(
+        self: &Arc<Self>,
+        phase: Phase,
+        response: ResponseView,
+        payload: Option<Bytes>,
+        how: How,
+    ) -> bool {
         let mut state = self.state();
         if state.stage != Stage::Idle || state.closed || state.parted {
             return false;
@@ -237,7 +246,14 @@ impl Shared {
         }
         state.stage = Stage::Dead;
         state.push(Event::Failed(PluginError::new(kind, what)));
-        self.space.notify_all();
+        self.wake_writers(state);
+    }
+
+    /// Lets the threads go on that wait for the client.
+    pub(crate) fn wake_writers(&self, state: &State) {
+        if state.writers > 0 {
+            self.space.notify_all();
+        }
     }
 
     /// Gives the session up in the middle of whatever it does: nothing of it counts any more.
@@ -286,7 +302,7 @@ impl Shared {
         state.request_body = None;
         rooms::leave_all(self, state);
         self.release_reads(state);
-        self.space.notify_all();
+        self.wake_writers(state);
         if state.starting {
             // The handler may be running in that call, and this is how it hears that nobody waits for it.
             self.library.pool.submit(Job::Close(Arc::clone(self)));
@@ -360,7 +376,7 @@ impl Shared {
         let handed = std::mem::take(&mut state.handed);
         state.weight = state.weight.saturating_sub(handed);
         if handed > 0 {
-            self.space.notify_all();
+            self.wake_writers(&state);
         }
     }
 }

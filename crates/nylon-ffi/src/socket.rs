@@ -56,7 +56,7 @@ impl FfiSocket {
             state.stage = Stage::Idle;
         }
         state.events.clear();
-        self.session.space.notify_all();
+        self.session.wake_writers(&state);
     }
 }
 

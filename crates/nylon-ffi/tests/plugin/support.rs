@@ -77,8 +77,7 @@ pub fn run(entries: &[&str], service: bool, options: &Options) -> Run {
     let made: Vec<_> = entries
         .iter()
         .map(|entry| {
-            let made = FfiPlugin::new(options.library, &plugin, entry, options.max_body)
-                .executor(options.executor);
+            let made = FfiPlugin::new(options.library, &plugin, entry, options.max_body).executor(options.executor);
             Entry::new(format!("tested/{entry}"), Rc::new(made), options.max_body, InFlight::new(1_000))
         })
         .collect();
