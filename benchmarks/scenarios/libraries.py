@@ -9,7 +9,6 @@ from pathlib import Path
 from bench.load import closed_loop
 from bench.processes import BenchError
 from bench.shapes import BARE, Shape
-from bench.systems.base import render
 from bench.systems.nylon_go import FfiAuth
 
 WRONG = Shape("wrong token", ("Authorization: Bearer guess",))
@@ -23,17 +22,10 @@ class InLibrary(FfiAuth):
     def __init__(self, upstream: int, name: str, library: Path, *, executor: str = "pool") -> None:
         self.name = f"scenario-{name}"
         super().__init__(upstream)
-        self.library, self.executor = library, executor
+        self.file, self.executor = library, executor
 
-    def write_config(self) -> Path:
-        config = "nylon-ffi-auth.yaml"
-        values = {"PORT": self.port, "ADMIN": self.admin, "UPSTREAM": self.upstream}
-        path = render(config, self.folder / "nylon.yaml", FILE=self.library, **values)
-        text, count = re.subn(r"type: ffi", f"type: ffi, executor: {self.executor}", path.read_text())
-        if count != 1:
-            raise BenchError(f"rendering {config}: {count} plugins of type ffi instead of 1")
-        path.write_text(text)
-        return path
+    def library(self) -> Path:
+        return self.file
 
 
 def requests(
@@ -49,15 +41,22 @@ def requests(
     return done, bad
 
 
-def reached(upstream: int) -> int:
-    """Requests that the upstream has had, without those that ask this."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{upstream}/upstream-status", timeout=10) as answer:
-        text = answer.read().decode()
-    found = re.search(r"requests\n\s*\d+\s+\d+\s+(\d+)", text)
-    if found is None:
-        raise BenchError(f"reading the upstream's counters: {text!r}")
-    reached.asked += 1
-    return int(found[1]) - reached.asked
+class Reached:
+    """Counts the requests that the upstream has had, without those that ask it."""
 
+    def __init__(self, upstream: int) -> None:
+        self.url = f"http://127.0.0.1:{upstream}/upstream-status"
+        self.start = self._total()
+        self.asked = 0
 
-reached.asked = 0
+    def count(self) -> int:
+        self.asked += 1
+        return self._total() - self.start - self.asked
+
+    def _total(self) -> int:
+        with urllib.request.urlopen(self.url, timeout=10) as answer:
+            text = answer.read().decode()
+        found = re.search(r"requests\s+\d+\s+\d+\s+(\d+)", text)
+        if found is None:
+            raise BenchError(f"reading the upstream's counters: {text!r}")
+        return int(found[1])

@@ -2,6 +2,7 @@
 
 import signal
 import threading
+from typing import Any
 
 import pytest
 
@@ -60,7 +61,7 @@ def test_a_library_answers_and_can_read_everything(start: Start) -> None:
 def test_an_auth_plugin_lets_nobody_pass_without_the_token(
     start: Start, upstream: Upstream, entry: str, defines: list[str], executor: str
 ) -> None:
-    changes = {"plugin": {"executor": executor}, "route": {"strip_headers": ["X-Auth-User"]}}
+    changes: dict[str, Any] = {"plugin": {"executor": executor}, "route": {"strip_headers": ["X-Auth-User"]}}
     gateway = start(*defines, chain=[link(entry)], **changes)
     good, wrong = [0], [0]
 

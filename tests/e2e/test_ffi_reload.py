@@ -1,6 +1,7 @@
 """Reloads with plugin libraries: all or nothing, and without a gap on the way to NATS."""
 
 import socket
+from typing import Any
 
 from .support.gateway import Gateway, configuration
 from .support.library import Start, build, library_configuration, link
@@ -16,7 +17,7 @@ def initialized(gateway: Gateway) -> list[str]:
 def test_a_library_that_hangs_leaves_the_others_with_what_they_had(start: Start, upstream: Upstream) -> None:
     gateway = start(chain=[link("auth")], plugin={"config": {"version": 1}})
     second = {"name": "second", "type": "ffi", "file": str(build("SECOND")), "config": {"hang_initialize": 1}}
-    changes = {"chain": [link("auth")], "plugin": {"config": {"version": 2}}, "plugins": [second]}
+    changes: dict[str, Any] = {"chain": [link("auth")], "plugin": {"config": {"version": 2}}, "plugins": [second]}
     gateway.reload(library_configuration(upstream.address, build(), **changes))
     gateway.process.wait_for("reload refused")
     assert initialized(gateway) == [
@@ -33,7 +34,7 @@ def test_a_reload_that_is_refused_elsewhere_tells_libraries_nothing(start: Start
     gateway = start(plugin={"config": {"version": 1}})
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        changes = {"plugin": {"config": {"version": 2}}, "top": {"http": [address]}}
+        changes: dict[str, Any] = {"plugin": {"config": {"version": 2}}, "top": {"http": [address]}}
         gateway.reload(library_configuration(upstream.address, build(), **changes))
     gateway.process.wait_for("reload refused")
     assert initialized(gateway) == ['{"version":1}']
