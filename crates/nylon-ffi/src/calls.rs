@@ -11,7 +11,8 @@ use crate::{
     operations::{extension, operation, show},
     outbox::is_inline,
     rooms,
-    shared::{Event, OVERHEAD, Shared, Stage, State},
+    shared::Shared,
+    state::{Event, OVERHEAD, Stage, State},
 };
 
 /// Operations of one phase. Nobody sets more headers than a head may have.

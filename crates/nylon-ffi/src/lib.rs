@@ -27,6 +27,7 @@ mod rooms;
 mod session;
 mod shared;
 mod socket;
+mod state;
 mod stream;
 mod table;
 mod view;

@@ -12,7 +12,8 @@ use nylon_plugin::{Action, Phase, PhaseMask, PluginErrorKind};
 
 use crate::{
     pool::Job,
-    shared::{OVERHEAD, Shared, Stage, State},
+    shared::Shared,
+    state::{OVERHEAD, Stage, State},
     table::TABLE,
 };
 
