@@ -75,6 +75,36 @@ def go_library() -> Path:
 
 
 @cache
+def go_library_without_mask() -> Path:
+    """The Go library without the optional functions, as the original SDK builds them: their names are other ones."""
+    library = WORK / "go-plugin-without-mask.so"
+    code = go_library().read_bytes()
+    for name in (b"nylon_session_phases", b"nylon_run_phase"):
+        if name + b"\0" not in code:
+            raise BenchError(f"taking {name.decode()} out of the Go library: it is not there")
+        code = code.replace(name + b"\0", name[:-1] + b"_\0")
+    library.write_bytes(code)
+    return library
+
+
+@cache
+def second_go_library() -> Path:
+    """The Go library again under another name: to the dynamic linker it is another one."""
+    library = WORK / "go-plugin-2.so"
+    shutil.copyfile(go_library(), library)
+    return library
+
+
+@cache
+def c_library() -> Path:
+    """The auth rule in C as a shared library."""
+    library = WORK / "c-plugin.so"
+    command = ("cc", "-O2", "-shared", "-fPIC", "-fno-builtin", "-o", library, AUTH / "c/auth.c")
+    _run("building the C library", command)
+    return library
+
+
+@cache
 def loadgen() -> Path:
     return WORK / "loadgen/release/loadgen"
 

@@ -25,6 +25,11 @@ NAMES = (
     "socket_echo",
     "socket_broadcast",
     "idle_sockets",
+    "library_latency",
+    "library_soak_go",
+    "library_soak_c",
+    "library_wrong_token",
+    "library_two",
 )
 
 

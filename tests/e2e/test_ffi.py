@@ -2,6 +2,7 @@
 
 import signal
 import threading
+from typing import Any
 
 import pytest
 
@@ -46,9 +47,22 @@ def test_a_library_answers_and_can_read_everything(start: Start) -> None:
     eventually(lambda: calm(gateway), what="no session is left")
 
 
-@pytest.mark.parametrize("entry", ["auth", "inline"])
-def test_an_auth_plugin_lets_nobody_pass_without_the_token(start: Start, upstream: Upstream, entry: str) -> None:
-    gateway = start(chain=[link(entry)], route={"strip_headers": ["X-Auth-User"]})
+@pytest.mark.parametrize(
+    ("entry", "defines", "executor"),
+    [
+        ("auth", [], "pool"),
+        ("auth", [], "inline"),
+        ("auth", ["RUNS"], "pool"),
+        ("auth", ["RUNS", "MASK"], "inline"),
+        ("inline", [], "pool"),
+        ("inline", ["MASK"], "inline"),
+    ],
+)
+def test_an_auth_plugin_lets_nobody_pass_without_the_token(
+    start: Start, upstream: Upstream, entry: str, defines: list[str], executor: str
+) -> None:
+    changes: dict[str, Any] = {"plugin": {"executor": executor}, "route": {"strip_headers": ["X-Auth-User"]}}
+    gateway = start(*defines, chain=[link(entry)], **changes)
     good, wrong = [0], [0]
 
     def requests(token: str, counts: list[int], status: int) -> None:

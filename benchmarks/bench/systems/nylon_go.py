@@ -52,10 +52,33 @@ class FfiAuth(Nylon):
     title = "Nylon, auth plugin (Go, FFI)"
     auth = True
     config = "nylon-ffi-auth.yaml"
+    executor = "pool"
+
+    def library(self) -> Path:
+        return tools.go_library()
 
     def write_config(self) -> Path:
-        values = {"PORT": self.port, "ADMIN": self.admin, "UPSTREAM": self.upstream, "FILE": tools.go_library()}
+        values: dict[str, object] = {"PORT": self.port, "ADMIN": self.admin, "UPSTREAM": self.upstream}
+        values |= {"FILE": self.library(), "EXECUTOR": self.executor}
         return render(self.config, self.folder / "nylon.yaml", **values)
+
+
+class FfiAuthInline(FfiAuth):
+    """On the threads that serve requests."""
+
+    name = "nylon-auth-ffi-inline"
+    title = "Nylon, auth plugin (Go, FFI, inline)"
+    executor = "inline"
+
+
+class FfiAuthWithoutMask(FfiAuth):
+    """As a library that was built with the original SDK: all phases, and none within the call."""
+
+    name = "nylon-auth-ffi-without-mask"
+    title = "Nylon, auth plugin (Go, FFI, no mask)"
+
+    def library(self) -> Path:
+        return tools.go_library_without_mask()
 
 
 class FfiService(FfiAuth):
@@ -72,5 +95,7 @@ GO: tuple[type[System], ...] = (
     *(_auth(count) for count in (1, 2, 10)),
     *(_service(count) for count in (1, 10)),
     FfiAuth,
+    FfiAuthInline,
+    FfiAuthWithoutMask,
     FfiService,
 )

@@ -40,6 +40,7 @@ type EventStream = unsafe extern "C" fn(*const FfiBuffer);
 type Close = unsafe extern "C" fn(u32);
 type SessionPhases = unsafe extern "C" fn(u32) -> u8;
 type HostExtensions = unsafe extern "C" fn(*const u32, u32);
+type RunPhase = unsafe extern "C" fn(u32, u8) -> u8;
 
 /// What a message without payload points to: libraries may take NULL badly, and small integers are no pointers either.
 static NOTHING: u8 = 0;
@@ -53,6 +54,7 @@ pub(crate) struct Symbols {
     close: Close,
     session_phases: Option<SessionPhases>,
     host_extensions: Option<HostExtensions>,
+    run_phase: Option<RunPhase>,
     /// The library brings a Go runtime.
     pub(crate) go: bool,
 }
@@ -80,6 +82,7 @@ impl Symbols {
                 close: required(&library, c"close_session_stream")?,
                 session_phases: optional(&library, c"nylon_session_phases"),
                 host_extensions: optional(&library, c"nylon_host_extensions"),
+                run_phase: optional(&library, c"nylon_run_phase"),
                 go: optional::<Shutdown>(&library, c"crosscall2").is_some(),
             }
         };
@@ -123,6 +126,24 @@ impl Symbols {
         let buffer = FfiBuffer { sid, phase, method, ptr: or_nothing(payload), len: payload.len() as u64 };
         // SAFETY: structure and payload outlive the call.
         unsafe { (self.event_stream)(&raw const buffer) };
+    }
+
+    /// Whether the library knows how to run a handler within the call that begins its phase.
+    pub(crate) fn runs_phases(&self) -> bool {
+        self.run_phase.is_some()
+    }
+
+    /// Tells a session to begin a phase. `may_run`: the library may run the handler before it returns, if it knows how to.
+    /// Whether the handler has come to its end.
+    pub(crate) fn start(&self, sid: u32, phase: u8, may_run: bool) -> bool {
+        match self.run_phase {
+            // SAFETY: it takes two numbers.
+            Some(run) if may_run => unsafe { run(sid, phase) != 0 },
+            _ => {
+                self.event(sid, phase, 0, &[]);
+                false
+            }
+        }
     }
 
     pub(crate) fn close(&self, sid: u32) {

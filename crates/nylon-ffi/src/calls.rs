@@ -9,8 +9,10 @@ use nylon_wire::{ResponseBody, method};
 use crate::{
     flat,
     operations::{extension, operation, show},
+    outbox::is_inline,
     rooms,
-    shared::{Event, OVERHEAD, Shared, Stage, State},
+    shared::Shared,
+    state::{Event, OVERHEAD, Stage, State},
 };
 
 /// Operations of one phase. Nobody sets more headers than a head may have.
@@ -296,12 +298,17 @@ impl Shared {
         if state.weight <= SOFT {
             return;
         }
-        if WAITERS.fetch_add(1, Relaxed) < WAITING {
-            let full = |state: &mut State| state.weight > SOFT && state.stage != Stage::Dead;
-            let waited = self.space.wait_timeout_while(state, PATIENCE, full);
-            state = waited.unwrap_or_else(std::sync::PoisonError::into_inner).0;
+        // A gateway thread would wait for itself.
+        if !is_inline() {
+            if WAITERS.fetch_add(1, Relaxed) < WAITING {
+                let full = |state: &mut State| state.weight > SOFT && state.stage != Stage::Dead;
+                state.writers += 1;
+                let waited = self.space.wait_timeout_while(state, PATIENCE, full);
+                state = waited.unwrap_or_else(std::sync::PoisonError::into_inner).0;
+                state.writers -= 1;
+            }
+            WAITERS.fetch_sub(1, Relaxed);
         }
-        WAITERS.fetch_sub(1, Relaxed);
         if state.weight > HARD.max(length + OVERHEAD) && state.stage != Stage::Dead {
             let what = format!("{} bytes wait for a client that does not take them", state.weight);
             self.fail(&mut state, PluginErrorKind::Busy, what);

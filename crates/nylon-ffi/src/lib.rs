@@ -8,7 +8,7 @@
 //! ```
 //! Reads are answered inside the callback, from copies in `Shared`; what changes the answer is kept there until
 //! the phase has ended, and then applied as for every other transport. A gateway thread never calls into a library, so one
-//! that blocks costs its own requests a 504 and nobody else anything. docs/ffi-plugins.md says what users need to know.
+//! that blocks costs its own requests a 504 and nobody else anything; with [`Executor::Inline`] it does, until one blocks. docs/ffi-plugins.md says what users need to know.
 
 #![allow(unsafe_code)] // C is on the other side; every block says why it is sound
 
@@ -27,9 +27,10 @@ mod rooms;
 mod session;
 mod shared;
 mod socket;
+mod state;
 mod stream;
 mod table;
 mod view;
 
 pub use library::{Library, LoadError, stray_calls};
-pub use plugin::FfiPlugin;
+pub use plugin::{Executor, FfiPlugin};

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Mutex, Once,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
         mpsc::sync_channel,
     },
     time::{Duration, Instant},
@@ -21,7 +21,9 @@ use crate::{
 };
 
 /// How often sessions are looked for whose logging phase takes too long.
-const SWEEP: Duration = Duration::from_millis(250);
+const SWEEP: Duration = Duration::from_millis(100);
+/// What is called on a gateway thread returns within this, or is never called there again.
+const PROMPT: Duration = Duration::from_millis(100);
 /// How often a drain looks whether it is done.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -55,6 +57,8 @@ pub struct Library {
     pub(crate) complaints: Complaints,
     /// Sessions that are open.
     pub(crate) live: AtomicUsize,
+    /// It has kept a gateway thread.
+    blocks: AtomicBool,
     /// The file as it was loaded.
     stamp: (u64, u64, i64, i64, u64),
 }
@@ -98,6 +102,7 @@ impl Library {
             pool: Pool::start()?,
             complaints: Complaints::default(),
             live: AtomicUsize::new(0),
+            blocks: AtomicBool::new(false),
             stamp,
         }));
         loaded.push(library);
@@ -139,6 +144,25 @@ impl Library {
     #[must_use]
     pub fn sessions(&self) -> usize {
         self.live.load(Relaxed)
+    }
+
+    /// Whether it has kept a gateway thread: it is called on its own threads only, until the process ends.
+    #[must_use]
+    pub fn blocks(&self) -> bool {
+        self.blocks.load(Relaxed)
+    }
+
+    /// A gateway thread is, or was, in it for so long.
+    pub(crate) fn blocked_for(&self, time: Duration, entry: &str) {
+        if time >= PROMPT && !self.blocks.swap(true, Relaxed) {
+            tracing::error!(
+                plugin = entry,
+                file = %self.path.display(),
+                milliseconds = time.as_millis(),
+                "the plugin library keeps a gateway thread: from now on it is called on threads of its own, as with \
+                 'executor: pool', until the gateway is restarted",
+            );
+        }
     }
 
     /// Threads that call into it.

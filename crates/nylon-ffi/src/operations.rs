@@ -4,7 +4,7 @@ use bytes::Bytes;
 use nylon_plugin::Operation;
 use nylon_wire::{ResponseBody, Text, method};
 
-use crate::{flat, shared::State};
+use crate::{flat, state::State};
 
 /// Operations beyond the ABI.
 pub(crate) mod extension {

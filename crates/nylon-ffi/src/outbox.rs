@@ -1,6 +1,7 @@
 //! What the gateway tells a session: one thing after the other, on the threads of the library.
 
 use std::{
+    cell::Cell,
     sync::Arc,
     task::{Context, Poll},
     time::Instant,
@@ -11,16 +12,32 @@ use nylon_plugin::{Action, Phase, PhaseMask, PluginErrorKind};
 
 use crate::{
     pool::Job,
-    shared::{OVERHEAD, Shared, Stage, State},
+    shared::Shared,
+    state::{OVERHEAD, Stage, State},
     table::TABLE,
 };
 
 /// What waits to be told to the library. One thread at a time does so, in order.
 pub(crate) enum Item {
     Register,
-    Start(Phase),
+    Start { phase: Phase, may_run: bool },
     Socket(u32, Bytes),
     Close,
+}
+
+thread_local! {
+    /// This is a gateway thread, in a library.
+    static INLINE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this is a gateway thread, in a library: nothing may wait here for what only it can do.
+pub(crate) fn is_inline() -> bool {
+    INLINE.get()
+}
+
+/// Whether the session has a phase behind this one.
+fn any_after(mask: PhaseMask, phase: Phase) -> bool {
+    Phase::ALL.iter().any(|&later| later > phase && mask.has(later))
 }
 
 impl Shared {
@@ -32,11 +49,24 @@ impl Shared {
         state.outbox.push_back(item);
         if !state.delivering {
             state.delivering = true;
-            self.library.pool.submit(Job::Deliver(Arc::clone(self)));
+            if !state.here {
+                self.library.pool.submit(Job::Deliver(Arc::clone(self)));
+            }
         }
     }
 
-    /// Tells the library what is in the outbox. On a thread of the library's pool.
+    /// Tells the library what is in the outbox, on this gateway thread. The phase that begins may last until `until`.
+    pub(crate) fn deliver_here(self: &Arc<Self>, until: Instant) {
+        let since = Instant::now();
+        self.state().inline = Some((since, until));
+        INLINE.set(true);
+        self.deliver();
+        INLINE.set(false);
+        self.state().inline = None;
+        self.library.blocked_for(since.elapsed(), &self.entry.label);
+    }
+
+    /// Tells the library what is in the outbox. On a thread of the library's pool, or one that may be kept.
     pub(crate) fn deliver(self: &Arc<Self>) {
         let symbols = &self.library.symbols;
         loop {
@@ -61,7 +91,7 @@ impl Shared {
                         self.fail(&mut state, PluginErrorKind::Handler, what);
                     }
                 }
-                Item::Start(phase) if state.stage == Stage::Due(phase) => {
+                Item::Start { phase, may_run } if state.stage == Stage::Due(phase) => {
                     state.begun = Some(Instant::now());
                     if state.mask.is_some_and(|mask| !mask.has(phase)) {
                         self.complete(&mut state, Action::Next);
@@ -69,27 +99,41 @@ impl Shared {
                     }
                     state.stage = Stage::Running(phase);
                     state.calling = state.begun;
+                    state.starting = may_run && symbols.runs_phases();
                     drop(state);
-                    symbols.event(self.sid, phase as u8, 0, &[]);
-                    self.state().calling = None;
+                    let returned = symbols.start(self.sid, phase as u8, may_run);
+                    let mut state = self.state();
+                    state.calling = None;
+                    state.starting = false;
+                    if returned && state.stage == Stage::Idle && state.mask.is_some_and(|mask| !any_after(mask, phase))
+                    {
+                        self.part(&mut state);
+                    }
                 }
-                Item::Start(_) => {}
+                Item::Start { .. } => {}
                 Item::Socket(number, bytes) => {
                     drop(state);
                     symbols.event(self.sid, 0, number, &bytes);
                     self.state().outbox_weight -= bytes.len() + OVERHEAD;
                 }
                 Item::Close => {
-                    let (registered, buried) = (state.registered, state.buried);
                     drop(state);
-                    if registered {
-                        symbols.close(self.sid);
-                    }
-                    if !buried {
-                        TABLE.remove(self.sid);
-                    }
+                    self.deliver_close();
                 }
             }
+        }
+    }
+
+    /// Tells the library that the session is over.
+    pub(crate) fn deliver_close(&self) {
+        let state = self.state();
+        let (registered, buried) = (state.registered, state.buried);
+        drop(state);
+        if registered {
+            self.library.symbols.close(self.sid);
+        }
+        if !buried {
+            TABLE.remove(self.sid);
         }
     }
 

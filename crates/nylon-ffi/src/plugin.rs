@@ -11,6 +11,17 @@ pub struct FfiPlugin {
     pub(crate) library: &'static Library,
     pub(crate) entry: Arc<EntryName>,
     pub(crate) max_body: usize,
+    pub(crate) executor: Executor,
+}
+
+/// Where a library is called.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Executor {
+    /// On threads of its own.
+    #[default]
+    Pool,
+    /// On the gateway thread that serves the request, as long as the library returns at once.
+    Inline,
 }
 
 impl FfiPlugin {
@@ -20,7 +31,14 @@ impl FfiPlugin {
         let name =
             EntryName { plugin: Arc::clone(plugin), entry: entry.into(), label: format!("{plugin}/{entry}").into() };
         // A library reads answers through a view of 1 GiB.
-        Self { library, entry: Arc::new(name), max_body: max_body.min((1 << 30) - 1) }
+        Self { library, entry: Arc::new(name), max_body: max_body.min((1 << 30) - 1), executor: Executor::Pool }
+    }
+
+    /// Where it is called.
+    #[must_use]
+    pub fn executor(mut self, executor: Executor) -> Self {
+        self.executor = executor;
+        self
     }
 }
 

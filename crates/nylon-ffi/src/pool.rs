@@ -29,6 +29,8 @@ pub(crate) enum Job {
     Deliver(Arc<Shared>),
     /// Answer the reads of a session that had to wait.
     Reply(Arc<Shared>),
+    /// Tell a session that it is over, though another thread is in a call for it.
+    Close(Arc<Shared>),
     /// Anything else.
     Call(Box<dyn FnOnce() + Send>),
 }
@@ -100,6 +102,7 @@ impl Pool {
                 match job {
                     Job::Deliver(session) => session.deliver(),
                     Job::Reply(session) => session.deliver_replies(),
+                    Job::Close(session) => session.deliver_close(),
                     Job::Call(call) => call(),
                 }
                 queue = lock(&self.queue);

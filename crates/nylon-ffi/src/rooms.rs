@@ -10,7 +10,10 @@ use bytes::Bytes;
 use nylon_plugin::{MessageKind, PluginErrorKind};
 use nylon_wire::method;
 
-use crate::shared::{Event, OVERHEAD, Shared, Stage, State, lock};
+use crate::{
+    shared::{Shared, lock},
+    state::{Event, OVERHEAD, Stage, State},
+};
 
 /// So much may wait for a socket when a room's message comes, bytes; more closes it.
 const QUEUE: usize = 1 << 20;

@@ -1,6 +1,12 @@
 //! One request as one entry of a library sees it: the gateway thread's side.
 
-use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Instant};
+use std::{
+    future::poll_fn,
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
@@ -15,19 +21,24 @@ use tokio::time::sleep_until;
 use crate::{
     bodies::{read_request, read_response},
     library::Library,
-    plugin::{FfiPlugin, body_mode},
-    shared::{EntryName, Event, Shared, Stage},
+    plugin::{Executor, FfiPlugin, body_mode},
+    shared::{EntryName, Shared},
     socket::FfiSocket,
+    state::{Event, How, Stage},
     stream::FfiStream,
     table::TABLE,
     view::{RequestView, ResponseView},
 };
+
+/// How long a library may take to hear that a session is over. Nobody waits for it.
+const CLOSE: Duration = Duration::from_secs(1);
 
 /// A session in a library.
 pub(crate) struct FfiSession {
     library: &'static Library,
     entry: Arc<EntryName>,
     max_body: usize,
+    executor: Executor,
     /// Once it has begun.
     shared: Option<Arc<Shared>>,
     phases: Option<PhaseMask>,
@@ -53,6 +64,7 @@ impl FfiSession {
             library: plugin.library,
             entry: Arc::clone(&plugin.entry),
             max_body: plugin.max_body,
+            executor: plugin.executor,
             shared: None,
             phases: None,
         }
@@ -75,7 +87,8 @@ impl FfiSession {
             None => Arc::clone(self.shared.insert(self.begin(&call))),
         };
         let response = ResponseView::new(call.exchange, call.phase);
-        if !shared.begin(call.phase, response, call.payload.cloned(), None) {
+        let how = self.how(&call, &shared, &response);
+        if !shared.begin(call.phase, response, call.payload.cloned(), how) {
             return Err(PluginError::new(PluginErrorKind::Lost, "the session is over"));
         }
         let mut waiting = Waiting { shared: &shared, over: false };
@@ -93,6 +106,9 @@ impl FfiSession {
     ) -> Result<Outcome, PluginError> {
         let mut deadline = pin!(sleep_until(call.deadline.into()));
         let exchange = call.exchange;
+        if self.executor == Executor::Inline && Instant::now() >= call.deadline {
+            return Err(late(shared, call.phase));
+        }
         let (action, stream, upgrade) = loop {
             let event = poll_fn(|cx| match shared.poll_event(cx) {
                 Poll::Ready(event) => Poll::Ready(Some(event)),
@@ -115,11 +131,7 @@ impl FfiSession {
                     let what = format!("{other:?} in the middle of a phase");
                     return Err(PluginError::new(PluginErrorKind::Protocol, what));
                 }
-                None => {
-                    let what = format!("the handler is over its deadline in the {}", call.phase.name());
-                    shared.complain(format_args!("{what}"));
-                    return Err(PluginError::new(PluginErrorKind::Timeout, what));
-                }
+                None => return Err(late(shared, call.phase)),
             }
         };
         self.phases = shared.mask();
@@ -137,6 +149,21 @@ impl FfiSession {
         Ok(Outcome { operations, action, timing, stream, upgrade })
     }
 
+    /// How a phase begins that somebody waits for. What the handler may have to wait for does not come to one that keeps
+    /// the thread which would bring it.
+    fn how(&self, call: &Call<'_>, shared: &Shared, response: &ResponseView) -> How {
+        let request = &call.exchange.request;
+        let may_run = !request.websocket;
+        let at_hand = !response.awaited && (call.exchange.request_body.is_empty() || shared.has_request_body());
+        let inline = if may_run && at_hand { self.inline(call.deadline) } else { None };
+        How { until: None, may_run, inline }
+    }
+
+    /// Until when a call on this thread may last, if there may be one.
+    fn inline(&self, deadline: Instant) -> Option<Instant> {
+        (self.executor == Executor::Inline && !self.library.blocks()).then_some(deadline)
+    }
+
     /// Ends what there is of a session; whether it can still log.
     fn usable(&self) -> Option<&Arc<Shared>> {
         let shared = self.shared.as_ref()?;
@@ -146,6 +173,12 @@ impl FfiSession {
         shared.abandon();
         None
     }
+}
+
+fn late(shared: &Arc<Shared>, phase: Phase) -> PluginError {
+    let what = format!("the handler is over its deadline in the {}", phase.name());
+    shared.complain(format_args!("{what}"));
+    PluginError::new(PluginErrorKind::Timeout, what)
 }
 
 /// Makes the request a WebSocket.
@@ -220,7 +253,8 @@ impl Session for FfiSession {
         let response = ResponseView::new(call.exchange, Phase::Logging);
         let shared = usable.unwrap_or_else(|| self.begin(&call));
         self.shared = None;
-        if !shared.begin(Phase::Logging, response, call.payload.cloned(), Some(call.deadline)) {
+        let how = How { until: Some(call.deadline), may_run: true, inline: self.inline(call.deadline) };
+        if !shared.begin(Phase::Logging, response, call.payload.cloned(), how) {
             shared.abandon();
         }
     }
@@ -228,7 +262,7 @@ impl Session for FfiSession {
     fn close(&mut self, _client_gone: bool) {
         // A phase that still runs was given up when its future was dropped.
         if let Some(shared) = self.usable() {
-            shared.close();
+            shared.close(self.inline(Instant::now() + CLOSE));
         }
         self.shared = None;
     }

@@ -1,75 +1,23 @@
 //! A session as both sides see it: the library's threads and the one gateway thread that its request belongs to.
 
 use std::{
-    collections::VecDeque,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
     time::Instant,
 };
 
 use bytes::Bytes;
-use nylon_plugin::{Action, MessageKind, Operation, Phase, PhaseMask, PluginError, PluginErrorKind};
+use nylon_plugin::{Action, Phase, PhaseMask, PluginError, PluginErrorKind};
 
 use crate::{
     library::Library,
     outbox::Item,
-    pool::STUCK,
+    pool::{Job, STUCK},
     rooms,
+    state::{Event, How, OVERHEAD, Stage, State},
     table::TABLE,
     view::{RequestView, ResponseView},
 };
-
-/// What a queued message weighs besides its bytes.
-pub(crate) const OVERHEAD: usize = 64;
-
-/// How far a session is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Stage {
-    /// Between two phases.
-    #[default]
-    Idle,
-    /// A phase is going to begin; the library has not been told.
-    Due(Phase),
-    /// The library has been told, and has not said next or end.
-    Running(Phase),
-    /// It sends the answer piece by piece.
-    Streaming,
-    /// It wants a WebSocket; the gateway looks whether it can have one.
-    Upgrading,
-    /// It has one.
-    Socket,
-    /// Failed, abandoned or closed: nothing that comes counts any more.
-    Dead,
-}
-
-/// What the gateway thread hears of a session, in order.
-#[derive(Debug)]
-pub(crate) enum Event {
-    /// The phase is over.
-    Done(Action),
-    /// The phase has failed; the session is dead.
-    Failed(PluginError),
-    /// A read waits for the request's body.
-    RequestBody,
-    /// A read waits for the body of the answer.
-    ResponseBody,
-    /// The answer follows piece by piece.
-    Stream,
-    /// A piece of it.
-    Data(Bytes),
-    /// It is whole.
-    StreamEnd,
-    /// The request shall become a WebSocket.
-    Upgrade,
-    /// A message for the client.
-    Send(MessageKind, Bytes),
-    /// The socket shall be closed.
-    Close {
-        /// RFC 6455, 7.4.
-        code: u16,
-        reason: &'static str,
-    },
-}
 
 /// A session.
 pub(crate) struct Shared {
@@ -80,7 +28,8 @@ pub(crate) struct Shared {
     /// The longest body that it gets or makes, bytes.
     pub(crate) max_body: usize,
     state: Mutex<State>,
-    /// The queue for the client has become shorter.
+    /// The queue for the client has become shorter. Of interest while somebody is in `State::writers` only: waking nobody
+    /// costs a system call.
     pub(crate) space: Condvar,
 }
 
@@ -90,47 +39,6 @@ pub(crate) struct EntryName {
     pub(crate) entry: Box<str>,
     /// `plugin/entry`.
     pub(crate) label: Box<str>,
-}
-
-#[derive(Default)]
-pub(crate) struct State {
-    pub(crate) stage: Stage,
-    pub(crate) payload: Option<Bytes>,
-    pub(crate) response: ResponseView,
-    pub(crate) request_body: Option<Bytes>,
-    pub(crate) operations: Vec<Operation>,
-    /// Bytes in them.
-    pub(crate) operations_size: usize,
-    /// Reads behind one that waits for a body: they are answered in order.
-    pub(crate) held: VecDeque<(u32, Bytes)>,
-    pub(crate) events: VecDeque<Event>,
-    pub(crate) waker: Option<Waker>,
-    /// Of messages for the client that are not in its socket, bytes; and those of them that were handed to it.
-    pub(crate) weight: usize,
-    pub(crate) handed: usize,
-    pub(crate) outbox: VecDeque<Item>,
-    pub(crate) outbox_weight: usize,
-    pub(crate) delivering: bool,
-    /// Answers to reads that had to wait: what is answered now comes behind them.
-    pub(crate) replies: VecDeque<(u32, Bytes)>,
-    pub(crate) replying: bool,
-    pub(crate) registered: bool,
-    pub(crate) mask: Option<PhaseMask>,
-    /// When the library was told of the phase.
-    pub(crate) begun: Option<Instant>,
-    /// Nobody waits for the phase; it has to be over by then.
-    pub(crate) logging_until: Option<Instant>,
-    /// It had a WebSocket.
-    pub(crate) had_socket: bool,
-    pub(crate) rooms: Vec<String>,
-    /// More came from rooms than the client takes.
-    pub(crate) overflown: bool,
-    closed: bool,
-    pub(crate) buried: bool,
-    /// Since when the library has not returned from being told to begin.
-    pub(crate) calling: Option<Instant>,
-    /// It was given up while the library did not return from a call.
-    pub(crate) stuck: bool,
 }
 
 impl Shared {
@@ -158,23 +66,29 @@ impl Shared {
         self.state().stage == Stage::Dead
     }
 
+    pub(crate) fn has_request_body(&self) -> bool {
+        self.state().request_body.is_some()
+    }
+
     /// The phases that the library says the session has, once it has been asked.
     pub(crate) fn mask(&self) -> Option<PhaseMask> {
         self.state().mask
     }
 
-    /// Begins a phase. `until` is for phases that nobody waits for. Whether the session is still good for it.
+    /// Begins a phase. Whether the session is still good for it.
     pub(crate) fn begin(
         self: &Arc<Self>,
         phase: Phase,
         response: ResponseView,
         payload: Option<Bytes>,
-        until: Option<Instant>,
+        how: How,
     ) -> bool {
         let mut state = self.state();
-        if state.stage != Stage::Idle || state.closed {
+        if state.stage != Stage::Idle || state.closed || state.parted {
             return false;
         }
+        let deliver = how.inline.is_some() && !state.delivering;
+        state.here = deliver;
         state.stage = Stage::Due(phase);
         state.response = response;
         state.payload = payload;
@@ -182,12 +96,17 @@ impl Shared {
         state.operations_size = 0;
         state.events.clear();
         state.begun = None;
-        state.logging_until = until;
+        state.logging_until = how.until;
         if !state.registered {
             state.registered = true;
             self.tell(&mut state, Item::Register);
         }
-        self.tell(&mut state, Item::Start(phase));
+        self.tell(&mut state, Item::Start { phase, may_run: how.may_run });
+        state.here = false;
+        drop(state);
+        if deliver && let Some(until) = how.inline {
+            self.deliver_here(until);
+        }
         true
     }
 
@@ -213,7 +132,14 @@ impl Shared {
         }
         state.stage = Stage::Dead;
         state.push(Event::Failed(PluginError::new(kind, what)));
-        self.space.notify_all();
+        self.wake_writers(state);
+    }
+
+    /// Lets the threads go on that wait for the client.
+    pub(crate) fn wake_writers(&self, state: &State) {
+        if state.writers > 0 {
+            self.space.notify_all();
+        }
     }
 
     /// Gives the session up in the middle of whatever it does: nothing of it counts any more.
@@ -234,9 +160,18 @@ impl Shared {
         self.close_in(state);
     }
 
-    /// Ends the session. The library hears of it when it has heard everything else.
-    pub(crate) fn close(self: &Arc<Self>) {
-        self.close_in(&mut self.state());
+    /// Ends the session. The library hears of it when it has heard everything else; on this thread, if `inline`.
+    pub(crate) fn close(self: &Arc<Self>, inline: Option<Instant>) {
+        let mut state = self.state();
+        let deliver = inline.is_some() && !state.delivering;
+        state.here = deliver;
+        self.close_in(&mut state);
+        state.here = false;
+        let deliver = deliver && state.delivering;
+        drop(state);
+        if deliver && let Some(until) = inline {
+            self.deliver_here(until);
+        }
     }
 
     fn close_in(self: &Arc<Self>, state: &mut State) {
@@ -253,13 +188,37 @@ impl Shared {
         state.request_body = None;
         rooms::leave_all(self, state);
         self.release_reads(state);
-        self.space.notify_all();
-        self.tell(state, Item::Close);
+        self.wake_writers(state);
+        if state.starting {
+            // The handler may be running in that call, and this is how it hears that nobody waits for it.
+            self.library.pool.submit(Job::Close(Arc::clone(self)));
+        } else if !state.parted {
+            self.tell(state, Item::Close);
+        }
     }
 
-    /// Lets a session end whose logging phase takes too long.
+    /// The library hears that the session is over, though the gateway still has to take what came of it.
+    pub(crate) fn part(self: &Arc<Self>, state: &mut State) {
+        if !state.closed {
+            state.parted = true;
+            self.tell(state, Item::Close);
+        }
+    }
+
+    /// Lets a session end whose logging phase takes too long, and looks after gateway threads that are in the library.
     pub(crate) fn expire(self: &Arc<Self>, now: Instant) {
         let mut state = self.state();
+        if let Some((since, until)) = state.inline
+            && !state.closed
+        {
+            self.library.blocked_for(now.saturating_duration_since(since), &self.entry.label);
+            if now >= until && state.logging_until.is_none() {
+                // The thread that waits for the phase cannot say so. A handler that listens returns now.
+                self.complain(format_args!("the handler is over its deadline on a gateway thread"));
+                self.abandon_in(&mut state);
+                return;
+            }
+        }
         if state.logging_until.is_some_and(|until| now >= until) {
             self.fail(&mut state, PluginErrorKind::Timeout, "the logging phase is over its deadline");
         }
@@ -303,21 +262,7 @@ impl Shared {
         let handed = std::mem::take(&mut state.handed);
         state.weight = state.weight.saturating_sub(handed);
         if handed > 0 {
-            self.space.notify_all();
-        }
-    }
-}
-
-impl State {
-    /// Tells the gateway thread.
-    pub(crate) fn push(&mut self, event: Event) {
-        self.events.push_back(event);
-        self.wake();
-    }
-
-    pub(crate) fn wake(&mut self) {
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
+            self.wake_writers(&state);
         }
     }
 }

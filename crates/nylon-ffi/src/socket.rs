@@ -15,7 +15,8 @@ use tokio::time::{Sleep, sleep};
 use crate::{
     outbox::Item,
     rooms,
-    shared::{Event, Shared, Stage},
+    shared::Shared,
+    state::{Event, Stage},
 };
 
 /// RFC 6455, 7.4.1.
@@ -56,7 +57,7 @@ impl FfiSocket {
             state.stage = Stage::Idle;
         }
         state.events.clear();
-        self.session.space.notify_all();
+        self.session.wake_writers(&state);
     }
 }
 

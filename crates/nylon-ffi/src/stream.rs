@@ -10,7 +10,7 @@ use std::{
 use nylon_plugin::{BodyStream, Piece, PluginError, PluginErrorKind, StreamError};
 use tokio::time::{Instant, Sleep, sleep};
 
-use crate::shared::{Event, Shared};
+use crate::{shared::Shared, state::Event};
 
 /// A stream in which nothing moves for so long is cut.
 const IDLE: Duration = Duration::from_secs(300);

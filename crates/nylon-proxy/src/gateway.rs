@@ -31,7 +31,10 @@ use crate::{
 /// How long a thread may take to switch to a new snapshot before the caller goes on without waiting.
 const SWITCH: Duration = Duration::from_secs(5);
 
-/// How often a drain looks whether it is done.
+/// How long a new snapshot waits for the connections of its plugins before it goes on without them.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// How often a drain or a reload looks whether it is done.
 const LOOK: Duration = Duration::from_millis(5);
 
 /// Why a gateway does not start or a new snapshot is not taken.
@@ -140,7 +143,8 @@ struct Listener {
 }
 
 impl Gateway {
-    /// Finds whatever [`Gateway::start`] would refuse in a snapshot, without binding or connecting anything.
+    /// Finds whatever [`Gateway::start`] would refuse in a snapshot, without binding or connecting anything, or telling
+    /// plugins their configuration.
     ///
     /// # Errors
     /// [`StartError::Snapshot`] or [`StartError::Plugins`].
@@ -157,6 +161,7 @@ impl Gateway {
         let snapshot = Arc::new(Snapshot::compile(snapshot)?);
         let plugins = source.prepare(&snapshot).map_err(StartError::Plugins)?;
         let (listeners, sockets) = bind_all(wanted(&snapshot))?;
+        plugins.commit().map_err(StartError::Plugins)?;
         let mut threads = Vec::new();
         let mut runs = Vec::new();
         for index in 0..snapshot.process.threads {
@@ -249,6 +254,11 @@ impl Gateway {
         };
         let new = wanted.iter().filter(|want| !state.listeners.iter().any(|listener| is(listener, want))).copied();
         let (added, sockets) = bind_all(new.collect())?;
+        if let Err(refusal) = self.set_up(&plugins) {
+            let running = lock(&self.shared.plugins).clone();
+            self.shared.tell(|| Message::Keep(running.clone()));
+            return Err(refusal);
+        }
         // From here on nothing can fail.
         if snapshot.process.threads != state.snapshot.process.threads {
             tracing::warn!(
@@ -282,6 +292,23 @@ impl Gateway {
         }
         state.snapshot = snapshot;
         Ok(())
+    }
+
+    /// Makes plugins ready to be used: a request that finds a connection still on its way would fail.
+    fn set_up(&self, plugins: &Arc<dyn PreparedPlugins>) -> Result<(), StartError> {
+        let threads = self.shared.target.threads.len();
+        if !plugins.connected(threads) {
+            self.shared.tell(|| Message::Connect(plugins.clone()));
+            let deadline = Instant::now() + CONNECT;
+            while !plugins.connected(threads) {
+                if Instant::now() >= deadline {
+                    tracing::warn!("reloading: new nats connections are not up yet, their plugins cannot be reached");
+                    break;
+                }
+                std::thread::sleep(LOOK);
+            }
+        }
+        plugins.commit().map_err(StartError::Plugins)
     }
 
     /// Stops accepting, closes idle connections and waits until the others have been answered; at most for `limit`.

@@ -4,13 +4,13 @@ use std::{
     collections::HashMap,
     fmt::Write,
     rc::Rc,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use nylon_ffi::{FfiPlugin, Library, stray_calls};
+use nylon_ffi::{Executor, FfiPlugin, Library, LoadError, stray_calls};
 use nylon_plugin::{Entry, InFlight};
-use nylon_routing::{Place, Revision, Snapshot};
+use nylon_routing::{Place, Snapshot, config};
 
 use crate::nats::escape;
 
@@ -22,50 +22,48 @@ const SHUT_DOWN: Duration = Duration::from_secs(5);
 /// The libraries of a gateway.
 #[derive(Default)]
 pub(crate) struct Libraries {
-    /// Which configuration each plugin was given last.
-    initialized: Mutex<HashMap<Arc<str>, (&'static Library, Revision)>>,
+    /// What each plugin was given last.
+    given: Mutex<HashMap<Arc<str>, Given>>,
+}
+
+struct Given {
+    library: &'static Library,
+    config: Option<Arc<str>>,
+}
+
+impl Given {
+    fn initialize(&self) -> Result<(), LoadError> {
+        self.library.initialize(self.config.as_deref(), INITIALIZE)
+    }
 }
 
 /// The plugins of one snapshot that are libraries.
 pub(crate) struct PreparedLibraries {
+    source: Arc<Libraries>,
     /// By the plugin's place in the snapshot.
     plugins: HashMap<usize, (&'static Library, Arc<InFlight>)>,
     names: Vec<(Arc<str>, &'static Library)>,
 }
 
 impl Libraries {
-    /// As [`crate::PluginSource::prepare`]. Loads what is new, and gives every plugin its configuration, also one that has
-    /// not changed; the same snapshot once.
-    pub(crate) fn prepare(&self, snapshot: &Snapshot) -> Result<PreparedLibraries, String> {
+    /// As [`crate::PluginSource::prepare`]. Loads what is new.
+    pub(crate) fn prepare(self: &Arc<Self>, snapshot: &Snapshot) -> Result<PreparedLibraries, String> {
         let mut plugins = HashMap::new();
         let mut names = Vec::new();
         for (index, plugin) in snapshot.plugins.iter().enumerate() {
-            let Place::Library(file) = &plugin.place else { continue };
-            let library = Library::load(file)
-                .map_err(|error| format!("plugin {:?}: loading {}: {error}", plugin.name, file.display()))?;
+            let Place::Library(place) = &plugin.place else { continue };
+            let library = Library::load(&place.file)
+                .map_err(|error| format!("plugin {:?}: loading {}: {error}", plugin.name, place.file.display()))?;
             plugins.insert(index, (library, InFlight::new(plugin.max_in_flight)));
             names.push((Arc::clone(&plugin.name), library));
         }
-        let mut initialized = self.initialized.lock().unwrap_or_else(PoisonError::into_inner);
-        for (index, (library, _)) in &plugins {
-            let plugin = &snapshot.plugins[*index];
-            let given = (*library, snapshot.revision.clone());
-            if initialized.get(&plugin.name).is_some_and(|(known, at)| std::ptr::eq(*known, *library) && *at == given.1)
-            {
-                continue;
-            }
-            library
-                .initialize(plugin.config.as_deref(), INITIALIZE)
-                .map_err(|error| format!("plugin {:?}: {}: {error}", plugin.name, library.path().display()))?;
-            initialized.insert(Arc::clone(&plugin.name), given);
-        }
-        Ok(PreparedLibraries { plugins, names })
+        Ok(PreparedLibraries { source: Arc::clone(self), plugins, names })
     }
 
     /// Lets every library shut down once: also those that no snapshot has any more, as they were initialized.
     pub(crate) fn shut_down(&self) {
-        let initialized = std::mem::take(&mut *self.initialized.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut libraries: Vec<_> = initialized.into_values().map(|(library, _)| library).collect();
+        let given = std::mem::take(&mut *lock(&self.given));
+        let mut libraries: Vec<_> = given.into_values().map(|given| given.library).collect();
         libraries.sort_unstable_by_key(|library| std::ptr::from_ref::<Library>(library) as usize);
         libraries.dedup_by(|one, other| std::ptr::eq(*one, *other));
         for library in libraries {
@@ -80,12 +78,52 @@ impl Libraries {
     }
 }
 
+/// The last first: two plugins may be one library.
+fn give_back(given: &mut HashMap<Arc<str>, Given>, taken: Vec<(Arc<str>, Option<Given>)>) {
+    for (name, before) in taken.into_iter().rev() {
+        // One that had another library before keeps what it has now: no request goes there.
+        let Some(before) = before else { continue };
+        if let Err(error) = before.initialize() {
+            tracing::error!(plugin = %name, %error, "giving a plugin its old configuration back");
+        }
+        given.insert(name, before);
+    }
+}
+
+/// Poisoning only says that another thread panicked; the map is whole at all times.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl PreparedLibraries {
+    /// Gives every plugin its configuration, also one that has not changed. If one does not take it, those before it are
+    /// given back what they had; one that is new has nothing that it could be given.
+    pub(crate) fn commit(&self, snapshot: &Snapshot) -> Result<(), String> {
+        let mut given = lock(&self.source.given);
+        let mut taken = Vec::new();
+        for (index, plugin) in snapshot.plugins.iter().enumerate() {
+            let Some((library, _)) = self.plugins.get(&index) else { continue };
+            let new = Given { library, config: plugin.config.clone() };
+            if let Err(error) = new.initialize() {
+                let refusal = format!("plugin {:?}: {}: {error}", plugin.name, library.path().display());
+                give_back(&mut given, taken);
+                return Err(refusal);
+            }
+            taken.push((Arc::clone(&plugin.name), given.insert(Arc::clone(&plugin.name), new)));
+        }
+        Ok(())
+    }
+
     /// The entry, if its plugin is a library.
     pub(crate) fn entry(&self, snapshot: &Snapshot, entry: &nylon_routing::Entry) -> Option<Entry> {
         let (library, in_flight) = self.plugins.get(&entry.plugin)?;
         let plugin = snapshot.plugin(entry);
-        let made = FfiPlugin::new(library, &plugin.name, &entry.name, plugin.max_body);
+        let Place::Library(place) = &plugin.place else { return None };
+        let executor = match place.executor {
+            config::Executor::Pool => Executor::Pool,
+            config::Executor::Inline => Executor::Inline,
+        };
+        let made = FfiPlugin::new(library, &plugin.name, &entry.name, plugin.max_body).executor(executor);
         let label = format!("{}/{}", plugin.name, entry.name);
         Some(Entry::new(label, Rc::new(made), plugin.max_body, Arc::clone(in_flight)))
     }
@@ -96,11 +134,17 @@ impl PreparedLibraries {
             return;
         }
         type Pick = fn(&Library) -> u64;
-        let counters: [(&str, &str, &str, Pick); 3] = [
+        let counters: [(&str, &str, &str, Pick); 4] = [
             ("nylon_ffi_sessions", "gauge", "Sessions open in a plugin library.", |library| library.sessions() as u64),
             ("nylon_ffi_threads", "gauge", "Threads that call into a plugin library.", |library| {
                 library.threads() as u64
             }),
+            (
+                "nylon_ffi_blocks",
+                "gauge",
+                "Whether a plugin library was taken off the gateway's threads because it kept one.",
+                |library| u64::from(library.blocks()),
+            ),
             (
                 "nylon_ffi_complaints_total",
                 "counter",

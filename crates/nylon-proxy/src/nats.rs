@@ -39,7 +39,10 @@ struct Known {
 
 /// The plugins of one snapshot that are on NATS.
 pub(crate) struct PreparedNats {
+    source: Arc<NatsPlugins>,
     messaging: Vec<Known>,
+    /// Of these, the ones that no snapshot had before.
+    new: Vec<Known>,
     /// By the plugin's place in the snapshot.
     plugins: HashMap<usize, (Arc<PluginShared>, Arc<InFlight>)>,
 }
@@ -57,9 +60,10 @@ thread_local! {
 
 impl NatsPlugins {
     /// As [`crate::PluginSource::prepare`].
-    pub(crate) fn prepare(&self, snapshot: &Snapshot) -> Result<PreparedNats, String> {
-        let mut known = lock(&self.known);
+    pub(crate) fn prepare(self: &Arc<Self>, snapshot: &Snapshot) -> Result<PreparedNats, String> {
+        let known = lock(&self.known).clone();
         let mut messaging = Vec::new();
+        let mut new = Vec::new();
         for entry in &snapshot.messaging {
             let identity = identity(entry);
             let same = known.iter().find(|known| known.identity == identity);
@@ -70,7 +74,9 @@ impl NatsPlugins {
                     options.connection.check().map_err(|error| format!("messaging {:?}: {error}", entry.name))?;
                     let made =
                         Messaging::new(options).map_err(|error| format!("messaging {:?}: {error}", entry.name))?;
-                    Known { identity, name: entry.name.clone(), messaging: made }
+                    let made = Known { identity, name: entry.name.clone(), messaging: made };
+                    new.push(made.clone());
+                    made
                 }
             });
         }
@@ -103,22 +109,41 @@ impl NatsPlugins {
                 .map_err(|error| format!("plugin {:?}: {error}", plugin.name))?;
             plugins.insert(index, (shared, InFlight::new(plugin.max_in_flight)));
         }
-        known.clone_from(&messaging);
-        Ok(PreparedNats { messaging, plugins })
+        Ok(PreparedNats { source: Arc::clone(self), messaging, new, plugins })
     }
 }
 
 impl PreparedNats {
+    /// Starts the thread's links to messaging entries that are new.
+    pub(crate) fn connect(&self, thread: u32) {
+        // Why one cannot be started is in the log, and comes again with the entries.
+        self.new.iter().for_each(|known| drop(link(known, thread)));
+    }
+
+    /// Whether every thread is connected to those.
+    pub(crate) fn connected(&self, threads: usize) -> bool {
+        all_connected(&self.new, threads)
+    }
+
+    /// The snapshot is the one in use from now on.
+    pub(crate) fn commit(&self) {
+        lock(&self.source.known).clone_from(&self.messaging);
+    }
+
     /// The thread's links to all messaging entries; those that are not there yet are started.
     pub(crate) fn links(&self, thread: u32) -> Links {
         let links: Vec<_> = self.messaging.iter().map(|known| link(known, thread)).collect();
+        self.keep();
+        Links(links)
+    }
+
+    /// Ends the thread's other links: what another snapshot needed, unless one of its exchanges still holds it.
+    pub(crate) fn keep(&self) {
         LINKS.with_borrow_mut(|all| {
-            // What another snapshot needed goes, unless one of its exchanges still holds it.
             all.retain(|(messaging, _)| {
                 self.messaging.iter().any(|known| std::ptr::eq(messaging.as_ptr(), Arc::as_ptr(&known.messaging)))
             });
         });
-        Links(links)
     }
 
     /// The entry, if its plugin is on NATS.
@@ -139,12 +164,7 @@ impl PreparedNats {
 
     /// Whether every thread is connected.
     pub(crate) fn ready(&self, threads: usize) -> bool {
-        self.messaging.iter().all(|known| {
-            let links = known.messaging.links();
-            // A thread that is still on its way has no link yet.
-            links.len() >= threads
-                && links.iter().all(|(_, link)| link.connection_state() == ConnectionState::Connected)
-        })
+        all_connected(&self.messaging, threads)
     }
 
     /// Adds the counters of links and workers.
@@ -207,6 +227,14 @@ impl PreparedNats {
             }
         }
     }
+}
+
+fn all_connected(messaging: &[Known], threads: usize) -> bool {
+    messaging.iter().all(|known| {
+        let links = known.messaging.links();
+        // A thread that is still on its way has no link yet.
+        links.len() >= threads && links.iter().all(|(_, link)| link.connection_state() == ConnectionState::Connected)
+    })
 }
 
 /// The thread's link to a messaging entry; the first call starts it.

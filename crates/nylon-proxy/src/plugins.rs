@@ -7,7 +7,8 @@ use nylon_routing::Snapshot;
 
 /// Makes plugins out of configuration.
 pub trait PluginSource: Send + Sync + 'static {
-    /// Checks everything that a snapshot says about plugins, before any thread uses it.
+    /// Checks everything that a snapshot says about plugins, before any thread uses it, and changes nothing of those that
+    /// run: the snapshot may still be refused for another reason.
     ///
     /// # Errors
     /// What cannot be set up, for the operator; the snapshot is refused then.
@@ -22,6 +23,28 @@ pub trait PreparedPlugins: Send + Sync + 'static {
     /// The entries of one gateway thread, in the order of [`Snapshot::entries`]. Called on that thread, inside its
     /// runtime; waits for nothing.
     fn entries(&self, thread: u32) -> Vec<Entry>;
+
+    /// Begins what takes its time and [`PreparedPlugins::entries`] needs, such as connections. Called on that thread, inside
+    /// its runtime, before anything else; waits for nothing.
+    fn connect(&self, _thread: u32) {}
+
+    /// Whether what is new has come up on each of the gateway's `threads`.
+    fn connected(&self, _threads: usize) -> bool {
+        true
+    }
+
+    /// Hands the configurations over, and makes the snapshot the one in use: the last step before it is, and the last
+    /// that may fail. Blocks.
+    ///
+    /// # Errors
+    /// Which plugin did not take its own, for the operator. The others are given what they had before.
+    fn commit(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// The snapshot stays in use, because the next one was refused: what only that one needed can go. As
+    /// [`PreparedPlugins::connect`].
+    fn keep(&self, _thread: u32) {}
 
     /// Whether requests that need plugins can be served by each of the gateway's `threads`.
     fn ready(&self, _threads: usize) -> bool {

@@ -45,6 +45,10 @@ pub(crate) struct Outside {
 /// What a gateway thread is told.
 pub(crate) enum Message {
     Connection(std::net::TcpStream, SocketAddr),
+    /// These plugins are going to be used.
+    Connect(Arc<dyn PreparedPlugins>),
+    /// They are not; these stay.
+    Keep(Arc<dyn PreparedPlugins>),
     /// New exchanges begin on this snapshot.
     Snapshot(Arc<Snapshot>, Arc<dyn PreparedPlugins>, SyncSender<()>),
     Drain,
@@ -112,6 +116,8 @@ pub(crate) async fn run(
     while let Some(message) = messages.recv().await {
         match message {
             Message::Connection(socket, peer) => connect(&thread, &outside, socket, peer),
+            Message::Connect(plugins) => plugins.connect(index),
+            Message::Keep(plugins) => plugins.keep(index),
             Message::Snapshot(snapshot, plugins, done) => {
                 let active = activate(index, &outside, snapshot, &*plugins, &mut known);
                 thread.active.replace(active);

@@ -14,8 +14,8 @@ use crate::{
 /// Makes plugins that are workers on NATS or in this process, or shared libraries.
 #[derive(Default)]
 pub struct Transports {
-    nats: NatsPlugins,
-    libraries: Libraries,
+    nats: Arc<NatsPlugins>,
+    libraries: Arc<Libraries>,
 }
 
 struct Prepared {
@@ -26,8 +26,8 @@ struct Prepared {
 
 impl PluginSource for Transports {
     fn prepare(&self, snapshot: &Arc<Snapshot>) -> Result<Arc<dyn PreparedPlugins>, String> {
-        let nats = self.nats.prepare(snapshot)?;
-        let libraries = self.libraries.prepare(snapshot)?;
+        let nats = NatsPlugins::prepare(&self.nats, snapshot)?;
+        let libraries = Libraries::prepare(&self.libraries, snapshot)?;
         Ok(Arc::new(Prepared { snapshot: Arc::clone(snapshot), nats, libraries }))
     }
 
@@ -44,6 +44,24 @@ impl PreparedPlugins for Prepared {
             made.or_else(|| self.libraries.entry(&self.snapshot, entry)).unwrap_or_else(|| Broken::entry(&entry.name))
         };
         self.snapshot.entries.iter().map(entry).collect()
+    }
+
+    fn connect(&self, thread: u32) {
+        self.nats.connect(thread);
+    }
+
+    fn connected(&self, threads: usize) -> bool {
+        self.nats.connected(threads)
+    }
+
+    fn commit(&self) -> Result<(), String> {
+        self.libraries.commit(&self.snapshot)?;
+        self.nats.commit();
+        Ok(())
+    }
+
+    fn keep(&self, _thread: u32) {
+        self.nats.keep();
     }
 
     fn ready(&self, threads: usize) -> bool {

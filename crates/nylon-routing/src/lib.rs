@@ -22,7 +22,7 @@ pub use params::Params;
 pub use pattern::Pattern;
 pub use router::NoMatch;
 pub use snapshot::{
-    Endpoint, Entry, HttpService, Link, Match, Messaging, Middleware, OnMessaging, PathEntry, Payload, Place, Plugin,
-    Revision, Route, Service, ServiceKind, Snapshot,
+    Endpoint, Entry, HttpService, InLibrary, Link, Match, Messaging, Middleware, OnMessaging, PathEntry, Payload,
+    Place, Plugin, Revision, Route, Service, ServiceKind, Snapshot,
 };
 pub use template::{Facts, JsonTemplate, Template, TemplateError, UuidVersion};

@@ -15,7 +15,7 @@ use http::{HeaderMap, HeaderName, Method};
 pub use crate::config::Messaging;
 use crate::{
     JsonTemplate, Modifier, NoMatch, Params, Pattern, RoundRobin, TrustedProxies,
-    config::{Balance, Limits, OnErrors, PhaseName, Process},
+    config::{Balance, Executor, Limits, OnErrors, PhaseName, Process},
     rewrite::Rewrite,
     router::Router,
 };
@@ -81,8 +81,17 @@ pub struct Plugin {
 pub enum Place {
     /// In workers on NATS.
     Messaging(OnMessaging),
-    /// In a shared library of this process: its file.
-    Library(std::path::PathBuf),
+    /// In a shared library of this process.
+    Library(InLibrary),
+}
+
+/// What a plugin in a library has besides.
+#[derive(Clone, Debug)]
+pub struct InLibrary {
+    /// The library.
+    pub file: std::path::PathBuf,
+    /// Which threads call it.
+    pub executor: Executor,
 }
 
 /// What a plugin on NATS has besides.

@@ -44,6 +44,12 @@ class Plugin(Section):
     file: Text | None = None
     """For `type: ffi`, the shared library, relative to the file that names it. A rebuilt library needs a restart."""
 
+    executor: Literal["pool", "inline"] = "pool"
+    """For `type: ffi`, which threads call the library. `pool`: threads of its own. `inline`: the thread that serves the
+    request, without a hop, for libraries that answer in microseconds. One that blocks then keeps every other request of
+    that thread waiting; a library whose call takes longer than 100 ms is reported and moved to `pool` until the gateway
+    restarts."""
+
     messaging: Text | None = None
     """Name of the entry of `messaging` to use. May be left out where there is only one. Only for
     `type: messaging`."""

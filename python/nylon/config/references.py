@@ -18,8 +18,8 @@ from nylon.config.services import Service
 T = TypeVar("T")
 
 _FOREIGN = {
-    "messaging": ["module", "file"],
-    "python": ["messaging", "group", "balance", "file"],
+    "messaging": ["module", "file", "executor"],
+    "python": ["messaging", "group", "balance", "file", "executor"],
     "ffi": ["messaging", "group", "balance", "prefetch_body_bytes", "module"],
 }
 """Keys that say nothing to a plugin of a type."""

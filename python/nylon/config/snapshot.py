@@ -134,6 +134,7 @@ class _Compiler:
                 "name": plugin.name,
                 "type": "ffi",
                 "file": plugin.file,
+                "executor": plugin.executor,
                 "config": _json(plugin.config),
                 "max_in_flight": plugin.max_in_flight,
                 "max_body_bytes": plugin.max_body_bytes,

@@ -97,6 +97,10 @@ class GatewayProcess:
         except OSError as error:
             log.error("cannot listen", reason=str(error))
             return ExitCode.ADDRESS
+        except ValueError as error:
+            # A plugin library does not take its configuration.
+            log.error("configuration refused", reason=str(error))
+            return ExitCode.CONFIG
         try:
             self._tell_listeners(gateway)
             self._workers.apply(loaded.config, self._servers(), reload=self._dev)

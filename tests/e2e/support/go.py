@@ -10,6 +10,7 @@ from pathlib import Path
 
 from .patience import eventually
 from .process import ROOT, Process
+from .scratch import scratch
 
 
 def available() -> bool:
@@ -20,7 +21,7 @@ def available() -> bool:
 @functools.cache
 def build(package: str, module: str = "sdk/go") -> Path:
     """The static binary of a Go program of this repository."""
-    target = Path(tempfile.mkdtemp(prefix="nylon-go-")) / "worker"
+    target = Path(tempfile.mkdtemp(prefix="go-", dir=scratch())) / "worker"
     subprocess.run(
         ["go", "build", "-trimpath", "-o", target, package],
         cwd=ROOT / module,

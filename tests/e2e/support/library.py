@@ -9,6 +9,7 @@ from typing import Any
 
 from .gateway import Gateway, configuration
 from .process import ROOT
+from .scratch import scratch
 
 SOURCES = ROOT / "crates/nylon-ffi/tests/library"
 Start = Callable[..., Gateway]
@@ -17,8 +18,8 @@ Start = Callable[..., Gateway]
 
 @functools.cache
 def build(*defines: str) -> Path:
-    """The library of crates/nylon-ffi/tests, compiled with these macros: MASK, NO_SHUTDOWN, NO_EVENTS."""
-    target = Path(tempfile.mkdtemp(prefix="nylon-ffi-")) / "tested.so"
+    """The library of crates/nylon-ffi/tests, compiled with these macros: MASK, RUNS, NO_SHUTDOWN, NO_EVENTS."""
+    target = Path(tempfile.mkdtemp(prefix="library-", dir=scratch())) / "tested.so"
     subprocess.run(
         [
             *("cc", "-std=gnu11", "-Wall", "-Wextra", "-shared", "-fPIC", "-fno-builtin", "-D_GNU_SOURCE"),

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from .patience import eventually
+from .scratch import scratch
 
 ROOT = Path(__file__).resolve().parents[3]
 NYLON = (sys.executable, "-m", "nylon")
@@ -33,7 +34,7 @@ class Process:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            env={**os.environ, **(env or {})},
+            env={**os.environ, "TMPDIR": str(scratch()), **(env or {})},
             cwd=cwd,
             # one group per child, so that nothing it started outlives a failed test
             start_new_session=True,

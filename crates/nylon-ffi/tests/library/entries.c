@@ -169,6 +169,28 @@ static void hang(void) {
   for (;;) pause();
 }
 
+/* Says which thread it runs on; `thread_slow` after a while. */
+static void thread(Session *session, int phase) {
+  char id[32];
+  if (phase == REQUEST) {
+    if (IS("thread_slow")) usleep(300000);
+    sprintf(id, "%d", (int)gettid());
+    set_header(session, 400, "X-Thread", id);
+  }
+  tell(session, NEXT, NULL, 0);
+}
+
+/* Ends its request filter when the gateway gives it up. */
+static void until_closed(Session *session, int phase) {
+  if (phase == REQUEST) {
+    pthread_mutex_lock(&session->lock);
+    while (!session->closed) pthread_cond_wait(&session->answered, &session->lock);
+    pthread_mutex_unlock(&session->lock);
+    say(session, "heard the end");
+  }
+  tell(session, NEXT, NULL, 0);
+}
+
 /* In the phase in which it shall go wrong; whether the phase is over then. */
 static int wrong(Session *session) {
   if (IS("never")) return 1;
@@ -287,6 +309,10 @@ void serve(Session *session, int phase) {
     else tell(session, NEXT, NULL, 0);
   } else if (IS("auth") || IS("inline")) {
     auth(session, phase);
+  } else if (IS("thread") || IS("thread_slow")) {
+    thread(session, phase);
+  } else if (IS("until_closed")) {
+    until_closed(session, phase);
   } else if (IS("filter")) {
     filter(session, phase);
   } else if (IS("streams")) {

@@ -1,5 +1,5 @@
-/* A plugin library for tests: one thread per phase, as the Go SDK has. MASK, NO_SHUTDOWN and NO_EVENTS change what it
- * exports. */
+/* A plugin library for tests: one thread per phase, as the Go SDK has. MASK, RUNS, NO_SHUTDOWN and NO_EVENTS change what
+ * it exports. */
 #include "library.h"
 
 static pthread_mutex_t table = PTHREAD_MUTEX_INITIALIZER;
@@ -108,8 +108,21 @@ void event_stream(const FfiBuffer *buffer) {
 /* Handlers may still run: like the Go SDK it keeps what it has until the process ends. */
 void close_session_stream(uint32_t sid) {
   Session *session = find(sid);
-  if (session && strstr(session->entry, "noisy")) say("closed", session->entry, strlen(session->entry));
+  if (!session) return;
+  if (strstr(session->entry, "noisy")) say("closed", session->entry, strlen(session->entry));
+  pthread_mutex_lock(&session->lock);
+  session->closed++;
+  pthread_cond_broadcast(&session->answered);
+  pthread_mutex_unlock(&session->lock);
 }
+
+#ifdef RUNS
+uint8_t nylon_run_phase(uint32_t sid, uint8_t phase) {
+  Session *session = find(sid);
+  if (session) serve(session, phase);
+  return 1;
+}
+#endif
 
 #ifdef MASK
 uint8_t nylon_session_phases(uint32_t sid) {

@@ -33,6 +33,8 @@ typedef struct Session {
   unsigned char *answer;
   uint64_t length;
   unsigned answers;
+  /* The gateway has closed it; `answered` is signalled. */
+  int closed;
   /* The methods of all answers, as they came. */
   char order[128];
   struct Session *next;

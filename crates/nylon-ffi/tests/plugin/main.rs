@@ -3,6 +3,7 @@
 
 mod answers;
 mod bodies;
+mod executor;
 mod loading;
 mod misuse;
 mod streams;

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use nylon_ffi::Executor;
+
 use crate::support::{Options, calm, exchange, library, options, run, serve};
 
 const BROKEN: [&str; 19] = [
@@ -26,13 +28,21 @@ const BROKEN: [&str; 19] = [
     "flood",
 ];
 
+/// A library with threads of its own, and one that does everything within the calls, on either kind of thread.
+fn everywhere() -> [Options; 3] {
+    let runs = Options { library: library(&["RUNS"]), ..options() };
+    [options(), runs.clone(), Options { executor: Executor::Inline, ..runs }]
+}
+
 #[tokio::test]
 async fn in_a_request_filter_nothing_passes() {
-    for entry in BROKEN {
-        let got = serve(run(&[entry], false, &options()), &mut exchange(&[], b""), &["passed"]).await;
-        assert_eq!((got.status, got.text()), (502, "PLUGIN_PROTOCOL"), "{entry}");
+    for options in everywhere() {
+        for entry in BROKEN {
+            let got = serve(run(&[entry], false, &options), &mut exchange(&[], b""), &["passed"]).await;
+            assert_eq!((got.status, got.text()), (502, "PLUGIN_PROTOCOL"), "{entry}");
+        }
+        calm(options.library).await;
     }
-    calm(library(&[])).await;
 }
 
 #[tokio::test]
@@ -43,10 +53,14 @@ async fn in_a_body_filter_the_body_does_not_go_out() {
             continue;
         }
         let name = format!("body:{entry}");
-        let got = serve(run(&[&name], false, &options()), &mut exchange(&[], b""), &["passed"]).await;
-        assert_eq!((got.status, got.text()), (502, "PLUGIN_PROTOCOL"), "{name}");
+        for options in everywhere() {
+            let got = serve(run(&[&name], false, &options), &mut exchange(&[], b""), &["passed"]).await;
+            assert_eq!((got.status, got.text()), (502, "PLUGIN_PROTOCOL"), "{name}");
+        }
     }
-    calm(library(&[])).await;
+    for options in everywhere() {
+        calm(options.library).await;
+    }
 }
 
 #[tokio::test]
@@ -95,11 +109,13 @@ async fn a_library_of_which_nothing_returns_is_not_asked_any_more() {
 
 #[tokio::test]
 async fn a_second_answer_counts_nothing() {
-    for entry in ["twice", "stray", "early", "null_buffer", "response:twice", "body:twice"] {
-        let got = serve(run(&[entry], false, &options()), &mut exchange(&[], b""), &["passed"]).await;
-        assert_eq!((got.status, got.text()), (200, "passed"), "{entry}");
+    for options in everywhere() {
+        for entry in ["twice", "stray", "early", "null_buffer", "response:twice", "body:twice"] {
+            let got = serve(run(&[entry], false, &options), &mut exchange(&[], b""), &["passed"]).await;
+            assert_eq!((got.status, got.text()), (200, "passed"), "{entry}");
+        }
+        calm(options.library).await;
     }
-    calm(library(&[])).await;
 }
 
 #[tokio::test]

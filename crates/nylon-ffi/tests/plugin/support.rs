@@ -13,7 +13,7 @@ use std::{
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
-use nylon_ffi::{FfiPlugin, Library};
+use nylon_ffi::{Executor, FfiPlugin, Library};
 use nylon_plugin::{
     BodyError, BodyPlan, BodyStream, Chain, EarlyResponse, Entry, Exchange, Flow, GatewayError, InFlight, Link,
     OnError, Payload, Piece, Policy, Request, RequestBody, Response, ResponseBody, Run, StreamError, Whole,
@@ -57,6 +57,7 @@ pub struct Options {
     pub max_body: usize,
     pub payload: Option<&'static str>,
     pub library: &'static Library,
+    pub executor: Executor,
 }
 
 pub fn options() -> Options {
@@ -66,6 +67,7 @@ pub fn options() -> Options {
         max_body: 1 << 20,
         payload: None,
         library: library(&[]),
+        executor: Executor::Pool,
     }
 }
 
@@ -75,7 +77,7 @@ pub fn run(entries: &[&str], service: bool, options: &Options) -> Run {
     let made: Vec<_> = entries
         .iter()
         .map(|entry| {
-            let made = FfiPlugin::new(options.library, &plugin, entry, options.max_body);
+            let made = FfiPlugin::new(options.library, &plugin, entry, options.max_body).executor(options.executor);
             Entry::new(format!("tested/{entry}"), Rc::new(made), options.max_body, InFlight::new(1_000))
         })
         .collect();

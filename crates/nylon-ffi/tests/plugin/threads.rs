@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use nylon_ffi::Executor;
+
 use crate::support::{Options, exchange, library, options, run, serve};
 
 #[test]
@@ -16,7 +18,9 @@ fn nobody_passes_without_the_token_whatever_the_others_do() {
                     for round in 0..60 {
                         let good = (thread + round) % 2 == 0;
                         let token = if good { "Bearer secret" } else { "Bearer guess" };
-                        let options = Options { library: library(&["THREADS"]), ..options() };
+                        let executor = if round % 3 == 0 { Executor::Inline } else { Executor::Pool };
+                        let library = library(if round % 4 < 2 { &["THREADS"] } else { &["RUNS", "THREADS"] });
+                        let options = Options { library, executor, ..options() };
                         let run = run(&["auth", "phases"], false, &options);
                         let got = serve(run, &mut exchange(&[("authorization", token)], b""), &["hello"]).await;
                         let expected = if good { (200, "hello") } else { (401, "who are you?") };

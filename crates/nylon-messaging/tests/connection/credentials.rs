@@ -143,7 +143,8 @@ fn creds(account: &KeyPair, name: &str) -> PathBuf {
     let user = KeyPair::new_user();
     let token = jwt(account, &user, json!({"type": "user", "version": 2, "subs": -1, "data": -1, "payload": -1}));
     let seed = user.seed().unwrap();
-    let path = std::env::temp_dir().join(format!("nylon-{name}-{}.creds", std::process::id()));
+    let path =
+        std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("nylon-{name}-{}.creds", std::process::id()));
     let text = format!(
         "-----BEGIN NATS USER JWT-----\n{token}\n------END NATS USER JWT------\n\n\
          -----BEGIN USER NKEY SEED-----\n{seed}\n------END USER NKEY SEED------\n"

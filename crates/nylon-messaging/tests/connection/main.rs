@@ -51,7 +51,7 @@ pub fn server(config: &str) -> NatsServer {
     use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let name = format!("nylon-conf-{}-{}.conf", std::process::id(), NUMBER.fetch_add(1, Relaxed));
-    let path = std::env::temp_dir().join(name);
+    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     std::fs::write(&path, config).unwrap();
     let server = NatsServer::with(&["-c", &path.to_string_lossy()]);
     std::fs::remove_file(path).unwrap();

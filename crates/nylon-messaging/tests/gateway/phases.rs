@@ -314,7 +314,7 @@ fn phases_without_a_limit_are_counted_too() {
 #[test]
 fn an_open_that_does_not_fit_is_fetched() {
     run(async {
-        let server = crate::server::NatsServer::with(&["-c", &small_payload()]);
+        let server = crate::server::NatsServer::configured("max_payload: 8192\n");
         let gateway = Gateway::on(server, |_| {}).await;
         let mut worker = gateway.worker("w1").await;
         let serve = tokio::task::spawn_local(async move {
@@ -346,12 +346,6 @@ fn an_open_that_does_not_fit_is_fetched() {
         assert_eq!(whole.snapshot.headers().filter(|(name, _)| *name == "x-long").count(), 20);
         gateway.assert_clean().await;
     });
-}
-
-fn small_payload() -> String {
-    let path = std::env::temp_dir().join(format!("nylon-small-{}.conf", std::process::id()));
-    std::fs::write(&path, "max_payload: 8192\n").unwrap();
-    path.to_string_lossy().into_owned()
 }
 
 trait IntoMask {

@@ -24,11 +24,18 @@ impl NatsServer {
 
     /// The same with more command line arguments.
     pub fn with(arguments: &[&str]) -> Self {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Relaxed);
-        let directory = std::env::temp_dir().join(format!("nylon-nats-{}-{number}", std::process::id()));
-        std::fs::create_dir_all(&directory).unwrap();
-        let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        Self::begin(directory(), arguments.iter().map(|argument| (*argument).to_owned()).collect())
+    }
+
+    /// The same with a configuration.
+    pub fn configured(text: &str) -> Self {
+        let directory = directory();
+        let file = directory.join("nats.conf");
+        std::fs::write(&file, text).unwrap();
+        Self::begin(directory, vec!["-c".to_owned(), file.to_string_lossy().into_owned()])
+    }
+
+    fn begin(directory: PathBuf, arguments: Vec<String>) -> Self {
         let mut server = Self { child: None, port: 0, directory, arguments };
         server.launch("-1");
         server.port = server.announced_port();
@@ -94,6 +101,17 @@ impl Drop for NatsServer {
         self.kill();
         let _ = std::fs::remove_dir_all(&self.directory);
     }
+}
+
+/// A directory of its own, below the build's: what a killed test leaves there `cargo clean` removes.
+fn directory() -> PathBuf {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let number = NUMBER.fetch_add(1, Relaxed);
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("nats-{}-{number}", std::process::id()));
+    // Of another process that had this number.
+    let _ = std::fs::remove_dir_all(&directory);
+    std::fs::create_dir_all(&directory).unwrap();
+    directory
 }
 
 fn binary() -> PathBuf {

@@ -278,7 +278,8 @@ async fn an_open_that_does_not_fit_is_fetched() {
 
 #[tokio::test]
 async fn the_limit_of_the_server_is_kept_and_read_again_after_a_reconnect() {
-    let config = std::env::temp_dir().join(format!("nylon-max-payload-{}.conf", std::process::id()));
+    let config = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .join(format!("nylon-max-payload-{}.conf", std::process::id()));
     std::fs::write(&config, "max_payload: 65536").unwrap();
     let mut server = NatsServer::with(&["-c", config.to_str().unwrap()]);
     let worker = Worker::start(options(&server, &[Phase::RequestFilter])).unwrap();

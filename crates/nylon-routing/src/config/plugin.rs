@@ -114,6 +114,8 @@ pub enum Plugin {
         name: String,
         /// Path of the library.
         file: std::path::PathBuf,
+        /// Which threads call it.
+        executor: Executor,
         /// Configuration for `initialize`, JSON text; `null` for none.
         #[serde(deserialize_with = "explicit")]
         config: Option<String>,
@@ -122,6 +124,16 @@ pub enum Plugin {
         /// Largest body that a handler may read or write, bytes.
         max_body_bytes: usize,
     },
+}
+
+/// Which threads call a library (rules §13).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Executor {
+    /// Threads of its own.
+    Pool,
+    /// The gateway thread that serves the request.
+    Inline,
 }
 
 /// How a worker is chosen (rules §4).

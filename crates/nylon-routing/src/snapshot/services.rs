@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Endpoint, HttpService, Messaging, OnMessaging, Place, Plugin, Service, ServiceKind,
+    Endpoint, HttpService, InLibrary, Messaging, OnMessaging, Place, Plugin, Service, ServiceKind,
     compile::{Names, positive},
     links::{Links, check_json},
 };
@@ -61,11 +61,11 @@ pub(super) fn plugins(plugins: Vec<config::Plugin>, messaging: &Names) -> Result
                 };
                 (Place::Messaging(place), config, max_in_flight, max_body_bytes)
             }
-            config::Plugin::Ffi { name: _, file, config, max_in_flight, max_body_bytes } => {
+            config::Plugin::Ffi { name: _, file, executor, config, max_in_flight, max_body_bytes } => {
                 if file.as_os_str().is_empty() {
                     return Err(CompileError::new(at("file"), "is empty"));
                 }
-                (Place::Library(file), config, max_in_flight, max_body_bytes)
+                (Place::Library(InLibrary { file, executor }), config, max_in_flight, max_body_bytes)
             }
         };
         positive(max_in_flight as u64, || at("max_in_flight"))?;

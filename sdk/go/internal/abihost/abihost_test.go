@@ -124,7 +124,7 @@ func TestSymbols(t *testing.T) {
 	}
 	for _, name := range []string{
 		"initialize", "shutdown", "plugin_free", "register_session_stream", "event_stream", "close_session_stream",
-		"nylon_session_phases", "nylon_host_extensions",
+		"nylon_session_phases", "nylon_run_phase", "nylon_host_extensions",
 	} {
 		if !strings.Contains(string(symbols), " T "+name+"\n") {
 			t.Errorf("no symbol %s", name)

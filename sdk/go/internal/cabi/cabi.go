@@ -12,6 +12,9 @@ import "C"
 
 import (
 	"bytes"
+	"os"
+	"runtime"
+	"sync"
 	"unsafe"
 
 	"github.com/AssetsArt/nylon/sdk/go/internal/ffi"
@@ -28,9 +31,20 @@ func Serve(to *ffi.Library, load func()) { library, loadMain = to, load }
 
 //export nylonInitialize
 func nylonInitialize(config unsafe.Pointer, length C.size_t) {
+	widen()
 	loadMain()
 	library.Initialize(copied(config, uint64(length)))
 }
+
+// widen makes room for the host's threads beside the library's own. Each keeps its place among GOMAXPROCS while it is back in
+// the host; with none left the runtime takes them away 50,000 times a second, to give them back to the same threads.
+var widen = sync.OnceFunc(func() {
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + hostThreads)
+	}
+})
+
+const hostThreads = 2
 
 //export nylonShutdown
 func nylonShutdown() { library.Shutdown() }
@@ -50,6 +64,14 @@ func nylonRegister(sid C.uint32_t, entry unsafe.Pointer, length C.size_t, callba
 //export nylonEvent
 func nylonEvent(sid C.uint32_t, phase C.uint8_t, method C.uint32_t, payload unsafe.Pointer, length C.uint64_t) {
 	library.Event(uint32(sid), uint8(phase), uint32(method), copied(payload, uint64(length)))
+}
+
+//export nylonRunPhase
+func nylonRunPhase(sid C.uint32_t, phase C.uint8_t) C.uint8_t {
+	if library.RunPhase(uint32(sid), uint8(phase)) {
+		return 1
+	}
+	return 0
 }
 
 //export nylonClose

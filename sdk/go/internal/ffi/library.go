@@ -25,7 +25,7 @@ type Library struct {
 	Logger *slog.Logger
 
 	mu         sync.Mutex
-	entries    map[string]session.Open
+	entries    map[string]*entry
 	sessions   map[uint32]*live
 	extensions map[uint32]bool
 }
@@ -34,15 +34,21 @@ type Library struct {
 func NewLibrary() *Library {
 	return &Library{
 		OnInitialize: func([]byte) error { return nil }, OnShutdown: func() {}, Logger: slog.Default(),
-		entries: map[string]session.Open{}, sessions: map[uint32]*live{}, extensions: map[uint32]bool{},
+		entries: map[string]*entry{}, sessions: map[uint32]*live{}, extensions: map[uint32]bool{},
 	}
+}
+
+// entry is what the plugin registered, and what has been seen of it.
+type entry struct {
+	open session.Open
+	pace [wire.Logging + 1]pace
 }
 
 // Add registers an entry; the same name again replaces it for later sessions.
 func (l *Library) Add(name string, open session.Open) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.entries[name] = open
+	l.entries[name] = &entry{open: open}
 }
 
 // Entries is how many there are.
@@ -86,14 +92,14 @@ func (l *Library) Shutdown() {
 func (l *Library) Register(sid uint32, name string, send Send) (registered bool) {
 	defer l.recovered("register_session_stream")
 	l.mu.Lock()
-	open := l.entries[name]
+	entry := l.entries[name]
 	l.mu.Unlock()
-	if open == nil {
+	if entry == nil {
 		l.Logger.Error("nylon plugin: the host wants an entry that there is not", "entry", name)
 		return false
 	}
-	s := newLive(l, sid, send)
-	handler, failure := open(s)
+	s := newLive(l, entry, sid, send)
+	handler, failure := entry.open(s)
 	if failure != nil {
 		return false // it is in the log
 	}
@@ -133,6 +139,19 @@ func (l *Library) Event(sid uint32, phase uint8, method uint32, payload []byte) 
 		return
 	}
 	s.answer(method, payload)
+}
+
+// RunPhase begins a phase as Event does, and may run its callback before it returns: true if that has happened. The host waits
+// for nothing else on this thread, but there are few of those; so only what is quick, and waits for nothing, runs here.
+func (l *Library) RunPhase(sid uint32, phase uint8) (returned bool) {
+	defer l.recovered("nylon_run_phase")
+	if phase < uint8(wire.RequestFilter) || phase > uint8(wire.Logging) {
+		return false
+	}
+	if s := l.session(sid); s != nil {
+		return s.beginHere(wire.Phase(phase))
+	}
+	return true // it is over
 }
 
 // Close ends a session: whoever waits in it is woken, and nothing is sent for it any more.

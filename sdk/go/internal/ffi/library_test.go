@@ -7,8 +7,10 @@ import (
 	"io"
 	"log/slog"
 	"reflect"
+	"runtime"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/AssetsArt/nylon/sdk/go/internal/session"
 	"github.com/AssetsArt/nylon/sdk/go/internal/wire"
@@ -207,5 +209,133 @@ func TestASecondHeaderNeedsTheHost(t *testing.T) {
 	h.library.Event(1, uint8(wire.RequestFilter), 0, nil)
 	if err := <-errs; err != nil {
 		t.Error(err)
+	}
+}
+
+// settled opens a session whose callback has been seen to be quick.
+func (h *host) settled(t *testing.T, run func(port session.Port, run *session.Run)) {
+	t.Helper()
+	h.open(t, 1, run)
+	if h.library.RunPhase(1, uint8(wire.RequestFilter)) {
+		t.Fatal("nothing is known of it")
+	}
+	for <-h.came != next {
+	}
+	pace := &h.library.entries["e"].pace[wire.RequestFilter]
+	for until := time.Now().Add(10 * time.Second); !pace.seen.Load(); {
+		if time.Now().After(until) {
+			t.Fatal("it has not returned")
+		}
+		runtime.Gosched()
+	}
+	pace.average.Store(0) // however busy this machine is
+}
+
+func passes(port session.Port, run *session.Run) { _ = port.Finish(run, wire.Next) }
+
+func TestAQuickCallbackRunsWithinTheCall(t *testing.T) {
+	h := newHost()
+	h.answers[readQuery] = "q"
+	h.settled(t, func(port session.Port, run *session.Run) {
+		port.Load(run, session.PartQuery)
+		passes(port, run)
+	})
+	h.mu.Lock()
+	before := len(h.methods)
+	h.mu.Unlock()
+	if !h.library.RunPhase(1, uint8(wire.RequestFilter)) {
+		t.Fatal("once is no accident")
+	}
+	h.mu.Lock()
+	got := h.methods[before:]
+	h.mu.Unlock()
+	if !reflect.DeepEqual(got, []uint32{readQuery, next}) {
+		t.Errorf("%v", got)
+	}
+	h.library.Close(1)
+	if !h.library.RunPhase(1, uint8(wire.RequestFilter)) || len(h.methods) != before+2 {
+		t.Error("a session that is over has nothing to run")
+	}
+}
+
+func TestACallbackThatWaitsForTheHostGetsAGoroutine(t *testing.T) {
+	h := newHost()
+	waits := false
+	h.settled(t, func(port session.Port, run *session.Run) {
+		if waits {
+			_, _ = port.Fetch(context.Background(), run, wire.FetchRequestBody, 0)
+		}
+		passes(port, run)
+	})
+	waits = true
+	go h.library.RunPhase(1, uint8(wire.RequestFilter))
+	for method := range h.came {
+		if method == readRequestBody {
+			break
+		}
+	}
+	h.library.Event(1, 0, readRequestBody, []byte("body"))
+	for <-h.came != next {
+	}
+	waits = false
+	for range 2 * probing {
+		if h.library.RunPhase(1, uint8(wire.RequestFilter)) {
+			t.Fatal("it may wait again")
+		}
+		for <-h.came != next {
+		}
+	}
+}
+
+func TestASlowCallbackGetsAGoroutineUntilItIsQuickAgain(t *testing.T) {
+	var p pace
+	p.seen.Store(true)
+	for range memory {
+		p.took(time.Second)
+	}
+	share := 0
+	for range 10 * probing {
+		if p.here() {
+			share++
+		}
+	}
+	if share != 10 {
+		t.Errorf("%d probes", share)
+	}
+	for range 20 {
+		p.took(time.Microsecond)
+	}
+	if !p.here() {
+		t.Error("it is quick now")
+	}
+	p.took(time.Second)
+	if !p.here() {
+		t.Error("a preempted thread says little")
+	}
+}
+
+// TestTheEndOfAGoroutineIsNotThatOfTheHostsThread: runtime.Goexit would end the process.
+func TestTheEndOfAGoroutineIsNotThatOfTheHostsThread(t *testing.T) {
+	h := newHost()
+	ends := false
+	h.settled(t, func(port session.Port, run *session.Run) {
+		if ends {
+			defer passes(port, run)
+			runtime.Goexit()
+		}
+		passes(port, run)
+	})
+	ends = true
+	done := make(chan bool)
+	go func() {
+		runtime.LockOSThread() // as a thread of the host is
+		done <- h.library.RunPhase(1, uint8(wire.RequestFilter))
+	}()
+	if <-done {
+		t.Error("it has not returned")
+	}
+	ends = false
+	if h.library.RunPhase(1, uint8(wire.RequestFilter)) {
+		t.Error("it needs a goroutine of its own from now on")
 	}
 }

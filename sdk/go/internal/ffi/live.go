@@ -15,6 +15,7 @@ import (
 // live is an open session, and the port that its contexts use.
 type live struct {
 	library *Library
+	entry   *entry
 	sid     uint32
 	out     Send
 	handler session.Handler
@@ -34,8 +35,8 @@ type live struct {
 	socket   *socket
 }
 
-func newLive(library *Library, sid uint32, out Send) *live {
-	s := &live{library: library, sid: sid, out: out, waiting: map[uint32][]chan []byte{}}
+func newLive(library *Library, entry *entry, sid uint32, out Send) *live {
+	s := &live{library: library, entry: entry, sid: sid, out: out, waiting: map[uint32][]chan []byte{}}
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	return s
 }
@@ -63,7 +64,7 @@ func (s *live) sendLocked(method uint32, payload []byte) error {
 }
 
 // ask sends a question and waits for its answer. The host answers those of one method in order, so that each gets its own.
-func (s *live) ask(ctx context.Context, method uint32) ([]byte, error) {
+func (s *live) ask(ctx context.Context, phase wire.Phase, method uint32) ([]byte, error) {
 	answer := make(chan []byte, 1)
 	s.sending.Lock()
 	if s.closed.Load() {
@@ -75,6 +76,12 @@ func (s *live) ask(ctx context.Context, method uint32) ([]byte, error) {
 	s.mu.Unlock()
 	s.out(s.sid, method, nil)
 	s.sending.Unlock()
+	select {
+	case bytes := <-answer: // most came before the host returned
+		return bytes, nil
+	default:
+	}
+	s.entry.pace[phase].waits()
 	select {
 	case bytes := <-answer:
 		return bytes, nil
@@ -100,17 +107,44 @@ func (s *live) answer(method uint32, payload []byte) {
 
 // begin runs a phase behind those that have begun: callbacks of a session never overlap.
 func (s *live) begin(phase wire.Phase) {
+	if s.queue(phase) {
+		go s.work()
+	}
+}
+
+// beginHere is begin; if the callback is a quick one, it has returned.
+func (s *live) beginHere(phase wire.Phase) bool {
+	pace := &s.entry.pace[phase]
+	if !pace.here() {
+		s.begin(phase)
+		return false
+	}
+	if !s.queue(phase) {
+		return false
+	}
+	began := time.Now()
+	if !aside(s.work) {
+		pace.waits() // what ends its goroutine needs one of its own
+		return false
+	}
+	pace.took(time.Since(began))
+	return true
+}
+
+// queue puts a phase behind those that have begun. Whether there is nobody who works on them.
+func (s *live) queue(phase wire.Phase) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.streamed && (phase == wire.ResponseFilter || phase == wire.ResponseBodyFilter) {
 		// The original host starts these within the phase that streams, without waiting, and takes their end for that one's.
-		return
+		return false
 	}
 	s.runs = append(s.runs, newRun(phase))
-	if !s.working {
-		s.working = true
-		go s.work()
+	if s.working {
+		return false
 	}
+	s.working = true
+	return true
 }
 
 func (s *live) work() {
@@ -136,6 +170,7 @@ func (s *live) work() {
 			continue
 		}
 		s.handler.Run(run)
+		s.entry.pace[run.Phase].seen.Store(true)
 	}
 }
 

@@ -120,7 +120,7 @@ func (s *live) Fetch(ctx context.Context, r *session.Run, what wire.FetchKind, l
 	} else if r.Phase == wire.Logging {
 		return nil, session.ErrNoBody
 	}
-	body, err := s.ask(ctx, method)
+	body, err := s.ask(ctx, r.Phase, method)
 	if err == nil && limit > 0 && len(body) > limit {
 		return nil, session.ErrBodyTooLarge
 	}

@@ -46,6 +46,7 @@ func (s *live) Upgrade(r *session.Run, events session.SocketEvents) error {
 		return session.ErrClosed
 	}
 	own.over = true
+	s.entry.pace[r.Phase].waits()
 	s.mu.Lock()
 	s.socket = c
 	s.mu.Unlock()

@@ -31,6 +31,7 @@ func (s *live) OpenStream(r *session.Run) (session.StreamPort, error) {
 	if own.stream.gathers {
 		return newWriter(own.stream), nil
 	}
+	s.entry.pace[r.Phase].waits()
 	s.mu.Lock()
 	s.streamed = true
 	s.mu.Unlock()

@@ -1,0 +1,137 @@
+//! What is known of a session, behind its lock.
+
+use std::{collections::VecDeque, task::Waker, time::Instant};
+
+use bytes::Bytes;
+use nylon_plugin::{Action, MessageKind, Operation, Phase, PhaseMask, PluginError};
+
+use crate::{outbox::Item, view::ResponseView};
+
+/// What a queued message weighs besides its bytes.
+pub(crate) const OVERHEAD: usize = 64;
+
+/// How far a session is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Between two phases.
+    #[default]
+    Idle,
+    /// A phase is going to begin; the library has not been told.
+    Due(Phase),
+    /// The library has been told, and has not said next or end.
+    Running(Phase),
+    /// It sends the answer piece by piece.
+    Streaming,
+    /// It wants a WebSocket; the gateway looks whether it can have one.
+    Upgrading,
+    /// It has one.
+    Socket,
+    /// Failed, abandoned or closed: nothing that comes counts any more.
+    Dead,
+}
+
+/// What the gateway thread hears of a session, in order.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// The phase is over.
+    Done(Action),
+    /// The phase has failed; the session is dead.
+    Failed(PluginError),
+    /// A read waits for the request's body.
+    RequestBody,
+    /// A read waits for the body of the answer.
+    ResponseBody,
+    /// The answer follows piece by piece.
+    Stream,
+    /// A piece of it.
+    Data(Bytes),
+    /// It is whole.
+    StreamEnd,
+    /// The request shall become a WebSocket.
+    Upgrade,
+    /// A message for the client.
+    Send(MessageKind, Bytes),
+    /// The socket shall be closed.
+    Close {
+        /// RFC 6455, 7.4.
+        code: u16,
+        reason: &'static str,
+    },
+}
+
+/// How a phase is begun.
+#[derive(Clone, Copy)]
+pub(crate) struct How {
+    /// For phases that nobody waits for.
+    pub(crate) until: Option<Instant>,
+    /// The library may run the handler within the call: nothing that the handler may need waits for that call.
+    pub(crate) may_run: bool,
+    /// Call on this thread, a gateway thread; the phase may last until then.
+    pub(crate) inline: Option<Instant>,
+}
+
+#[derive(Default)]
+pub(crate) struct State {
+    pub(crate) stage: Stage,
+    pub(crate) payload: Option<Bytes>,
+    pub(crate) response: ResponseView,
+    pub(crate) request_body: Option<Bytes>,
+    pub(crate) operations: Vec<Operation>,
+    /// Bytes in them.
+    pub(crate) operations_size: usize,
+    /// Reads behind one that waits for a body: they are answered in order.
+    pub(crate) held: VecDeque<(u32, Bytes)>,
+    pub(crate) events: VecDeque<Event>,
+    pub(crate) waker: Option<Waker>,
+    /// Of messages for the client that are not in its socket, bytes; and those of them that were handed to it.
+    pub(crate) weight: usize,
+    pub(crate) handed: usize,
+    /// Threads of the library that wait for that to become less.
+    pub(crate) writers: usize,
+    pub(crate) outbox: VecDeque<Item>,
+    pub(crate) outbox_weight: usize,
+    pub(crate) delivering: bool,
+    /// The thread that holds this will deliver; nobody else need be called for it.
+    pub(crate) here: bool,
+    /// Answers to reads that had to wait: what is answered now comes behind them.
+    pub(crate) replies: VecDeque<(u32, Bytes)>,
+    pub(crate) replying: bool,
+    pub(crate) registered: bool,
+    pub(crate) mask: Option<PhaseMask>,
+    /// When the library was told of the phase.
+    pub(crate) begun: Option<Instant>,
+    /// Nobody waits for the phase; it has to be over by then.
+    pub(crate) logging_until: Option<Instant>,
+    /// It had a WebSocket.
+    pub(crate) had_socket: bool,
+    pub(crate) rooms: Vec<String>,
+    /// More came from rooms than the client takes.
+    pub(crate) overflown: bool,
+    /// It is over for the gateway.
+    pub(crate) closed: bool,
+    pub(crate) buried: bool,
+    /// Since when the library has not returned from being told to begin.
+    pub(crate) calling: Option<Instant>,
+    /// The library is in a call that may run the handler to its end, so that what ends the session cannot wait for it.
+    pub(crate) starting: bool,
+    /// A gateway thread is in the library: since when, and until when the phase may last.
+    pub(crate) inline: Option<(Instant, Instant)>,
+    /// No phase is left, and the library has heard so.
+    pub(crate) parted: bool,
+    /// It was given up while the library did not return from a call.
+    pub(crate) stuck: bool,
+}
+
+impl State {
+    /// Tells the gateway thread.
+    pub(crate) fn push(&mut self, event: Event) {
+        self.events.push_back(event);
+        self.wake();
+    }
+
+    pub(crate) fn wake(&mut self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+}
