@@ -40,7 +40,8 @@ class ClientSteps:
     async def request(self, step: Step) -> None:
         """Send a request."""
         body = step.get("body", "").encode() or b"0123456789abcdef" * (step.get("size", 0) // 16)
-        headers = {"host": f"{self.place}.test", "x-case": self.place, **step.get("headers", {})}
+        port = f":{step['port']}" if "port" in step else ""
+        headers = {"host": f"{self.place}.test{port}", "x-case": self.place, **step.get("headers", {})}
         method = step.get("method", "POST" if body else "GET")
         if step.get("chunked"):
             headers["transfer-encoding"] = "chunked"
