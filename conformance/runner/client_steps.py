@@ -21,6 +21,7 @@ class ClientSteps:
         self.sockets = SocketSteps(place, address)
         self.record = self.sockets.record
         self.mutate_answer: Callable[[Answer], Answer] = lambda answer: answer
+        self.mutate_request: Callable[[dict[str, Any]], dict[str, Any]] = lambda seen: seen
         # so many bytes have been streamed under this name
         self.streamed: Callable[[str], int] = lambda _: 0
 
@@ -120,7 +121,7 @@ class ClientSteps:
 
     async def expect_upstream(self, step: Step) -> None:
         """What reached the upstream in this case: so many, the last one like this."""
-        seen = self.upstream.seen.get(self.place, [])
+        seen = [self.mutate_request(one) for one in self.upstream.seen.get(self.place, [])]
         if len(seen) != step["upstream"]:
             raise FailedError(f"24.6: expected {step['upstream']} requests at the upstream, seen {len(seen)}")
         for one in seen:

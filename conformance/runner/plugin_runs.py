@@ -94,7 +94,7 @@ class House:
         begun = time.monotonic()
         side = PluginSide(place.case, place.name, self.running.address, self.upstream, self.teller)
         if place.mutant:
-            side.client.mutate_answer = place.mutant.answer
+            side.client.mutate_answer, side.client.mutate_request = place.mutant.answer, place.mutant.request
         try:
             await asyncio.wait_for(side.run(), 60)
         except FailedError as error:
