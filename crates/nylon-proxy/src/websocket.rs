@@ -79,7 +79,8 @@ pub(crate) async fn serve(thread: Rc<Thread>, stream: ClientStream, switch: Swit
     let Switch { mut course, upgrade, .. } = switch;
     let Upgrade { max_message_bytes, mut socket, .. } = *upgrade;
     socket.open();
-    let end = converse(stream, max_message_bytes, &mut *socket, InCourse { course: &mut course, thread: &thread }).await;
+    let end =
+        converse(stream, max_message_bytes, &mut *socket, InCourse { course: &mut course, thread: &thread }).await;
     course.socket_closed(end.error.as_deref());
     socket.close(end);
     poll_fn(|cx| socket.poll_done(cx)).await;
@@ -136,15 +137,8 @@ where
     let client = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await;
     let mut pings = interval_at(Instant::now() + PING_EVERY, PING_EVERY);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut conversation = Conversation {
-        client,
-        socket,
-        around,
-        pings,
-        heard: Instant::now(),
-        unflushed: 0,
-        midway: false,
-    };
+    let mut conversation =
+        Conversation { client, socket, around, pings, heard: Instant::now(), unflushed: 0, midway: false };
     let ending = conversation.run().await;
     conversation.end(ending).await
 }
