@@ -8,9 +8,10 @@ from .bus import Bus, Message, token
 from .cases import Case, FailedError, Step
 from .client_steps import ClientSteps
 from .frames import encode
-from .judge import FROM_GATEWAY, Frame, Talk, cost, read
+from .judge import Talk, cost
 from .match import differs, shown
 from .patience import until
+from .reading import FROM_GATEWAY, Frame, read
 from .room_steps import RoomSteps
 from .steps import Verbs, play
 from .web import Upstream, error_of
