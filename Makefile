@@ -38,10 +38,10 @@ bench: ## measure the gateway and its peers in one run (release build, takes a w
 	@NYLON_RELEASE=pgo $(MAKE) --no-print-directory build
 	@$(PYTHON) benchmarks/run.py
 
-fuzz: ## fuzz the codec for longer than CI does (FUZZ_SECONDS, default 600)
+fuzz: ## fuzz frames, requests, answers and WebSockets for longer than CI does (FUZZ_SECONDS, default 600)
 	@FUZZ_SECONDS=$${FUZZ_SECONDS:-600} .ci/run fuzz
 
-conformance: build ## judge workers and gateways by protocol/SPEC.md, from outside (CASES: beginnings of case ids)
+conformance: build ## judge workers, gateways and plugins behind one from outside (CASES: beginnings of case ids)
 	@$(PYTHON) -m conformance.runner $(CASES)
 
 conformance-mutants: build

@@ -8,8 +8,9 @@ from .bus import Bus, token
 from .cases import Step
 from .forms import body_of, now, response_of
 from .frames import NUMBERS, Values, encode, plain
-from .judge import Frame, Talk
+from .judge import Talk
 from .msgpack import pack, widest
+from .reading import Frame
 
 LATER = [[1, 1.5], "a later element"]
 

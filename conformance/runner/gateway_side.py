@@ -7,10 +7,11 @@ from typing import Any
 from .bus import Bus, Message, token
 from .cases import Case, FailedError, Step
 from .gateway_says import Open, Opening
-from .judge import FROM_WORKER, Frame, cost, read
+from .judge import cost
 from .match import differs, shown
 from .patience import until
 from .programs import Program
+from .reading import FROM_WORKER, Frame, read
 from .steps import Verbs, play
 
 

@@ -1,12 +1,9 @@
 """What holds for the frames of a WebSocket in every case (14.3 to 14.5, 14.9, 14.10)."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from .cases import FailedError
-
-if TYPE_CHECKING:
-    from .judge import Frame
+from .reading import Frame
 
 MESSAGE = ("Text", "Binary")
 CLOSE, JOIN, LEAVE = 303, 310, 311
@@ -23,7 +20,7 @@ class SocketTalk:
     calls: set[int] = field(default_factory=set[int])
     waiting: list[int] = field(default_factory=list[int])
 
-    def from_worker(self, frame: "Frame") -> None:
+    def from_worker(self, frame: Frame) -> None:
         """Judge a frame of a worker while the phase is a WebSocket's."""
         match frame.name:
             case "CREDIT" | "ABORT" | "PROBE":
@@ -44,7 +41,7 @@ class SocketTalk:
             case _:
                 raise FailedError(f"14.3: {frame} in a websocket")
 
-    def operation(self, frame: "Frame") -> None:
+    def operation(self, frame: Frame) -> None:
         """Take an operation down; those that are answered wait, and their ids are never used again (12.4)."""
         if frame["operation"]["number"] in (CLOSE, LEAVE):
             return
@@ -53,7 +50,7 @@ class SocketTalk:
         self.calls.add(frame["call_id"])
         self.waiting.append(frame["call_id"])
 
-    def from_gateway(self, frame: "Frame") -> bool:
+    def from_gateway(self, frame: Frame) -> bool:
         """Judge a frame of a gateway; whether it was about the WebSocket."""
         match frame.name:
             case "WS_OPEN":
@@ -86,7 +83,7 @@ class SocketTalk:
                 return False
         return True
 
-    def _piece(self, frame: "Frame", side: str) -> None:
+    def _piece(self, frame: Frame, side: str) -> None:
         if frame["kind"] not in MESSAGE or frame["id"] != self.connection:
             raise FailedError(f"14.9: DATA of kind {frame['kind']}, id {frame['id']} in websocket {self.connection}")
         if self.midway.get(side, frame["kind"]) != frame["kind"]:

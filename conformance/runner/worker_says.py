@@ -9,9 +9,10 @@ from typing import Any
 from .bus import Bus
 from .cases import FailedError, Step
 from .frames import NUMBERS, Values, encode, plain
-from .judge import Frame, Talk
+from .judge import Talk
 from .msgpack import pack, widest
 from .patience import until
+from .reading import Frame
 from .socket_judge import SocketTalk
 
 WITH_FIRST = {"ACCEPT", "FETCH", "RESULT", "STREAM", "UPGRADE", "ERROR"}

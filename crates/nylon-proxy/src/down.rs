@@ -1,6 +1,8 @@
 //! The client's side: sockets, what is let through to the codec, time limits.
 
 mod connection;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod guard;
 mod state;
 mod stream;

@@ -30,6 +30,16 @@ mod transports;
 mod up;
 mod websocket;
 
+/// Any bytes for the parts that read what clients and upstreams send; they panic where something is wrong.
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzz {
+    pub use crate::{down::fuzz::request, up::fuzz::response, websocket::fuzz::websocket};
+}
+
 pub use gateway::{Gateway, StartError};
 pub use plugins::{NoPlugins, PluginSource, PreparedPlugins};
 pub use transports::Transports;
+
+#[cfg(test)]
+mod fuzz_tests;

@@ -5,6 +5,8 @@
 
 mod body;
 mod connection;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod pool;
 mod request;
 mod response;

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use nylon_plugin::{MessageKind, PluginError, PluginSocket, SocketEnd, SocketOrder, Upgrade};
 use tokio::{
-    io::AsyncWriteExt,
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
     time::{Instant, Interval, MissedTickBehavior, interval_at, timeout},
 };
 use tokio_tungstenite::{
@@ -78,6 +78,56 @@ enum Step {
 pub(crate) async fn serve(thread: Rc<Thread>, stream: ClientStream, switch: Switch) {
     let Switch { mut course, upgrade, .. } = switch;
     let Upgrade { max_message_bytes, mut socket, .. } = *upgrade;
+    socket.open();
+    let end =
+        converse(stream, max_message_bytes, &mut *socket, InCourse { course: &mut course, thread: &thread }).await;
+    course.socket_closed(end.error.as_deref());
+    socket.close(end);
+    poll_fn(|cx| socket.poll_done(cx)).await;
+}
+
+/// What a conversation needs of the gateway around it.
+trait Around {
+    /// The gateway shuts down.
+    fn is_draining(&self) -> bool;
+    /// The task is to be woken when what is written moves on or the connection's time is over.
+    fn wake(&self, cx: &Context<'_>);
+    /// So many bytes are sent to the client.
+    fn sent(&mut self, bytes: usize);
+    /// The entry's side is gone.
+    fn failed(&mut self, error: &PluginError);
+}
+
+struct InCourse<'a> {
+    course: &'a mut Course,
+    thread: &'a Thread,
+}
+
+impl Around for InCourse<'_> {
+    fn is_draining(&self) -> bool {
+        self.thread.is_draining()
+    }
+
+    fn wake(&self, cx: &Context<'_>) {
+        self.course.connection().reading.wake(cx);
+    }
+
+    fn sent(&mut self, bytes: usize) {
+        self.course.sent(bytes);
+    }
+
+    fn failed(&mut self, error: &PluginError) {
+        let (id, code) = (self.course.id(), error.code().code());
+        tracing::warn!(id, code, "serving a websocket: {error}; it is closed");
+    }
+}
+
+/// Carries messages between a client and an entry until one of them ends it.
+async fn converse<S, A>(stream: S, max_message_bytes: usize, socket: &mut dyn PluginSocket, around: A) -> SocketEnd
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    A: Around,
+{
     let most = Some(max_message_bytes);
     let config = WebSocketConfig::default()
         .read_buffer_size(READ)
@@ -85,31 +135,18 @@ pub(crate) async fn serve(thread: Rc<Thread>, stream: ClientStream, switch: Swit
         .max_message_size(most)
         .max_frame_size(most);
     let client = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await;
-    socket.open();
     let mut pings = interval_at(Instant::now() + PING_EVERY, PING_EVERY);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut conversation = Conversation {
-        client,
-        socket: &mut *socket,
-        course: &mut course,
-        thread: &thread,
-        pings,
-        heard: Instant::now(),
-        unflushed: 0,
-        midway: false,
-    };
+    let mut conversation =
+        Conversation { client, socket, around, pings, heard: Instant::now(), unflushed: 0, midway: false };
     let ending = conversation.run().await;
-    let end = conversation.end(ending).await;
-    course.socket_closed(end.error.as_deref());
-    socket.close(end);
-    poll_fn(|cx| socket.poll_done(cx)).await;
+    conversation.end(ending).await
 }
 
-struct Conversation<'a> {
-    client: WebSocketStream<ClientStream>,
+struct Conversation<'a, S, A> {
+    client: WebSocketStream<S>,
     socket: &'a mut dyn PluginSocket,
-    course: &'a mut Course,
-    thread: &'a Thread,
+    around: A,
     pings: Interval,
     /// When the client last said something, or could not because it was not read.
     heard: Instant,
@@ -119,7 +156,7 @@ struct Conversation<'a> {
     midway: bool,
 }
 
-impl Conversation<'_> {
+impl<S: AsyncRead + AsyncWrite + Unpin, A: Around> Conversation<'_, S, A> {
     async fn run(&mut self) -> Ending {
         loop {
             let ending = match poll_fn(|cx| self.step(cx)).await {
@@ -139,10 +176,10 @@ impl Conversation<'_> {
     }
 
     fn step(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
-        if self.thread.is_draining() {
+        if self.around.is_draining() {
             return Poll::Ready(Step::Drain);
         }
-        self.course.connection().reading.wake(cx);
+        self.around.wake(cx);
         if self.unflushed < TOGETHER
             && let Poll::Ready(order) = self.socket.poll_order(cx)
         {
@@ -201,14 +238,14 @@ impl Conversation<'_> {
                 };
                 self.midway = more;
                 self.unflushed += bytes.len().max(1);
-                self.course.sent(bytes.len());
+                self.around.sent(bytes.len());
                 let frame = Frame::message(bytes, OpCode::Data(data), !more);
                 let sent = self.client.start_send_unpin(Message::Frame(frame));
                 sent.err().map(|error| failed(&error))
             }
             SocketOrder::Close { code, reason } => Some(Ending::Ours { code, reason: reason.into(), error: None }),
             SocketOrder::Fail { code, error } => {
-                self.course.socket_failed(&error);
+                self.around.failed(&error);
                 let reason = if code == 1001 { "the worker shuts down" } else { "the plugin failed" };
                 Some(Ending::Ours { code, reason: reason.to_owned(), error: Some(error.to_string()) })
             }
@@ -266,9 +303,5 @@ fn failed(error: &Error) -> Ending {
     }
 }
 
-impl Course {
-    /// The entry's side of a WebSocket is gone.
-    fn socket_failed(&self, error: &PluginError) {
-        tracing::warn!(id = self.id(), code = error.code().code(), "serving a websocket: {error}; it is closed",);
-    }
-}
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;

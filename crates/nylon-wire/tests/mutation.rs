@@ -1,5 +1,5 @@
 //! Vectors and corpus, damaged again and again for `NYLON_FUZZ_SECONDS` (default 3): no panic, and what is taken keeps
-//! its meaning. The search guided by coverage is `fuzz/run`; this one needs nothing but cargo.
+//! its meaning. The search guided by coverage is `tools/fuzz`; this one needs nothing but cargo.
 #![allow(clippy::unwrap_used)]
 
 mod support;

@@ -10,6 +10,7 @@ mod group;
 mod known;
 mod lease;
 mod link;
+mod long_phase;
 mod messaging;
 mod options;
 mod pack;

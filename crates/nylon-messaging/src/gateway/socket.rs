@@ -8,26 +8,21 @@ use std::{
 use bytes::Bytes;
 use nylon_plugin::{Exchange, MessageKind, PluginError, PluginErrorKind, PluginSocket, SocketEnd, SocketOrder};
 use nylon_wire::{
-    AbortFrame, AbortReason, DataFrame, DataKind, ErrorFrame, Ext, Frame, Limits, ProbeFrame, UpgradeFrame,
-    WsClosedFrame, WsErrorFrame, WsOpenFrame, WsOperation, failure,
+    AbortFrame, AbortReason, DataFrame, DataKind, ErrorFrame, Ext, Frame, Limits, UpgradeFrame, WsClosedFrame,
+    WsErrorFrame, WsOpenFrame, WsOperation, failure,
 };
 
 use super::{
     answer::decode,
+    long_phase::LongPhase,
     plugin::Entry,
     rooms::Member,
     slots::{Event, Signal},
     stream::Home,
     talk::Talk,
 };
-use crate::{Clock, connection::SETTLING};
+use crate::Clock;
 
-/// How often a socket looks whether its worker is there. Milliseconds.
-const LOOK_EVERY_MS: u64 = 250;
-/// A socket that hears nothing of its worker for so long asks, and so lets it see what it has missed. Milliseconds.
-const PROBE_EVERY_MS: u64 = 5_000;
-/// [`SETTLING`].
-const SETTLING_MS: u64 = SETTLING.as_millis() as u64;
 /// The one connection of a session; nothing else of the session has this id, which workers count up from 1.
 const CONNECTION: u32 = u32::MAX;
 
@@ -38,7 +33,7 @@ const TRY_AGAIN: u16 = 1013;
 
 /// A WebSocket of a worker.
 pub(super) struct NatsSocket {
-    entry: Rc<Entry>,
+    phase: LongPhase,
     /// `None` once it has ended.
     talk: Option<Box<Talk>>,
     home: Rc<Home>,
@@ -47,9 +42,6 @@ pub(super) struct NatsSocket {
     /// The worker is in the middle of a message: nothing of a room may come between.
     midway: bool,
     member: Option<Member>,
-    probe_at: u64,
-    /// Not before then after a reconnect.
-    settled_at: u64,
     /// How long the handler may take behind the close, and until when, once it is closed. Milliseconds.
     span: u64,
     closed: Option<u64>,
@@ -57,11 +49,9 @@ pub(super) struct NatsSocket {
 
 impl NatsSocket {
     pub(super) fn new(entry: Rc<Entry>, mut talk: Box<Talk>, home: Rc<Home>, span: u64) -> Self {
-        talk.lease.set_restless(true);
-        talk.probed = true;
-        let probe_at = Clock::now_ms() + PROBE_EVERY_MS;
+        let phase = LongPhase::new(entry, &mut talk, "websocket");
         let (inbound, member, closed) = (None, None, None);
-        Self { entry, talk: Some(talk), home, inbound, midway: false, member, probe_at, settled_at: 0, span, closed }
+        Self { phase, talk: Some(talk), home, inbound, midway: false, member, span, closed }
     }
 
     fn send(&mut self, frame: impl FnOnce(nylon_wire::Header) -> Frame) {
@@ -94,7 +84,7 @@ impl NatsSocket {
     fn frame(&mut self, frame: Frame) -> Option<SocketOrder> {
         let talk = self.talk.as_mut()?;
         if !matches!(frame, Frame::Probe(_)) {
-            self.probe_at = Clock::now_ms() + PROBE_EVERY_MS;
+            self.phase.heard();
         }
         match frame {
             Frame::Data(data) => return self.data(data),
@@ -112,13 +102,11 @@ impl NatsSocket {
                 let refused = talk.refuse(fetch.call_id, failure::NOT_FOUND, "there is no such thing in a websocket");
                 return refused.err().map(|error| self.broken(INTERNAL, error));
             }
-            // The number that its next frame will have shows what was lost (SPEC 14.6).
-            Frame::Probe(probe) if probe.header.seq != talk.seq_in => {
-                let message = format!("frame {} is due, the worker is at {}", talk.seq_in, probe.header.seq);
-                let error = talk.fail(PluginErrorKind::Lost, AbortReason::Gap, message);
-                return Some(self.broken(INTERNAL, error));
+            Frame::Probe(probe) => {
+                let lost = LongPhase::probed(talk, probe.header.seq);
+                return lost.err().map(|error| self.broken(INTERNAL, error));
             }
-            Frame::Probe(_) | Frame::Accept(_) => {}
+            Frame::Accept(_) => {}
             Frame::Abort(abort) => return Some(self.aborted(&abort)),
             Frame::Error(error) => {
                 let message = format!("the worker: {}: {}", error.code, error.text);
@@ -151,7 +139,7 @@ impl NatsSocket {
 
     fn operation(&mut self, call: u32, operation: WsOperation) -> Option<SocketOrder> {
         let link = self.talk.as_ref()?.lease.link.clone();
-        let plugin = self.entry.shared.options.name.clone();
+        let plugin = self.phase.entry.shared.options.name.clone();
         let (room, kind, message) = match operation {
             WsOperation::Close { code, reason } => {
                 return Some(SocketOrder::Close { code, reason: reason.as_str().into() });
@@ -210,72 +198,29 @@ impl NatsSocket {
 
     fn signal(&mut self, signal: Signal) -> Option<SocketOrder> {
         let talk = self.talk.as_ref()?;
-        let (code, error) = match signal {
-            Signal::Shutdown => {
-                let reason = AbortReason::GatewayShutdown;
-                (GOING_AWAY, talk.fail(PluginErrorKind::Lost, reason, "the gateway shuts down"))
-            }
-            // It goes on when the connection is back, unless something is missing then (rules §2).
-            Signal::Disconnected => {
-                self.settled_at = Clock::now_ms() + SETTLING_MS;
-                self.probe_at = self.settled_at;
-                return None;
-            }
-            Signal::Rubbish => {
-                (INTERNAL, talk.protocol("a message for this websocket is no frame, or there are too many"))
-            }
-            Signal::NoResponders => {
-                if let Some(worker) = &talk.worker {
-                    self.entry.shared.group.gone(worker);
-                }
-                let message = "the worker is gone: nobody listens on its subject";
-                (INTERNAL, PluginError::new(PluginErrorKind::Lost, message))
-            }
-            Signal::Due => (INTERNAL, self.look()?),
-        };
-        Some(self.broken(code, error))
+        let result = if signal == Signal::Due { self.look() } else { self.phase.signal(talk, signal) };
+        let code = if signal == Signal::Shutdown { GOING_AWAY } else { INTERNAL };
+        result.err().map(|error| self.broken(code, error))
     }
 
-    /// Looks whether the worker is there.
-    fn look(&mut self) -> Option<PluginError> {
-        let talk = self.talk.as_ref()?;
-        let now = Clock::now_ms();
-        if self.closed.is_some_and(|until| now >= until) {
+    /// Looks whether the worker is there, and the handler done.
+    fn look(&mut self) -> Result<(), PluginError> {
+        let Some(talk) = &self.talk else { return Ok(()) };
+        if self.closed.is_some_and(|until| Clock::now_ms() >= until) {
             let what = "the handler does not return although its websocket is closed";
-            return Some(talk.fail(PluginErrorKind::Timeout, AbortReason::Timeout, what));
+            return Err(talk.fail(PluginErrorKind::Timeout, AbortReason::Timeout, what));
         }
-        let link = &talk.lease.link;
-        if !link.is_connected() {
-            self.settled_at = now + SETTLING_MS;
-            return None;
-        }
-        if now < self.settled_at {
-            self.pump();
-            return None;
-        }
-        if talk.worker.as_ref().is_some_and(|worker| worker.lost(now, self.entry.shared.group.grace())) {
-            return Some(PluginError::new(PluginErrorKind::Lost, "the worker is gone or silent"));
-        }
-        if now >= self.probe_at {
-            self.probe_at = now + PROBE_EVERY_MS;
-            if let (Some(worker), Some((reply, header))) = (&talk.worker, talk.lease.probe()) {
-                let frame = link.encode(|out| ProbeFrame { header, ext: Ext::empty() }.encode(out));
-                // One that is not sent is one later.
-                if link.post(worker.subject(), Some((reply, header.generation)), frame).is_ok() {
-                    link.stats.probes.add();
-                }
-            }
-        }
+        self.phase.look(talk)?;
         // A pause of the connection may have kept it waiting.
         self.pump();
-        None
+        Ok(())
     }
 
     fn broken(&mut self, code: u16, error: PluginError) -> SocketOrder {
         self.talk = None;
         self.member = None;
         self.inbound = None;
-        self.entry.times.failed.add();
+        self.phase.entry.times.failed.add();
         SocketOrder::Fail { code, error }
     }
 
@@ -337,7 +282,7 @@ impl PluginSocket for NatsSocket {
     fn poll_order(&mut self, cx: &mut Context<'_>) -> Poll<SocketOrder> {
         loop {
             let Some(talk) = &mut self.talk else { return Poll::Pending };
-            let order = match talk.lease.poll(Clock::now_ms() + LOOK_EVERY_MS, cx) {
+            let order = match talk.lease.poll(LongPhase::next_look(), cx) {
                 Poll::Pending => {
                     let room = self.next_of_rooms(cx);
                     return room.map_or(Poll::Pending, Poll::Ready);

@@ -9,34 +9,27 @@ use std::{
 
 use bytes::Bytes;
 use nylon_plugin::{BodyStream, Piece, PluginError, PluginErrorKind, StreamError};
-use nylon_wire::{
-    AbortFrame, AbortReason, DataFrame, DataKind, Ext, FetchFrame, FetchKind, Frame, Outcome, ProbeFrame, failure,
-};
+use nylon_wire::{AbortFrame, AbortReason, DataFrame, DataKind, FetchFrame, FetchKind, Frame, Outcome, failure};
 
 use super::{
     answer::decode,
+    long_phase::LongPhase,
     plugin::Entry,
     slots::{Event, Signal},
     talk::Talk,
 };
-use crate::{Clock, connection::SETTLING};
+use crate::Clock;
 
-/// How often a stream looks whether its worker is there. Milliseconds.
-const LOOK_EVERY_MS: u64 = 250;
-/// A stream that hears nothing for so long asks its worker, and so lets it see what it has missed. Milliseconds.
-const PROBE_EVERY_MS: u64 = 5_000;
 /// A piece up to this long is copied: it may wait for a slow client, and must not keep the whole buffer that it was read
 /// into, which has pieces of others in it. Bytes.
 const COPIED: usize = 16 << 10;
-/// [`SETTLING`].
-const SETTLING_MS: u64 = SETTLING.as_millis() as u64;
 
 /// Where an ended stream leaves the session for its later phases.
 pub(super) type Home = Cell<Option<Box<Talk>>>;
 
 /// A stream of a worker.
 pub(super) struct NatsStream {
-    entry: Rc<Entry>,
+    phase: LongPhase,
     /// `None` once it has ended.
     talk: Option<Box<Talk>>,
     home: Rc<Home>,
@@ -47,9 +40,6 @@ pub(super) struct NatsStream {
     filters: bool,
     /// When anything last moved. Milliseconds of our clock.
     moved: u64,
-    probe_at: u64,
-    /// Not before then after a reconnect.
-    settled_at: u64,
 }
 
 impl NatsStream {
@@ -61,20 +51,8 @@ impl NatsStream {
         input: Option<Box<dyn BodyStream>>,
         filters: bool,
     ) -> Self {
-        talk.lease.set_restless(true);
-        let now = Clock::now_ms();
-        talk.probed = true;
-        Self {
-            entry,
-            talk: Some(talk),
-            home,
-            id,
-            input,
-            filters,
-            moved: now,
-            probe_at: now + PROBE_EVERY_MS,
-            settled_at: 0,
-        }
+        let phase = LongPhase::new(entry, &mut talk, "stream");
+        Self { phase, talk: Some(talk), home, id, input, filters, moved: Clock::now_ms() }
     }
 
     /// A frame of the worker. `Ready` when it says something about the body.
@@ -82,7 +60,7 @@ impl NatsStream {
         let Some(talk) = &mut self.talk else { return Poll::Ready(None) };
         if !matches!(frame, Frame::Probe(_)) {
             self.moved = Clock::now_ms();
-            self.probe_at = self.moved + PROBE_EVERY_MS;
+            self.phase.heard();
         }
         match frame {
             Frame::Data(data) => return self.data(data),
@@ -107,13 +85,12 @@ impl NatsStream {
                     return self.broken(error);
                 }
             }
-            // The number that its next frame will have shows what was lost (SPEC 14.6).
-            Frame::Probe(probe) if probe.header.seq != talk.seq_in => {
-                let message = format!("frame {} is due, the worker is at {}", talk.seq_in, probe.header.seq);
-                let error = talk.fail(PluginErrorKind::Lost, AbortReason::Gap, message);
-                return self.broken(error);
+            Frame::Probe(probe) => {
+                if let Err(error) = LongPhase::probed(talk, probe.header.seq) {
+                    return self.broken(error);
+                }
             }
-            Frame::Probe(_) | Frame::Accept(_) => {}
+            Frame::Accept(_) => {}
             Frame::Abort(abort) => return self.aborted(&abort),
             Frame::Error(error) => {
                 let message = format!("the worker: {}: {}", error.code, error.text);
@@ -144,7 +121,7 @@ impl NatsStream {
         let Some(talk) = &mut self.talk else { return Ok(()) };
         let filters = matches!(fetch.what, FetchKind::ResponseStream);
         let limit = match fetch.what {
-            FetchKind::RequestBody => fetch.max_bytes.min(self.entry.shared.options.max_body_bytes as u64),
+            FetchKind::RequestBody => fetch.max_bytes.min(self.phase.entry.shared.options.max_body_bytes as u64),
             FetchKind::RequestStream | FetchKind::ResponseStream => fetch.max_bytes,
             _ => return talk.refuse(fetch.call_id, failure::NOT_FOUND, "there is no such thing in a stream"),
         };
@@ -170,63 +147,20 @@ impl NatsStream {
     }
 
     fn signal(&mut self, signal: Signal) -> Result<(), PluginError> {
-        let Some(talk) = &mut self.talk else { return Ok(()) };
-        match signal {
-            Signal::Shutdown => {
-                Err(talk.fail(PluginErrorKind::Lost, AbortReason::GatewayShutdown, "the gateway shuts down"))
-            }
-            // It goes on when the connection is back, unless something is missing then (rules §2).
-            Signal::Disconnected => {
-                self.settled_at = Clock::now_ms() + SETTLING_MS;
-                self.probe_at = self.settled_at;
-                Ok(())
-            }
-            Signal::Rubbish => Err(talk.protocol("a message for this stream is no frame, or there are too many")),
-            Signal::NoResponders => {
-                if let Some(worker) = &talk.worker {
-                    self.entry.shared.group.gone(worker);
-                }
-                Err(PluginError::new(PluginErrorKind::Lost, "the worker is gone: nobody listens on its subject"))
-            }
-            Signal::Due => self.look(),
-        }
-    }
-
-    /// Looks whether the worker is there and whether anything moves.
-    fn look(&mut self) -> Result<(), PluginError> {
-        let Some(talk) = &mut self.talk else { return Ok(()) };
-        let now = Clock::now_ms();
-        let options = &self.entry.shared.options;
-        if now.saturating_sub(self.moved) >= u64::try_from(options.stream_idle.as_millis()).unwrap_or(u64::MAX) {
-            return Err(talk.fail(PluginErrorKind::Timeout, AbortReason::Timeout, "the stream stands still"));
-        }
-        if !talk.lease.link.is_connected() {
-            self.settled_at = now + SETTLING_MS;
-        }
-        if now < self.settled_at {
-            return Ok(());
-        }
-        if talk.worker.as_ref().is_some_and(|worker| worker.lost(now, self.entry.shared.group.grace())) {
-            return Err(PluginError::new(PluginErrorKind::Lost, "the worker is gone or silent"));
-        }
-        if now >= self.probe_at {
-            self.probe_at = now + PROBE_EVERY_MS;
-            if let (Some(worker), Some((reply, header))) = (&talk.worker, talk.lease.probe()) {
-                let link = &talk.lease.link;
-                let frame = link.encode(|out| ProbeFrame { header, ext: Ext::empty() }.encode(out));
-                // One that is not sent is one later.
-                if link.post(worker.subject(), Some((reply, header.generation)), frame).is_ok() {
-                    link.stats.probes.add();
-                }
+        let Some(talk) = &self.talk else { return Ok(()) };
+        if signal == Signal::Due {
+            let idle = u64::try_from(self.phase.entry.shared.options.stream_idle.as_millis()).unwrap_or(u64::MAX);
+            if Clock::now_ms().saturating_sub(self.moved) >= idle {
+                return Err(talk.fail(PluginErrorKind::Timeout, AbortReason::Timeout, "the stream stands still"));
             }
         }
-        Ok(())
+        self.phase.signal(talk, signal)
     }
 
     fn broken(&mut self, error: PluginError) -> Poll<Option<Result<Piece, StreamError>>> {
         self.talk = None;
         self.input = None;
-        self.entry.times.failed.add();
+        self.phase.entry.times.failed.add();
         Poll::Ready(Some(Err(error.into())))
     }
 }
@@ -245,7 +179,7 @@ impl BodyStream for NatsStream {
             }
             let frame = match talk.deferred.pop_front() {
                 Some(frame) => Some(frame),
-                None => match ready!(talk.lease.poll(Clock::now_ms() + LOOK_EVERY_MS, cx)) {
+                None => match ready!(talk.lease.poll(LongPhase::next_look(), cx)) {
                     Event::Frame(payload) => match decode(talk, &payload) {
                         Ok(frame) => frame,
                         Err(error) => return self.broken(error),

@@ -11,4 +11,5 @@ mod fake;
 mod gateway;
 mod phases;
 mod retries;
+mod storm;
 mod streams;

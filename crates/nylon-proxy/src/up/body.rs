@@ -30,7 +30,7 @@ pub(crate) struct UpstreamBody {
     reusable: bool,
 }
 
-enum Rest {
+pub(super) enum Rest {
     None,
     Length(u64),
     Chunked(Box<(Chunked, BytesMut)>),
@@ -72,12 +72,7 @@ impl UpstreamBody {
         home: Rc<Pool>,
         reusable: bool,
     ) -> Self {
-        let rest = match head.framing {
-            Framing::None => Rest::None,
-            Framing::Length(length) => Rest::Length(length),
-            Framing::Chunked => Rest::Chunked(Box::new((Chunked::new(), BytesMut::new()))),
-            Framing::Close => Rest::Close,
-        };
+        let rest = Rest::new(head.framing);
         let reusable = reusable && head.keep_alive;
         let mut body = Self { connection: Some(connection), rest, upload, home, reusable };
         if matches!(body.rest, Rest::None) {
@@ -207,15 +202,24 @@ fn describe(error: &io::Error) -> String {
     error.to_string()
 }
 
-enum Taken {
+pub(super) enum Taken {
     Nothing,
     Data(Bytes),
     End(Option<http::HeaderMap>),
 }
 
 impl Rest {
+    pub(super) fn new(framing: Framing) -> Self {
+        match framing {
+            Framing::None => Self::None,
+            Framing::Length(length) => Self::Length(length),
+            Framing::Chunked => Self::Chunked(Box::new((Chunked::new(), BytesMut::new()))),
+            Framing::Close => Self::Close,
+        }
+    }
+
     /// Takes what comes next from an input that is not empty.
-    fn take(&mut self, input: &mut BytesMut) -> Result<Taken, String> {
+    pub(super) fn take(&mut self, input: &mut BytesMut) -> Result<Taken, String> {
         match self {
             Self::None => Ok(Taken::End(None)),
             Self::Close => Ok(Taken::Data(input.split().freeze())),
