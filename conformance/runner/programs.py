@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 import sys
 import sysconfig
 import tempfile
@@ -28,15 +29,30 @@ class Testee:
     kind: str
     command: list[str]
     features: list[str]
+    # what makes it, before it is started for the first time
+    build: list[str] = field(default_factory=list[str])
     env: dict[str, str] = field(default_factory=dict[str, str])
 
     @staticmethod
-    def load(name: str) -> "Testee":
-        """Read its page."""
+    def load(name: str, made: Path) -> "Testee":
+        """Read its page; what its build makes goes into a folder of its own under `made`."""
         folder = HERE / "testees" / name
         table = tomllib.loads((folder / "testee.toml").read_text(encoding="utf-8"))
-        command = [part.format(python=sys.executable, here=folder) for part in table.pop("command")]
-        return Testee(name=name, command=command, **table)
+        places = {"python": sys.executable, "here": folder, "root": HERE.parent, "made": made / name}
+        for key in ("command", "build"):
+            table[key] = [part.format(**places) for part in table.get(key, [])]
+        return Testee(name=name, **table)
+
+    def make(self) -> None:
+        """Build it, where it has to be. A testee that cannot be built fails the run: it is never left out silently."""
+        if not self.build:
+            return
+        tool = self.build[0]
+        if shutil.which(tool) is None:
+            raise CaseError(f"building {self.name}: {tool} not found; --testee names those to be judged without it")
+        done = subprocess.run(self.build, env={**os.environ, **self.env}, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise CaseError(f"building {self.name}: {' '.join(self.build)}:\n{done.stdout}{done.stderr}")
 
     def known(self) -> dict[str, str]:
         """Case ids that are known to fail, each with its reason."""

@@ -108,6 +108,9 @@ func (r *phaseRun) apply(op wire.Operation, note func()) {
 	case r.sent, r.piecewise:
 		r.ignored("a change of a response whose head is out")
 		return
+	case r.run.Phase == wire.Logging:
+		r.ignored("a change in logging: everything has been sent")
+		return
 	}
 	err := r.port.Apply(r.run, op)
 	if errors.Is(err, ErrNotSupported) {
