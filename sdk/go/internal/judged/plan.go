@@ -131,6 +131,8 @@ func (c *at) do(s step) {
 		c.stream(s)
 	case "take":
 		c.take(s)
+	case "websocket":
+		c.websocket(s)
 	default:
 		panic(fmt.Sprintf("nobody knows %v", s))
 	}

@@ -157,7 +157,7 @@ func (c *at) reading(name string) any {
 
 // note is a line that the judge reads.
 func (c *at) note(what []string, more map[string]any) {
-	seen := map[string]any{"phase": c.name, "id": c.request.ID()}
+	seen := map[string]any{"phase": c.name, "id": c.request.ID(), "host": c.request.Host()}
 	maps.Copy(seen, c.readings(what))
 	maps.Copy(seen, more)
 	say(seen)
