@@ -9,6 +9,8 @@ from pathlib import Path
 
 from . import mutants, report, rules, vectors
 from .cases import HERE, Case, load
+from .likeness import Likeness
+from .plugin_runs import run_plugins
 from .programs import Testee, nats_server
 from .runs import run_testee
 
@@ -35,16 +37,19 @@ async def judge(options: argparse.Namespace, cases: list[Case]) -> int:
     results: list[report.Result] = []
     with tempfile.TemporaryDirectory(prefix="conformance-") as made:
         testees = [Testee.load(name, Path(made)) for name in names]
-        testees = [one for one in testees if options.mutants or any(case.kind == one.kind for case in wanted)]
+        kinds = {case.kind for case in wanted}
+        testees = [one for one in testees if options.mutants or kinds & {one.kind, "plugin" if one.transports else ""}]
         for testee in testees:
             testee.make()
         nats, url = await nats_server()
+        likeness, gateway = Likeness(), Testee.load("gateway", Path(made))
         try:
             for testee in testees:
                 if options.mutants:
                     results += await mutants.run(testee, url, cases, options.cases)
                 else:
                     results += await run_testee(testee, url, wanted)
+                    results += await run_plugins(testee, gateway, url, wanted, likeness)
         finally:
             await nats.kill()
     print(report.table(results))

@@ -31,6 +31,8 @@ class Case:
     # worker: a process of its own, with these variables; gateway: what differs in the configuration
     own: dict[str, str] | None = None
     config: dict[str, Any] = field(default_factory=dict[str, Any])
+    # plugin: the payload of a chain with one entry; None where `config.chain` says more
+    plan: dict[str, Any] | None = None
 
 
 def load() -> list[Case]:

@@ -13,12 +13,27 @@ import tempfile
 import tomllib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from .cases import HERE, CaseError
 from .patience import until
+
+
+@dataclass(frozen=True)
+class Transport:
+    """How a gateway reaches the plugin of a testee.
+
+    `plugin` goes into the gateway's configuration, `serves` starts the testee's command beside the gateway, `build` is
+    run once before, `lacks` are features of the testee that it has not got over this transport.
+    """
+
+    name: str
+    plugin: dict[str, Any]
+    serves: bool = False
+    build: list[str] = field(default_factory=list[str])
+    lacks: list[str] = field(default_factory=list[str])
 
 
 @dataclass(frozen=True)
@@ -32,6 +47,8 @@ class Testee:
     # what makes it, before it is started for the first time
     build: list[str] = field(default_factory=list[str])
     env: dict[str, str] = field(default_factory=dict[str, str])
+    # its plugin behind a gateway
+    transports: list[Transport] = field(default_factory=list[Transport])
 
     @staticmethod
     def load(name: str, made: Path) -> "Testee":
@@ -41,6 +58,7 @@ class Testee:
         places = {"python": sys.executable, "here": folder, "root": HERE.parent, "made": made / name}
         for key in ("command", "build"):
             table[key] = [part.format(**places) for part in table.get(key, [])]
+        table["transports"] = [Transport(**filled(one, places)) for one in table.get("transports", [])]
         return Testee(name=name, **table)
 
     def make(self) -> None:
@@ -54,10 +72,23 @@ class Testee:
         if done.returncode:
             raise CaseError(f"building {self.name}: {' '.join(self.build)}:\n{done.stdout}{done.stderr}")
 
+    def make_transport(self, transport: Transport) -> None:
+        """Build what one of its transports needs beside."""
+        replace(self, name=f"{self.name}/{transport.name}", build=transport.build).make()
+
     def known(self) -> dict[str, str]:
         """Case ids that are known to fail, each with its reason."""
         path = HERE / "known_failures" / f"{self.name}.toml"
         return tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def filled(value: Any, places: Mapping[str, object]) -> Any:
+    """Return the same with every `{name}` in its texts replaced."""
+    if isinstance(value, dict):
+        return {key: filled(one, places) for key, one in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list):
+        return [filled(one, places) for one in cast("list[Any]", value)]
+    return value.format(**places) if isinstance(value, str) else value
 
 
 class Program:

@@ -24,11 +24,11 @@ class Result:
 
 def table(results: list[Result]) -> str:
     """By testee and topic, then a line for each case that failed."""
-    lines = [f"{'testee':<10} {'topic':<14} {'passed':>7} {'failed':>7} {'known':>6} {'n/a':>5}"]
+    lines = [f"{'testee':<24} {'topic':<14} {'passed':>7} {'failed':>7} {'known':>6} {'n/a':>5}"]
     for testee, topic in dict.fromkeys((one.testee, one.case.topic) for one in results):
         of = [one.verdict for one in results if (one.testee, one.case.topic) == (testee, topic)]
         counts = [of.count(verdict) for verdict in (PASSED, FAILED, KNOWN, SKIPPED)]
-        lines.append("{:<10} {:<14} {:>7} {:>7} {:>6} {:>5}".format(testee, topic, *counts))
+        lines.append("{:<24} {:<14} {:>7} {:>7} {:>6} {:>5}".format(testee, topic, *counts))
     for one in results:
         if one.verdict in (FAILED, KNOWN):
             lines.append(f"{one.verdict.upper()} {one.testee} {one.case.id} [{', '.join(one.case.rules)}]: {one.text}")

@@ -1,4 +1,4 @@
-"""The table rule ↔ cases: every numbered rule of SPEC.md has a case, or a reason why it has none."""
+"""The table rule ↔ cases: every rule of SPEC.md and every promise has a case, or a reason why it has none."""
 
 import re
 import tomllib
@@ -16,6 +16,11 @@ def numbered() -> dict[str, str]:
     return {number: re.split(r"(?<=[.:;]) ", words)[0].replace("|", "\\|") for number, words in found}
 
 
+def promises() -> dict[str, str]:
+    """Name and text of what a handler may rely on, whatever carries it."""
+    return tomllib.loads((HERE / "promises.toml").read_text(encoding="utf-8"))
+
+
 def page(cases: list[Case], reasons: dict[str, str]) -> str:
     """The page as it has to be."""
     lines = [
@@ -28,17 +33,35 @@ def page(cases: list[Case], reasons: dict[str, str]) -> str:
         "|---|---|---|",
     ]
     for number, words in numbered().items():
-        of = [f"`{case.id}`" for case in cases if number in case.rules]
-        lines.append(f"| {number} | {words} | {', '.join(of) if of else f'none: {reasons[number]}'} |")
+        lines.append(f"| {number} | {words} | {_cases(number, cases, reasons)} |")
+    lines += [
+        "",
+        "# Promises to handlers",
+        "",
+        "From [`promises.toml`](promises.toml): what a handler may rely on, whatever language it is written in and"
+        " whatever carries it, beyond the rules above.",
+        "",
+        "| promise | says | cases |",
+        "|---|---|---|",
+    ]
+    for name, words in promises().items():
+        lines.append(f"| `{name}` | {words} | {_cases(name, cases, reasons)} |")
     return "\n".join(lines) + "\n"
+
+
+def _cases(rule: str, cases: list[Case], reasons: dict[str, str]) -> str:
+    of = [f"`{case.id}`" for case in cases if rule in case.rules]
+    return ", ".join(of) if of else f"none: {reasons[rule]}"
 
 
 def check(cases: list[Case], *, write: bool) -> list[str]:
     """What is wrong with rules and cases; writes the page if asked to."""
-    known = numbered()
+    known = numbered() | promises()
     reasons: dict[str, str] = tomllib.loads((HERE / "uncovered.toml").read_text(encoding="utf-8"))
     covered = {number for case in cases for number in case.rules}
-    wrong = [f"{case.id}: nobody knows rule {number}" for case in cases for number in case.rules if number not in known]
+    wrong = [
+        f"{case.id}: no rule or promise {number}" for case in cases for number in case.rules if number not in known
+    ]
     wrong += [
         f"rule {number} has no case and no reason in uncovered.toml"
         for number in known

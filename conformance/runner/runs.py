@@ -1,21 +1,18 @@
 """Running the cases of one testee: several at a time, each with connections of its own."""
 
 import asyncio
-import json
-import shutil
-import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from .bus import Bus, Filter, untouched
 from .cases import Case, FailedError
+from .gateway import Gateway, base, route
 from .gateway_side import GatewaySide
 from .programs import Program, Testee
 from .report import FAILED, KNOWN, PASSED, SKIPPED, Result
-from .web import Answer, Upstream, fetch
+from .web import Answer, Upstream
 from .worker_side import WorkerSide
 
 AT_ONCE = 8
@@ -41,6 +38,8 @@ class Place:
     mutant: Mutant | None = None
     name: str = ""
     wrong: str | None = None
+    # what a client and the upstream have seen of a plugin
+    record: list[Any] = field(default_factory=list[Any])
     seconds: float = 0.0
 
 
@@ -52,9 +51,7 @@ class Running:
     url: str
     programs: list[Program] = field(default_factory=list[Program])
     upstream: Upstream = field(default_factory=Upstream)
-    folder: Path = Path()
-    address: str = ""
-    admin: str = ""
+    gateway: Gateway | None = None
 
     async def start(self, places: list[Place]) -> None:
         """Start what all cases share."""
@@ -63,18 +60,7 @@ class Running:
             await self.warm(self.programs[0], "judged", "nylon")
             return
         await self.upstream.start()
-        self.folder = Path(tempfile.mkdtemp(prefix="conformance-"))
-        path = self.folder / "nylon.yaml"
-        path.write_text(json.dumps(configuration(self.url, self.upstream.address, places), indent=1), encoding="utf-8")
-        program = await Program.start([*self.testee.command, str(path)], self.testee.env)
-        self.programs.append(program)
-        self.address = (await program.line(r"listening(?=.*\blistener=http\b).*\baddress=['\"]?([^\s'\"]+)"))[1]
-        self.admin = (await program.line(r"listening(?=.*\blistener=admin\b).*\baddress=['\"]?([^\s'\"]+)"))[1]
-        for _ in range(400):
-            if (await fetch(self.admin, "/readyz")).status == 200:
-                return
-            await asyncio.sleep(0.05)
-        raise FailedError("the gateway is not ready after 20 s:\n" + "\n".join(program.lines[-20:]))
+        self.gateway = await Gateway.start(self.testee, configuration(self.url, self.upstream.address, places))
 
     async def worker(self, group: str, env: dict[str, str]) -> Program:
         """Start a process of a worker testee."""
@@ -86,8 +72,8 @@ class Running:
         for program in self.programs:
             await program.kill()
         self.upstream.stop()
-        if self.folder != Path():
-            shutil.rmtree(self.folder)
+        if self.gateway is not None:
+            await self.gateway.stop()
 
     async def one(self, place: Place) -> None:
         """Run a case; what is wrong is in the place afterwards."""
@@ -98,9 +84,11 @@ class Running:
             if self.testee.kind == "worker":
                 await self._worker_case(place, bus)
             else:
-                side = WorkerSide(place.case, bus, place.name, group_of(place), self.address, self.upstream)
+                assert self.gateway is not None
+                address = self.gateway.address
+                side = WorkerSide(place.case, bus, place.name, group_of(place), address, self.upstream)
                 if mutant:
-                    side.mutate_answer = mutant.answer
+                    side.client.mutate_answer = mutant.answer
                 await side.run()
         except FailedError as error:
             place.wrong = str(error)
@@ -139,16 +127,7 @@ def group_of(place: Place) -> str:
 
 def configuration(nats: str, upstream: str, places: Iterable[Place]) -> dict[str, Any]:
     """One gateway for all: each place has a host, a plugin and a group."""
-    config: dict[str, Any] = {
-        "http": ["127.0.0.1:0"],
-        "metrics": ["127.0.0.1:0"],
-        "threads": 2,
-        "messaging": [{"name": "bus", "type": "nats", "servers": [nats]}],
-        "plugins": [],
-        "services": [{"name": "upstream", "service_type": "http", "endpoints": [_endpoint(upstream)]},
-                     {"name": "nowhere", "service_type": "http", "endpoints": [{"ip": "127.0.0.1", "port": 1}]}],
-        "routes": [],
-    }  # fmt: skip
+    config = base(nats, upstream)
     prefixes = {place.case.config["prefix"] for place in places if "prefix" in place.case.config}
     config["messaging"] += [{"name": name, "type": "nats", "servers": [nats], "prefix": name} for name in prefixes]
     for place in places:
@@ -171,26 +150,8 @@ def configuration(nats: str, upstream: str, places: Iterable[Place]) -> dict[str
             }
         )
         links = [{"plugin": name, **link} for link in case.get("chain", [{"entry": "filter"}])]
-        config["routes"].append({
-            "name": name,
-            "route": {"type": "host", "value": f"{name}.test"},
-            "middleware": links,
-            "paths": [
-                {"path": "/plugin", "service": {"name": service}},
-                {"path": "/nowhere", "service": {"name": "nowhere"}},
-                {"path": "/items/{id}", "service": {"name": "upstream"}},
-                {"path": "/only-post", "service": {"name": "upstream"}, "methods": ["POST"]},
-                {"path": ["/x", "/status/{n}", "/bytes/{n}", "/slow/{n}", "/late/{n}", "/cut/{n}",
-                          "/events/{n}"],
-                 "service": {"name": "upstream"}},
-            ],
-        })  # fmt: skip
+        config["routes"].append(route(name, links, service))
     return config
-
-
-def _endpoint(address: str) -> dict[str, Any]:
-    host, port = address.rsplit(":", 1)
-    return {"ip": host, "port": int(port)}
 
 
 async def run_places(testee: Testee, url: str, places: list[Place]) -> None:
@@ -216,23 +177,31 @@ async def run_places(testee: Testee, url: str, places: list[Place]) -> None:
 
 async def run_testee(testee: Testee, url: str, cases: list[Case]) -> list[Result]:
     """Every case of its kind that its features allow."""
-    known, results = testee.known(), list[Result]()
     mine = [case for case in cases if case.kind == testee.kind]
-    places: list[Place] = []
-    for case in mine:
-        missing = [need for need in case.needs if need not in testee.features]
-        if missing:
-            results.append(Result(testee.name, case, SKIPPED, f"needs {', '.join(missing)}"))
-        else:
-            places.append(Place(case))
-    await run_places(testee, url, places)
-    for place in places:
-        reason = known.get(place.case.id)
-        verdict, text = (PASSED, "") if place.wrong is None else (FAILED, place.wrong)
-        if reason is not None:
-            verdict, text = (
-                (FAILED, f"passes, but is listed as failing: {reason}") if place.wrong is None else (KNOWN, reason)
-            )
-        results.append(Result(testee.name, place.case, verdict, text, place.seconds))
+    places, results = chosen(testee.name, testee.features, mine)
+    if places:
+        await run_places(testee, url, places)
+    known = testee.known()
+    results += [judged(testee.name, place, known.get(place.case.id)) for place in places]
     order = {case.id: number for number, case in enumerate(mine)}
     return sorted(results, key=lambda one: order[one.case.id])
+
+
+def chosen(name: str, features: Sequence[str], cases: Iterable[Case]) -> tuple[list[Place], list[Result]]:
+    """The places of those cases whose needs are met, and results for the others."""
+    places, results = list[Place](), list[Result]()
+    for case in cases:
+        if missing := [need for need in case.needs if need not in features]:
+            results.append(Result(name, case, SKIPPED, f"needs {', '.join(missing)}"))
+        else:
+            places.append(Place(case))
+    return places, results
+
+
+def judged(name: str, place: Place, reason: str | None) -> Result:
+    """What came of a case that has run; `reason` is given if it is known to fail."""
+    verdict, text = (PASSED, "") if place.wrong is None else (FAILED, place.wrong)
+    if reason is not None:
+        told = f"passes, but is listed as failing: {reason}"
+        verdict, text = (FAILED, told) if place.wrong is None else (KNOWN, reason)
+    return Result(name, place.case, verdict, text, place.seconds)

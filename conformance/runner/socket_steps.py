@@ -1,16 +1,16 @@
-"""Steps about a WebSocket client and about rooms, for the cases of a gateway."""
+"""Steps about WebSocket clients, in every case with a gateway."""
 
 import struct
 from typing import Any
 
-from .bus import Bus, Message, token
 from .cases import FailedError, Step
+from .likeness import leveled
 from .match import differs, shown
 from .patience import until
 from .socket_client import OPCODES, Heard, SocketClient, framed
+from .steps import Verbs
 
-KINDS = {"text": 2, "binary": 3}
-UNASKED = ("hears", "within", "behind")
+UNASKED = ("hears", "within", "behind", "varies")
 
 
 def bytes_of(step: Step) -> bytes:
@@ -23,12 +23,13 @@ def bytes_of(step: Step) -> bytes:
 
 
 class SocketSteps:
-    """The clients and the rooms of one case."""
+    """The WebSocket clients of one case."""
 
-    def __init__(self, bus: Bus, place: str, address: str, prefix: str) -> None:
-        self.bus, self.place, self.address, self.prefix = bus, place, address, prefix
+    def __init__(self, place: str, address: str) -> None:
+        self.place, self.address = place, address
         self.clients: dict[str, SocketClient] = {}
-        self.rooms: dict[str, list[Message]] = {}
+        # what has been looked at, in the order of the steps
+        self.record: list[Any] = []
 
     async def dial(self, step: Step) -> None:
         """`{ dial = "c" }`: a handshake; headers that are "" are left out."""
@@ -43,6 +44,7 @@ class SocketSteps:
         if answer is None:
             raise FailedError(f"expected an answer to the handshake, seen {shown(client.heard)}")
         seen: dict[str, Any] = {"status": answer.status, "headers": answer.headers, "body": answer.body}
+        self.keep(step, seen)
         wanted: dict[str, Any] = {"status": 101, **step}
         if found := differs({key: value for key, value in wanted.items() if key in seen}, seen):
             raise FailedError(f"handshake: {found}")
@@ -74,37 +76,19 @@ class SocketSteps:
             raise FailedError(client.wrong)
         if heard is None:
             raise FailedError("seen nothing")
+        self.keep(step, heard.seen())
         wanted = {"kind": "text", **{key: value for key, value in step.items() if key not in UNASKED}}
         if found := differs(wanted, heard.seen()):
             raise FailedError(f"heard: {found}; {shown(heard)}")
 
-    async def hall(self, step: Step) -> None:
-        """`{ hall = "name" }`: listen on a room's subject, as another gateway does."""
-        into = self.rooms.setdefault(step["hall"], [])
-        await self.bus.subscribe(self._room(step["hall"]), into.append)
+    def keep(self, step: Step, seen: dict[str, Any]) -> None:
+        """Record what a step has looked at; `varies = true` says that no two runs see the same."""
+        if not step.get("varies"):
+            self.record.append(leveled(seen, self.place))
 
-    async def room_says(self, step: Step) -> None:
-        """`{ room_says = "name", data = "…" }`: speak to a room, as another gateway does."""
-        data = bytes([step.get("byte", KINDS[step.get("kind", "text")])]) + bytes_of(step)
-        for _ in range(step.get("times", 1)):
-            await self.bus.publish(self._room(step["room_says"]), data)
-
-    async def room_feeds(self, step: Step) -> None:
-        """`{ room_feeds = "name", to = "c", size = …, times = … }`: the same, no faster than one member takes it."""
-        for _ in range(step["times"]):
-            await self.room_says({"room_says": step["room_feeds"], "kind": "binary", "size": step["size"]})
-            await self.hears({"hears": step["to"], "kind": "binary", "length": step["size"]})
-
-    async def room_hears(self, step: Step) -> None:
-        """`{ room_hears = "name", data = "…" }`: the next message on its subject."""
-        into = self.rooms[step["room_hears"]]
-        message = await until(lambda: into.pop(0) if into else None, 3)
-        wanted = bytes([KINDS[step.get("kind", "text")]]) + bytes_of(step)
-        if message is None or message.data != wanted:
-            raise FailedError(f"14.12: expected {shown(wanted)} on the room's subject, seen {shown(message)}")
-
-    def _room(self, name: str) -> str:
-        return f"{self.prefix}.v1.room.{token(self.place)}.{token(name)}"
+    def verbs(self) -> Verbs:
+        """Every verb of a WebSocket client."""
+        return {"dial": self.dial, "dialled": self.dialled, "says": self.says, "hears": self.hears}
 
     def leave(self) -> None:
         """Every client goes."""

@@ -25,6 +25,13 @@ class Answer:
         return next((one["value"] for one in self.headers if one["name"] == name), None)
 
 
+def lines_of(headers: dict[str, Any]) -> list[tuple[str, str]]:
+    """Names and values to send; a list is a header that repeats."""
+    return [
+        (name, str(one)) for name, value in headers.items() for one in (value if isinstance(value, list) else [value])
+    ]
+
+
 async def head_of(reader: asyncio.StreamReader) -> tuple[str, Headers]:
     """First line and headers of a message."""
     lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
@@ -75,7 +82,7 @@ class Exchange:
     """One request on a connection of its own; `answer` is what has come so far."""
 
     def __init__(  # noqa: PLR0913
-        self, address: str, method: str, target: str, headers: dict[str, str], body: bytes, *, reads: bool = True
+        self, address: str, method: str, target: str, headers: dict[str, Any], body: bytes, *, reads: bool = True
     ) -> None:
         self.begun = time.monotonic()
         self.answer = Answer()
@@ -83,21 +90,23 @@ class Exchange:
         if reads:
             self.reads.set()
         self._writer: asyncio.StreamWriter | None = None
+        self._sent = asyncio.Event()
         self.task = asyncio.ensure_future(self._run(address, method, target, headers, body))
 
-    async def _run(self, address: str, method: str, target: str, headers: dict[str, str], body: bytes) -> Answer:
+    async def _run(self, address: str, method: str, target: str, headers: dict[str, Any], body: bytes) -> Answer:
         host, port = address.rsplit(":", 1)
         # a reader that is not read from stops the socket at twice its limit
         limit = 1 << 24 if self.reads.is_set() else 1 << 14
         reader, self._writer = await asyncio.open_connection(host, int(port), limit=limit)
         answer = self.answer
         try:
-            lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+            lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in lines_of(headers))]
             if body:
                 lines.append(f"content-length: {len(body)}")
             connection = "" if "connection" in headers else "connection: close"
             head = "\r\n".join([*lines, *filter(None, [connection]), "", ""])
             self._writer.write(head.encode("latin-1") + body)
+            self._sent.set()
             await self.reads.wait()
             try:
                 first, answer.headers = await head_of(reader)
@@ -111,6 +120,14 @@ class Exchange:
         finally:
             answer.seconds = time.monotonic() - self.begun
             self._writer.close()
+
+    async def feed(self, data: bytes, *, last: bool) -> None:
+        """Send a piece of a chunked body."""
+        await self._sent.wait()
+        assert self._writer is not None
+        piece = b"%x\r\n%s\r\n" % (len(data), data) if data else b""
+        self._writer.write(piece + (b"0\r\n\r\n" if last else b""))
+        await self._writer.drain()
 
     def leave(self) -> None:
         """Go away without waiting for the answer."""
@@ -158,7 +175,14 @@ class Upstream:
             return False
         named = next((one["value"] for one in headers if one["name"] == "x-case"), "")
         self.seen.setdefault(named, []).append(
-            {"method": method, "target": target, "headers": headers, "length": len(asked.body)}
+            {
+                "method": method,
+                "target": target,
+                "headers": headers,
+                "body": asked.body,
+                "length": len(asked.body),
+                "trailers": asked.trailers,
+            }
         )
         kind, _, argument = target.split("?")[0].strip("/").partition("/")
         number = int(argument) if argument.isdigit() else 0
@@ -207,9 +231,9 @@ class Upstream:
         return True
 
 
-async def fetch(address: str, target: str) -> Answer:
+async def fetch(address: str, target: str, host: str = "admin") -> Answer:
     """One GET of the runner itself."""
-    return await Exchange(address, "GET", target, {"host": "admin"}, b"").task
+    return await Exchange(address, "GET", target, {"host": host}, b"").task
 
 
 def error_of(answer: Answer) -> dict[str, Any]:

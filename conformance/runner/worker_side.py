@@ -3,17 +3,17 @@
 import asyncio
 import re
 import secrets
-from collections.abc import Callable
 
 from .bus import Bus, Message, token
 from .cases import Case, FailedError, Step
-from .frames import Values, encode
+from .client_steps import ClientSteps
+from .frames import encode
 from .judge import FROM_GATEWAY, Frame, Talk, cost, read
 from .match import differs, shown
-from .patience import PATIENCE, until
-from .socket_steps import SocketSteps
+from .patience import until
+from .room_steps import RoomSteps
 from .steps import Verbs, play
-from .web import Answer, Exchange, Upstream, error_of
+from .web import Upstream, error_of
 from .worker_says import Session, Speaking, Worker
 
 REPLY = r"v1\.h\.[A-Za-z0-9_-]+\.(0|[1-9]\d*)\.(0|[1-9]\d*)"
@@ -25,26 +25,21 @@ class WorkerSide(Speaking):
     def __init__(self, case: Case, bus: Bus, place: str, group: str, address: str, upstream: Upstream) -> None:  # noqa: PLR0913
         super().__init__(bus)
         self.case, self.place, self.group = case, place, group
-        self.address, self.upstream = address, upstream
         self.prefix = case.config.get("prefix", "nylon")
         self.sessions: list[Session] = []
-        self.exchanges: dict[str, Exchange] = {}
-        self.answers: dict[str, Answer] = {}
         self.stray: list[Frame] = []
-        self.sockets = SocketSteps(bus, place, address, self.prefix)
-        self.mutate_answer: Callable[[Answer], Answer] = lambda answer: answer
+        self.client = ClientSteps(place, address, upstream, self.wrong)
+        self.client.streamed = lambda label: self.labels[label].streamed
+        self.rooms = RoomSteps(bus, place, self.prefix, self.client.sockets)
 
     async def run(self) -> None:
         """Do the steps; FailedError when the testee does otherwise."""
         verbs: Verbs = {
-            "join": self.join, "beats": self.beats, "request": self.request, "expect": self.expect, "send": self.send,
-            "answer": self.answer, "silence": self.silence, "upstream": self.expect_upstream, "leave": self.leave,
+            "join": self.join, "beats": self.beats, "expect": self.expect, "send": self.send,
+            "silence": self.silence,
             "raw": self.raw, "batch": self.batch, "stray": self.expect_stray, "quit": self.quit, "pull": self.pull,
-            "body": self.body, "many": self.many, "piece": self.piece, "flood": self.flood, "sees": self.sees,
-            "reads": self.reads, "rest_of": self.rest_of, "dial": self.sockets.dial, "dialled": self.sockets.dialled,
-            "says": self.sockets.says, "hears": self.sockets.hears, "hall": self.sockets.hall,
-            "room_says": self.sockets.room_says, "room_hears": self.sockets.room_hears,
-            "room_feeds": self.sockets.room_feeds,
+            "body": self.body, "many": self.many, "piece": self.piece, "flood": self.flood,
+            "rest_of": self.rest_of, **self.client.verbs(), **self.rooms.verbs(),
         }  # fmt: skip
         try:
             await play(self.case, verbs, self.violations)
@@ -53,9 +48,7 @@ class WorkerSide(Speaking):
             for task in beats:
                 task.cancel()
             await asyncio.gather(*beats, return_exceptions=True)
-            for exchange in self.exchanges.values():
-                exchange.leave()
-            self.sockets.leave()
+            self.client.quit()
 
     # being a worker
 
@@ -162,88 +155,6 @@ class WorkerSide(Speaking):
         subject = f"{self.prefix}.v1.w.{token(self.group)}.{self.workers[name].name}"
         self.sessions.append(Session(talk, values["reply"], name, subject, [frame]))
 
-    # being a client
-
-    async def request(self, step: Step) -> None:
-        """Send a request."""
-        body = step.get("body", "").encode() or b"0123456789abcdef" * (step.get("size", 0) // 16)
-        headers = {"host": f"{self.place}.test", "x-case": self.place, **step.get("headers", {})}
-        method = step.get("method", "POST" if body else "GET")
-        exchange = Exchange(
-            self.address, method, step.get("target", "/x"), headers, body, reads=step.get("reads", True)
-        )
-        self.exchanges[step["request"]] = exchange
-
-    async def reads(self, step: Step) -> None:
-        """A client that has read nothing begins to."""
-        (self.exchanges.get(step["reads"]) or self.sockets.clients[step["reads"]]).reads.set()
-
-    async def sees(self, step: Step) -> None:
-        """What the client has so far, while its answer goes on: status, headers, the whole of the body yet."""
-        exchange = self.exchanges[step["sees"]]
-        wanted = {key: value for key, value in step.items() if key in ("status", "headers", "body")}
-
-        def differing() -> str | None:
-            answer = exchange.answer
-            return differs(wanted, {"status": answer.status, "headers": answer.headers, "body": answer.body})
-
-        if await until(lambda: differing() is None or None, step.get("within", 3000) / 1000) is None:
-            raise FailedError(f"{differing()}; seen {shown(exchange.answer)}{self.wrong()}")
-        if exchange.task.done():
-            raise FailedError(f"expected an answer that goes on, seen its end: {shown(exchange.answer)}")
-
-    async def leave(self, step: Step) -> None:
-        """The client goes away."""
-        (self.exchanges.pop(step["leave"], None) or self.sockets.clients[step["leave"]]).leave()
-
-    async def answer(self, step: Step) -> None:
-        """Wait for the client's answer."""
-        label = step["answer"]
-        limit = step.get("within", 3000) / 1000 * PATIENCE
-        done, _ = await asyncio.wait([self.exchanges[label].task], timeout=limit + 2)
-        if not done:
-            raise FailedError(f"expected an answer, seen nothing within {limit + 2:.1f} s{self.wrong()}")
-        answer = self.mutate_answer(self.exchanges[label].task.result())
-        if answer.cut != step.get("cut", False):
-            raise FailedError(f"expected {'a broken' if step.get('cut') else 'a whole'} answer, seen {shown(answer)}")
-        seen: Values = {
-            "status": answer.status,
-            "headers": answer.headers,
-            "body": answer.body,
-            "length": len(answer.body),
-            "trailers": answer.trailers,
-        }
-        wanted = {key: value for key, value in step.items() if key in seen}
-        if found := differs(wanted, seen):
-            raise FailedError(f"answer: {found}; body {shown(answer.body[:200])}")
-        if "streamed" in step and len(answer.body) != self.labels[step["streamed"]].streamed:
-            raise FailedError(f"14.1: streamed {self.labels[step['streamed']].streamed}, seen {len(answer.body)} bytes")
-        if "error" in step:
-            self._error(step, answer)
-        if answer.seconds > limit or answer.seconds < step.get("at_least", 0) / 1000:
-            raise FailedError(
-                f"expected an answer within {step.get('within')} ms, seen after {answer.seconds * 1000:.0f} ms"
-            )
-
-    def _error(self, step: Step, answer: Answer) -> None:
-        told = error_of(answer)
-        if told.get("error") != step["error"] or told.get("status") != answer.status:
-            raise FailedError(f"21.2: expected {step['error']}, seen {answer.status} {shown(answer.body[:200])}")
-        if not told.get("id") or told["id"] != answer.header("x-request-id"):
-            raise FailedError(
-                f"21.2: id {told.get('id')!r} in the body, {answer.header('x-request-id')!r} in the header"
-            )
-        if (answer.status == 503) != (answer.header("retry-after") is not None):
-            raise FailedError(f"21.1: status {answer.status} with Retry-After {answer.header('retry-after')!r}")
-
-    async def expect_upstream(self, step: Step) -> None:
-        """What reached the upstream in this case: so many, the last one like this."""
-        seen = self.upstream.seen.get(self.place, [])
-        if len(seen) != step["upstream"]:
-            raise FailedError(f"24.6: expected {step['upstream']} requests at the upstream, seen {len(seen)}")
-        if "like" in step and (found := differs(step["like"], seen[-1])):
-            raise FailedError(f"upstream: {found}")
-
     # what the gateway must say
 
     async def expect(self, step: Step) -> None:
@@ -333,8 +244,8 @@ class WorkerSide(Speaking):
         counts: dict[str, int] = {}
         for number in range(step["many"]):
             label = f"many{number}"
-            await self.request({"request": label, "headers": step.get("headers", {})})
-            task = self.exchanges[label].task
+            await self.client.request({"request": label, "headers": step.get("headers", {})})
+            task = self.client.exchanges[label].task
             while not task.done():
                 frame = self._new(f"{label}.{len(self.sessions)}", None)
                 if frame is None:

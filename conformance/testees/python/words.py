@@ -50,7 +50,13 @@ def readings(ctx: Any, names: Iterable[str]) -> dict[str, Any]:
 
 def note(ctx: Any, step: Step, **more: Any) -> None:
     """A line that the judge reads."""
-    seen = {"phase": ctx.phase, "id": ctx.request_id, **readings(ctx, step.get("what", [])), **more}
+    seen = {
+        "phase": ctx.phase,
+        "id": ctx.request_id,
+        "host": ctx.request.host,
+        **readings(ctx, step.get("what", [])),
+        **more,
+    }
     print("NOTE " + json.dumps(seen) + "\n", end="", flush=True)
 
 
