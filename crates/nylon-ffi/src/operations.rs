@@ -6,12 +6,13 @@ use nylon_wire::{ResponseBody, Text, method};
 
 use crate::{flat, shared::State};
 
-/// Operations beyond the ABI.
+/// Methods beyond the ABI.
 pub(crate) mod extension {
     pub(crate) const SET_REQUEST_HEADER: u32 = 400;
     pub(crate) const REMOVE_REQUEST_HEADER: u32 = 401;
     pub(crate) const ADD_REQUEST_HEADER: u32 = 402;
     pub(crate) const ADD_RESPONSE_HEADER: u32 = 410;
+    pub(crate) const FAIL: u32 = 430;
 }
 
 /// What a call to change something means.

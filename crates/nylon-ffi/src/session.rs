@@ -104,7 +104,9 @@ impl FfiSession {
                 Some(Event::RequestBody) => read_request(shared, exchange, deadline.as_mut()).await?,
                 Some(Event::ResponseBody) => read_response(shared, exchange, deadline.as_mut()).await?,
                 Some(Event::Stream) => {
-                    let stream: Box<dyn BodyStream> = Box::new(FfiStream::new(Arc::clone(shared)));
+                    // Whoever streams an answer is the last to read the request.
+                    let body = exchange.request_body.stream().ok();
+                    let stream: Box<dyn BodyStream> = Box::new(FfiStream::new(Arc::clone(shared), body));
                     break (Action::Next, Some(stream), None);
                 }
                 Some(Event::Upgrade) => match upgrade(shared, exchange, self.max_body) {

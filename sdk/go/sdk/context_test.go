@@ -318,6 +318,14 @@ func TestWhatComesTooLateIsIgnored(t *testing.T) {
 			ctx.Request().RemoveHeader("X-Late")
 			ctx.Next()
 		})
+		phase.ResponseBodyFilter(func(ctx *sdk.PhaseResponseBodyFilter) {
+			ctx.Response().SetStatus(500)
+			ctx.Response().SetHeader("X-Late", "1")
+			ctx.Response().BodyJSON([]int{1})
+			same(t, "Status", ctx.Response().Status(), 404)
+			same(t, "X-Late", ctx.Response().Headers()["x-late"], "")
+			ctx.Next()
+		})
 		phase.Logging(func(ctx *sdk.PhaseLogging) {
 			ctx.Response().SetStatus(500)
 			ctx.Response().SetHeader("X-Late", "1")
@@ -327,10 +335,10 @@ func TestWhatComesTooLateIsIgnored(t *testing.T) {
 		})
 	})
 	got := p.Do("e", &sdktest.Request{Upstream: upstream})
-	if got.Status != 404 || got.Err != nil {
+	if got.Status != 404 || got.Err != nil || string(got.Body) != "[1]" {
 		t.Errorf("%+v", got)
 	}
-	for _, each := range []string{"a change of the request", "a change in logging"} {
+	for _, each := range []string{"a change of the request", "a change of status or headers", "a change in logging"} {
 		same(t, each, strings.Count(logged.String(), each), 1)
 	}
 }

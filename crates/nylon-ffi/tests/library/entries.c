@@ -203,6 +203,10 @@ static int wrong(Session *session) {
     pthread_detach(thread);
     return 0;
   }
+  if (IS("fails")) set_header(session, 430, "handler_error", "asked to");
+  if (IS("fails_protocol")) set_header(session, 430, "protocol", "asked to");
+  if (IS("fails_body")) set_header(session, 430, "body_too_large", "asked to");
+  if (IS("fails_badly")) tell_text(session, 430, "no flatbuffer");
   if (IS("unknown_method")) tell(session, 999, NULL, 0);
   if (IS("zero_method")) tell(session, 0, NULL, 0);
   if (IS("event_method")) tell(session, 350, NULL, 0);
@@ -248,6 +252,16 @@ static int wrong(Session *session) {
   }
   if (IS("upgrade")) {
     tell(session, 300, NULL, 0);
+    return 1;
+  }
+  if (IS("reading_stream")) {
+    size_t length;
+    tell(session, 106, NULL, 0);
+    tell_text(session, 104, "read: ");
+    char *body = ask(session, 200, "", &length);
+    tell(session, 104, body, length);
+    free(body);
+    tell(session, 105, NULL, 0);
     return 1;
   }
   if (IS("half_stream") || IS("broken_stream")) {

@@ -1,6 +1,7 @@
 package ffi
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -46,18 +47,20 @@ type host struct {
 	library *Library
 	mu      sync.Mutex
 	methods []uint32
+	last    map[uint32][]byte // payloads by method
 	answers map[uint32]string
 	came    chan uint32
 }
 
 func newHost() *host {
-	h := &host{library: NewLibrary(), answers: map[uint32]string{}, came: make(chan uint32, 1024)}
+	h := &host{library: NewLibrary(), answers: map[uint32]string{}, last: map[uint32][]byte{}, came: make(chan uint32, 1024)}
 	h.library.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
 	return h
 }
 
-func (h *host) send(sid, method uint32, _ []byte) {
+func (h *host) send(sid, method uint32, payload []byte) {
 	h.mu.Lock()
+	h.last[method] = bytes.Clone(payload)
 	h.methods = append(h.methods, method)
 	answer, known := h.answers[method]
 	h.mu.Unlock()
@@ -207,5 +210,81 @@ func TestASecondHeaderNeedsTheHost(t *testing.T) {
 	h.library.Event(1, uint8(wire.RequestFilter), 0, nil)
 	if err := <-errs; err != nil {
 		t.Error(err)
+	}
+}
+
+func TestAHostThatTakesFailuresIsToldOfThem(t *testing.T) {
+	h := newHost()
+	h.open(t, 1, func(port session.Port, run *session.Run) {
+		change := wire.Operation{Number: wire.OpSetResponseHeader, Name: "X-A", Value: "1"}
+		failure := session.Failure{Code: wire.FailHandler, Text: "asked to", LogID: "f00"}
+		if err := errors.Join(port.Apply(run, change), port.Fail(run, failure)); err != nil && run.Phase != wire.Logging {
+			t.Error(err)
+		}
+	})
+	h.library.Extensions([]uint32{failPhase})
+	for phase := wire.RequestFilter; phase <= wire.Logging; phase++ {
+		h.library.Event(1, uint8(phase), 0, nil)
+		want := uint32(failPhase)
+		if phase == wire.Logging {
+			want = next
+		}
+		if method := <-h.came; method != want {
+			t.Errorf("phase %d: %d", phase, method)
+		}
+	}
+	if want := encodeHeader(wire.FailHandler, "asked to (log id f00)"); !reflect.DeepEqual(h.last[failPhase], want) {
+		t.Errorf("%q, want %q", h.last[failPhase], want)
+	}
+}
+
+func TestAStreamThatFailsIsCutByAHostThatTakesFailures(t *testing.T) {
+	h := newHost()
+	h.open(t, 1, func(port session.Port, run *session.Run) {
+		if _, err := port.OpenStream(run); err != nil {
+			t.Error(err)
+		}
+		if err := port.Finish(run, wire.Next); err != nil {
+			t.Error(err)
+		}
+	})
+	h.library.Extensions([]uint32{failPhase})
+	h.library.Event(1, uint8(wire.RequestFilter), 0, nil)
+	for method := range h.came {
+		if method == failPhase {
+			break
+		}
+		if method == unknown || method == next {
+			t.Fatal(method)
+		}
+	}
+}
+
+// TestNextBehindABodyReader: over NATS the body is nobody else's then, so a library must not go on either.
+func TestNextBehindABodyReader(t *testing.T) {
+	for _, readBefore := range []bool{false, true} {
+		h := newHost()
+		h.answers[readRequestBody] = "body"
+		h.open(t, 1, func(port session.Port, run *session.Run) {
+			if readBefore {
+				if _, err := port.Fetch(context.Background(), run, wire.FetchRequestBody, 0); err != nil {
+					t.Error(err)
+				}
+			}
+			body, err := io.ReadAll(port.ReadStream(run, wire.FetchRequestStream))
+			if err != nil || string(body) != "body" {
+				t.Errorf("%q %v", body, err)
+			}
+			_ = port.Finish(run, wire.Next)
+		})
+		h.library.Extensions([]uint32{failPhase})
+		h.library.Event(1, uint8(wire.RequestFilter), 0, nil)
+		method := <-h.came
+		for method == readRequestBody {
+			method = <-h.came
+		}
+		if want := map[bool]uint32{false: failPhase, true: next}[readBefore]; method != want {
+			t.Errorf("read before: %v; sent %d", readBefore, method)
+		}
 	}
 }

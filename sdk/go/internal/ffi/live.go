@@ -25,6 +25,7 @@ type live struct {
 	// before the callback has returned.
 	sending sync.Mutex
 	closed  atomic.Bool
+	whole   atomic.Bool // the request's body has been read
 
 	mu       sync.Mutex
 	waiting  map[uint32][]chan []byte // by method, in the order of the questions

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/AssetsArt/nylon/sdk/go/internal/session"
@@ -16,6 +17,7 @@ import (
 type run struct {
 	parts sync.Mutex // held while a part is asked for
 	known [session.PartError + 1]bool
+	took  atomic.Bool // BodyReader has asked for the request's body
 
 	// Guarded by the session's sending.
 	ops    []wire.Operation
@@ -61,9 +63,12 @@ func (s *live) Finish(r *session.Run, action wire.Action) error {
 	}
 	if own.stream != nil { // a phase that ends otherwise has cut it
 		own.over = true
-		return s.breakStream(own)
+		return s.breakStream(own, notEnded)
 	}
 	own.over = true
+	if action == wire.Next && own.took.Load() && s.library.offers(failPhase) { // as over NATS, where it is nobody else's now
+		return s.sendFailure(session.Failure{Code: wire.FailProtocol, Text: "next behind a BodyReader, which takes the body"})
+	}
 	s.sendOps(own)
 	if action == wire.End {
 		return s.sendLocked(end, nil)
@@ -71,8 +76,9 @@ func (s *live) Finish(r *session.Run, action wire.Action) error {
 	return s.sendLocked(next, nil)
 }
 
-// Fail ends the phase as failed. The ABI has no message for it. In a request filter the answer says so; a body that could not
-// be filtered is replaced, and the host told by a method that it does not know. Nothing may pass because a filter failed.
+// Fail ends the phase as failed. The ABI has no message for it, so that a host that offers none gets an answer that says so in
+// a request filter, and in place of a body that could not be filtered; it is told by a method that it does not know. Nothing
+// may pass because a filter failed.
 func (s *live) Fail(r *session.Run, failure session.Failure) error {
 	s.sending.Lock()
 	defer s.sending.Unlock()
@@ -82,10 +88,13 @@ func (s *live) Fail(r *session.Run, failure session.Failure) error {
 	}
 	own.over = true
 	if own.stream != nil && !own.stream.gathers {
-		return s.breakStream(own)
+		return s.breakStream(own, failure)
 	}
-	if r.Phase == wire.Logging {
+	switch {
+	case r.Phase == wire.Logging:
 		return s.sendLocked(next, nil)
+	case s.library.offers(failPhase):
+		return s.sendFailure(failure)
 	}
 	body, err := json.Marshal(map[string]any{
 		"status": 500, "error": "PLUGIN_ERROR", "message": "the plugin failed", "id": failure.LogID,
@@ -106,7 +115,19 @@ func (s *live) Fail(r *session.Run, failure session.Failure) error {
 		own.ops = []wire.Operation{{Number: wire.OpSetResponseFullBody, Bytes: body}}
 		s.sendOps(own)
 	}
-	return s.sendLocked(failed, nil)
+	return s.sendLocked(unknown, nil)
+}
+
+// sendFailure tells the host that the phase has failed; sending is held.
+func (s *live) sendFailure(failure session.Failure) error {
+	if !s.library.offers(failPhase) {
+		return s.sendLocked(unknown, nil)
+	}
+	text := failure.Text
+	if failure.LogID != "" {
+		text += " (log id " + failure.LogID + ")"
+	}
+	return s.sendLocked(failPhase, encodeHeader(failure.Code, text))
 }
 
 // Fetch asks for a body as a whole.
@@ -121,6 +142,9 @@ func (s *live) Fetch(ctx context.Context, r *session.Run, what wire.FetchKind, l
 		return nil, session.ErrNoBody
 	}
 	body, err := s.ask(ctx, method)
+	if err == nil && what == wire.FetchRequestBody {
+		s.whole.Store(true)
+	}
 	if err == nil && limit > 0 && len(body) > limit {
 		return nil, session.ErrBodyTooLarge
 	}
@@ -129,11 +153,15 @@ func (s *live) Fetch(ctx context.Context, r *session.Run, what wire.FetchKind, l
 
 // ReadStream reads from the whole body: the ABI has no other.
 func (s *live) ReadStream(r *session.Run, what wire.FetchKind) session.BodyPort {
-	kind := wire.FetchRequestBody
-	if what == wire.FetchResponseStream {
-		kind = wire.FetchResponseBody
-	}
-	return &reading{fetch: func() ([]byte, error) { return s.Fetch(s.ctx, r, kind, 0) }}
+	return &reading{fetch: func() ([]byte, error) {
+		if what == wire.FetchResponseStream {
+			return s.Fetch(s.ctx, r, wire.FetchResponseBody, 0)
+		}
+		if !s.whole.Load() {
+			r.Own.(*run).took.Store(true)
+		}
+		return s.Fetch(s.ctx, r, wire.FetchRequestBody, 0)
+	}}
 }
 
 // reading is a body that is asked for by the first Read.
