@@ -7,7 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from . import mutants, report, rules, vectors
+from . import mutants, plugin_mutants, report, rules, vectors
 from .cases import HERE, Case, load
 from .likeness import Likeness
 from .plugin_runs import run_plugins
@@ -47,6 +47,8 @@ async def judge(options: argparse.Namespace, cases: list[Case]) -> int:
             for testee in testees:
                 if options.mutants:
                     results += await mutants.run(testee, url, cases, options.cases)
+                    if testee.transports:
+                        results += await plugin_mutants.run(testee, gateway, url, cases, options.cases)
                 else:
                     results += await run_testee(testee, url, wanted)
                     results += await run_plugins(testee, gateway, url, wanted, likeness)

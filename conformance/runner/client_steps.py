@@ -21,6 +21,7 @@ class ClientSteps:
         self.sockets = SocketSteps(place, address)
         self.record = self.sockets.record
         self.mutate_answer: Callable[[Answer], Answer] = lambda answer: answer
+        self.mutate_request: Callable[[dict[str, Any]], dict[str, Any]] = lambda seen: seen
         # so many bytes have been streamed under this name
         self.streamed: Callable[[str], int] = lambda _: 0
 
@@ -40,7 +41,8 @@ class ClientSteps:
     async def request(self, step: Step) -> None:
         """Send a request."""
         body = step.get("body", "").encode() or b"0123456789abcdef" * (step.get("size", 0) // 16)
-        headers = {"host": f"{self.place}.test", "x-case": self.place, **step.get("headers", {})}
+        port = f":{step['port']}" if "port" in step else ""
+        headers = {"host": f"{self.place}.test{port}", "x-case": self.place, **step.get("headers", {})}
         method = step.get("method", "POST" if body else "GET")
         if step.get("chunked"):
             headers["transfer-encoding"] = "chunked"
@@ -119,7 +121,7 @@ class ClientSteps:
 
     async def expect_upstream(self, step: Step) -> None:
         """What reached the upstream in this case: so many, the last one like this."""
-        seen = self.upstream.seen.get(self.place, [])
+        seen = [self.mutate_request(one) for one in self.upstream.seen.get(self.place, [])]
         if len(seen) != step["upstream"]:
             raise FailedError(f"24.6: expected {step['upstream']} requests at the upstream, seen {len(seen)}")
         for one in seen:

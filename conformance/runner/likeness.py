@@ -32,11 +32,11 @@ def unlike(one: Any, other: Any, where: str = "") -> str | None:
             if found := unlike(left.get(key), right.get(key), f"{where}.{key}" if where else key):
                 return found
         return None
-    if type(one) is type(other) and isinstance(one, list) and len(one) == len(cast("list[Any]", other)):
-        for number, (left, right) in enumerate(zip(cast("list[Any]", one), other, strict=True)):
-            if found := unlike(left, right, f"{where}[{number}]"):
-                return found
-        return None
+    if isinstance(one, list) and isinstance(other, list):
+        items, others = cast("list[Any]", one), cast("list[Any]", other)
+        if len(items) == len(others):
+            pairs = enumerate(zip(items, others, strict=True))
+            return next((found for n, (a, b) in pairs if (found := unlike(a, b, f"{where}[{n}]"))), None)
     return None if one == other else f"{where}: {shown(one)}, here {shown(other)}"
 
 

@@ -94,7 +94,7 @@ class House:
         begun = time.monotonic()
         side = PluginSide(place.case, place.name, self.running.address, self.upstream, self.teller)
         if place.mutant:
-            side.client.mutate_answer = place.mutant.answer
+            side.client.mutate_answer, side.client.mutate_request = place.mutant.answer, place.mutant.request
         try:
             await asyncio.wait_for(side.run(), 60)
         except FailedError as error:
@@ -123,7 +123,9 @@ async def run_houses(
 
     for count, (_, group) in enumerate(groupby(sorted(placed, key=asked), asked)):
         of = list(group)
-        house, limit = House(testee, transport, gateway, url, count), asyncio.Semaphore(AT_ONCE)
+        house = House(testee, transport, gateway, url, count)
+        # what a plugin may do at one time is what settings are often about
+        limit = asyncio.Semaphore(1 if of[0][0].case.own or "plugin" in of[0][0].case.config else AT_ONCE)
 
         async def one(place: Place, house: House = house, limit: asyncio.Semaphore = limit) -> None:
             async with limit:

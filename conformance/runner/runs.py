@@ -28,6 +28,7 @@ class Mutant:
     inward: Callable[[], Filter] = lambda: untouched
     outward: Callable[[], Filter] = lambda: untouched
     answer: Callable[[Answer], Answer] = lambda answer: answer
+    request: Callable[[dict[str, Any]], dict[str, Any]] = lambda seen: seen
 
 
 @dataclass

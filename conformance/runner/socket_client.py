@@ -77,6 +77,9 @@ class SocketClient:
                 await self._frames(reader)
         except (asyncio.IncompleteReadError, ConnectionError):
             self.heard.append(Heard("end"))
+        finally:
+            # as clients do once the server has closed its side
+            self._writer.close()
 
     async def _frames(self, reader: asyncio.StreamReader) -> None:
         whole: Heard | None = None

@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 Headers = list[dict[str, str]]
 
@@ -27,9 +27,8 @@ class Answer:
 
 def lines_of(headers: dict[str, Any]) -> list[tuple[str, str]]:
     """Names and values to send; a list is a header that repeats."""
-    return [
-        (name, str(one)) for name, value in headers.items() for one in (value if isinstance(value, list) else [value])
-    ]
+    values = {name: cast("list[str]", value) if isinstance(value, list) else [value] for name, value in headers.items()}
+    return [(name, str(one)) for name, repeats in values.items() for one in repeats]
 
 
 async def head_of(reader: asyncio.StreamReader) -> tuple[str, Headers]:
