@@ -38,7 +38,8 @@ impl Shared {
             method::END => self.terminal(Action::End),
             method::GET_PAYLOAD
             | method::READ_RESPONSE_FULL_BODY..=method::READ_RESPONSE_ERROR
-            | method::READ_REQUEST_FULL_BODY..=method::READ_REQUEST_TIMESTAMP => self.read(number, payload),
+            | method::READ_REQUEST_FULL_BODY..=method::READ_REQUEST_TIMESTAMP
+            | extension::READ_REQUEST_PIECE..=extension::READ_REQUEST_ID => self.read(number, payload),
             method::SET_RESPONSE_HEADER..=method::SET_RESPONSE_FULL_BODY
             | extension::SET_REQUEST_HEADER..=extension::ADD_REQUEST_HEADER
             | extension::ADD_RESPONSE_HEADER => self.write(number, payload),
@@ -121,7 +122,7 @@ impl Shared {
                 return;
             }
             let held = !state.held.is_empty();
-            match if held { None } else { self.answer(&state, number, payload) } {
+            match if held { None } else { self.answer(&mut state, number, payload) } {
                 Some(answer) => answer,
                 None => {
                     state.held.push_back((number, Bytes::copy_from_slice(payload)));
@@ -141,8 +142,12 @@ impl Shared {
     }
 
     /// The answer to a read, if it is here.
-    fn answer(&self, state: &State, number: u32, payload: &[u8]) -> Option<Bytes> {
+    fn answer(&self, state: &mut State, number: u32, payload: &[u8]) -> Option<Bytes> {
         match number {
+            extension::READ_REQUEST_PIECE => match state.piece.take() {
+                None if state.may_take() => None,
+                piece => Some(piece.unwrap_or_default()),
+            },
             method::GET_PAYLOAD => Some(state.payload.clone().unwrap_or_default()),
             method::READ_REQUEST_FULL_BODY => match &state.request_body {
                 Some(body) => Some(body.clone()),
@@ -163,6 +168,13 @@ impl Shared {
     pub(crate) fn supply_request_body(self: &Arc<Self>, body: Bytes) {
         let mut state = self.state();
         state.request_body = Some(body);
+        self.answer_held(&mut state);
+    }
+
+    /// A piece of it, likewise; empty behind the last.
+    pub(crate) fn supply_request_piece(self: &Arc<Self>, piece: Bytes) {
+        let mut state = self.state();
+        state.piece = Some(piece);
         self.answer_held(&mut state);
     }
 
@@ -336,7 +348,11 @@ fn end_stream(state: &mut State) {
 
 /// Asks the gateway thread for what a read waits for.
 fn ask(state: &mut State, number: u32) {
-    state.push(if number == method::READ_REQUEST_FULL_BODY { Event::RequestBody } else { Event::ResponseBody });
+    state.push(match number {
+        method::READ_REQUEST_FULL_BODY => Event::RequestBody,
+        extension::READ_REQUEST_PIECE => Event::RequestPiece,
+        _ => Event::ResponseBody,
+    });
 }
 
 /// An answer that says nothing. Lists of headers are read unchecked, so even then they are lists.

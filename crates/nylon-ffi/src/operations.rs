@@ -13,6 +13,9 @@ pub(crate) mod extension {
     pub(crate) const ADD_REQUEST_HEADER: u32 = 402;
     pub(crate) const ADD_RESPONSE_HEADER: u32 = 410;
     pub(crate) const FAIL: u32 = 430;
+    /// The next piece of the request's body; empty behind the last. The body is taken by it.
+    pub(crate) const READ_REQUEST_PIECE: u32 = 431;
+    pub(crate) const READ_REQUEST_ID: u32 = 432;
 }
 
 /// What a call to change something means.

@@ -8,53 +8,75 @@ use std::{
 };
 
 use bytes::BytesMut;
-use nylon_plugin::{BodyStream, Piece, PluginError, PluginErrorKind, StreamError};
+use nylon_plugin::{BodyError, BodyStream, Piece, PluginError, PluginErrorKind, StreamError};
 use tokio::time::{Instant, Sleep, sleep};
 
-use crate::shared::{Event, Shared};
+use crate::{
+    bodies::next_piece,
+    shared::{Event, Shared},
+};
 
 /// A stream in which nothing moves for so long is cut.
 const IDLE: Duration = Duration::from_secs(300);
+
+/// What the library waits for of the request's body.
+enum Wanted {
+    /// All of it; what has come so far.
+    Whole(BytesMut),
+    Piece,
+}
 
 pub(crate) struct FfiStream {
     session: Arc<Shared>,
     /// The request's, for a library that reads it while it streams.
     body: Option<Box<dyn BodyStream>>,
-    /// What has come of it since the library asked.
-    read: Option<BytesMut>,
+    wanted: Option<Wanted>,
     idle: Pin<Box<Sleep>>,
     ended: bool,
 }
 
 impl FfiStream {
     pub(crate) fn new(session: Arc<Shared>, body: Option<Box<dyn BodyStream>>) -> Self {
-        Self { session, body, read: None, idle: Box::pin(sleep(IDLE)), ended: false }
+        Self { session, body, wanted: None, idle: Box::pin(sleep(IDLE)), ended: false }
     }
 
-    /// Reads on for a library that has asked for the request's body, until it has the whole.
+    /// Reads on for a library that has asked: the next piece, or the whole.
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Result<(), StreamError> {
-        let Some(read) = &mut self.read else { return Ok(()) };
-        let limit = self.session.max_body;
-        while let Some(body) = &mut self.body {
-            match body.poll_piece(cx) {
-                Poll::Ready(Some(Ok(Piece::Data(data)))) => {
-                    read.extend_from_slice(&data);
+        while let Some(wanted) = &mut self.wanted {
+            let piece = match &mut self.body {
+                Some(body) => match next_piece(body.as_mut(), cx) {
+                    Poll::Ready(piece) => piece?,
+                    Poll::Pending => return Ok(()),
+                },
+                None => return Err(PluginError::new(PluginErrorKind::Handler, BodyError::Taken.to_string()).into()),
+            };
+            match wanted {
+                Wanted::Whole(read) if !piece.is_empty() => {
+                    read.extend_from_slice(&piece);
+                    let limit = self.session.max_body;
                     if read.len() > limit {
-                        let what = format!("the request body is longer than {limit} bytes");
-                        return Err(PluginError::new(PluginErrorKind::RequestBodyTooLarge, what).into());
+                        let error = BodyError::TooLarge(limit);
+                        return Err(PluginError::new(PluginErrorKind::RequestBodyTooLarge, error.to_string()).into());
                     }
-                    body.moved_on();
                 }
-                Poll::Ready(Some(Ok(Piece::Trailers(_)))) => {}
-                Poll::Ready(Some(Err(error))) => return Err(error),
-                Poll::Ready(None) => self.body = None,
-                Poll::Pending => return Ok(()),
+                Wanted::Whole(read) => {
+                    let whole = std::mem::take(read).freeze();
+                    self.wanted = None;
+                    self.session.supply_request_body(whole);
+                }
+                Wanted::Piece => {
+                    self.wanted = None;
+                    self.session.supply_request_piece(piece);
+                }
             }
         }
-        let whole = std::mem::take(read).freeze();
-        self.read = None;
-        self.session.supply_request_body(whole);
         Ok(())
+    }
+
+    fn want(&mut self, wanted: Wanted, cx: &mut Context<'_>) -> Poll<Option<Result<Piece, StreamError>>> {
+        self.moved();
+        self.wanted = Some(wanted);
+        self.poll_piece(cx)
     }
 
     fn broken(&mut self, error: impl Into<StreamError>) -> Poll<Option<Result<Piece, StreamError>>> {
@@ -81,11 +103,8 @@ impl BodyStream for FfiStream {
                 self.moved();
                 Poll::Ready(Some(Ok(Piece::Data(bytes))))
             }
-            Poll::Ready(Event::RequestBody) => {
-                self.moved();
-                self.read = Some(BytesMut::new());
-                self.poll_piece(cx)
-            }
+            Poll::Ready(Event::RequestBody) => self.want(Wanted::Whole(BytesMut::new()), cx),
+            Poll::Ready(Event::RequestPiece) => self.want(Wanted::Piece, cx),
             Poll::Ready(Event::StreamEnd) => {
                 self.ended = true;
                 Poll::Ready(None)

@@ -23,8 +23,8 @@ func (r *Request) loaded(parts ...session.Part) *wire.Snapshot {
 }
 
 // ID is the gateway's id of the request, which is in its log, in its error answers and in X-Request-Id towards the upstream. ""
-// in a library, whose interface does not have it.
-func (r *Request) ID() string { return r.run.run.Request.RequestID }
+// in a library under the original gateway, which does not tell it.
+func (r *Request) ID() string { return r.loaded(session.PartID).RequestID }
 
 // Method is the verb as received.
 func (r *Request) Method() string { return r.loaded(session.PartMethod).Method }

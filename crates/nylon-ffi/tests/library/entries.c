@@ -254,6 +254,27 @@ static int wrong(Session *session) {
     tell(session, 300, NULL, 0);
     return 1;
   }
+  if (IS("piecewise_stream") || IS("piecewise")) {
+    size_t length = 1, total = 0;
+    char text[32];
+    if (IS("piecewise_stream")) tell(session, 106, NULL, 0);
+    while (length) {
+      char *piece = ask(session, 431, "", &length);
+      if (IS("piecewise_stream")) tell(session, 104, piece, length);
+      total += length;
+      free(piece);
+    }
+    if (IS("piecewise_stream")) {
+      tell(session, 105, NULL, 0);
+      return 1;
+    }
+    char *id = ask(session, 432, "", NULL);
+    set_header(session, 100, "X-Id", id);
+    free(id);
+    tell(session, 103, text, (size_t)sprintf(text, "%zu", total));
+    tell(session, IS("piecewise") ? END : NEXT, NULL, 0);
+    return 1;
+  }
   if (IS("reading_stream")) {
     size_t length;
     tell(session, 106, NULL, 0);

@@ -28,6 +28,19 @@ async fn a_stream_may_read_the_request() {
 }
 
 #[tokio::test]
+async fn a_body_of_any_length_is_read_piece_by_piece() {
+    let small = Options { max_body: 4, ..options() };
+    for body in [&b""[..], b"some body"] {
+        let got = serve(run(&["piecewise"], true, &small), &mut exchange(&[], body), &[]).await;
+        let length = body.len().to_string();
+        assert_eq!((got.status, got.text(), got.header("x-id")), (200, &*length, "r1"));
+        let got = serve(run(&["piecewise_stream"], true, &small), &mut exchange(&[], body), &[]).await;
+        assert_eq!(got.text().as_bytes(), body);
+    }
+    calm(library(&[])).await;
+}
+
+#[tokio::test]
 async fn a_stream_that_is_not_ended_breaks() {
     for entry in ["half_stream", "broken_stream"] {
         let got = serve(run(&[entry], true, &options()), &mut exchange(&[], b""), &[]).await;

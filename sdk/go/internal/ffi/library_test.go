@@ -49,6 +49,7 @@ type host struct {
 	methods []uint32
 	last    map[uint32][]byte // payloads by method
 	answers map[uint32]string
+	pieces  []string // of the request's body
 	came    chan uint32
 }
 
@@ -63,6 +64,12 @@ func (h *host) send(sid, method uint32, payload []byte) {
 	h.last[method] = bytes.Clone(payload)
 	h.methods = append(h.methods, method)
 	answer, known := h.answers[method]
+	if method == readRequestPiece {
+		known = true
+		if len(h.pieces) > 0 {
+			answer, h.pieces = h.pieces[0], h.pieces[1:]
+		}
+	}
 	h.mu.Unlock()
 	if known { // inside the callback
 		h.library.Event(sid, 0, method, []byte(answer))
@@ -260,31 +267,54 @@ func TestAStreamThatFailsIsCutByAHostThatTakesFailures(t *testing.T) {
 	}
 }
 
-// TestNextBehindABodyReader: over NATS the body is nobody else's then, so a library must not go on either.
-func TestNextBehindABodyReader(t *testing.T) {
-	for _, readBefore := range []bool{false, true} {
-		h := newHost()
-		h.answers[readRequestBody] = "body"
+// TestBodyReader: piece by piece where the host offers that, unless the handler has read the whole before.
+func TestBodyReader(t *testing.T) {
+	for _, each := range []struct {
+		offered, before bool
+		asks            uint32
+	}{{false, false, readRequestBody}, {true, true, readRequestBody}, {true, false, readRequestPiece}} {
+		h, done := newHost(), make(chan struct{})
+		h.answers[readRequestBody] = "whole"
+		h.pieces = []string{"wh", "ole"}
 		h.open(t, 1, func(port session.Port, run *session.Run) {
-			if readBefore {
+			defer close(done)
+			if each.before {
 				if _, err := port.Fetch(context.Background(), run, wire.FetchRequestBody, 0); err != nil {
 					t.Error(err)
 				}
 			}
 			body, err := io.ReadAll(port.ReadStream(run, wire.FetchRequestStream))
-			if err != nil || string(body) != "body" {
+			if err != nil || string(body) != "whole" {
 				t.Errorf("%q %v", body, err)
 			}
-			_ = port.Finish(run, wire.Next)
+			_, err = port.Fetch(context.Background(), run, wire.FetchRequestBody, 0)
+			if taken := each.asks == readRequestPiece; errors.Is(err, session.ErrNoBody) != taken {
+				t.Errorf("taken: %v; read again: %v", taken, err)
+			}
 		})
-		h.library.Extensions([]uint32{failPhase})
+		if each.offered {
+			h.library.Extensions([]uint32{readRequestPiece})
+		}
 		h.library.Event(1, uint8(wire.RequestFilter), 0, nil)
-		method := <-h.came
-		for method == readRequestBody {
-			method = <-h.came
+		<-done
+		if method := <-h.came; method != each.asks {
+			t.Errorf("asked by %d, want %d", method, each.asks)
 		}
-		if want := map[bool]uint32{false: failPhase, true: next}[readBefore]; method != want {
-			t.Errorf("read before: %v; sent %d", readBefore, method)
+	}
+}
+
+func TestTheIDOfARequest(t *testing.T) {
+	h, got := newHost(), make(chan string, 1)
+	h.answers[readRequestID] = "r1"
+	h.open(t, 1, func(port session.Port, run *session.Run) {
+		port.Load(run, session.PartID)
+		got <- run.Request.RequestID
+	})
+	for _, want := range []string{"", "r1"} {
+		h.library.Event(1, uint8(wire.RequestFilter), 0, nil)
+		if id := <-got; id != want {
+			t.Errorf("%q, want %q", id, want)
 		}
+		h.library.Extensions([]uint32{readRequestID})
 	}
 }

@@ -4,9 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/AssetsArt/nylon/sdk/go/internal/session"
@@ -17,7 +17,6 @@ import (
 type run struct {
 	parts sync.Mutex // held while a part is asked for
 	known [session.PartError + 1]bool
-	took  atomic.Bool // BodyReader has asked for the request's body
 
 	// Guarded by the session's sending.
 	ops    []wire.Operation
@@ -66,9 +65,6 @@ func (s *live) Finish(r *session.Run, action wire.Action) error {
 		return s.breakStream(own, notEnded)
 	}
 	own.over = true
-	if action == wire.Next && own.took.Load() && s.library.offers(failPhase) { // as over NATS, where it is nobody else's now
-		return s.sendFailure(session.Failure{Code: wire.FailProtocol, Text: "next behind a BodyReader, which takes the body"})
-	}
 	s.sendOps(own)
 	if action == wire.End {
 		return s.sendLocked(end, nil)
@@ -141,6 +137,9 @@ func (s *live) Fetch(ctx context.Context, r *session.Run, what wire.FetchKind, l
 	} else if r.Phase == wire.Logging {
 		return nil, session.ErrNoBody
 	}
+	if what == wire.FetchRequestBody && s.taken.Load() {
+		return nil, fmt.Errorf("reading what BodyReader has taken: %w", session.ErrNoBody)
+	}
 	body, err := s.ask(ctx, method)
 	if err == nil && what == wire.FetchRequestBody {
 		s.whole.Store(true)
@@ -151,45 +150,57 @@ func (s *live) Fetch(ctx context.Context, r *session.Run, what wire.FetchKind, l
 	return body, err
 }
 
-// ReadStream reads from the whole body: the ABI has no other.
+// ReadStream reads the request's body piece by piece from a host that offers that, and from the whole of it elsewhere: the ABI
+// has no other. So it is with every body of an answer, and with one that has been read before.
 func (s *live) ReadStream(r *session.Run, what wire.FetchKind) session.BodyPort {
-	return &reading{fetch: func() ([]byte, error) {
-		if what == wire.FetchResponseStream {
-			return s.Fetch(s.ctx, r, wire.FetchResponseBody, 0)
+	asked := false
+	return &reading{next: func() ([]byte, error) {
+		kind := wire.FetchResponseBody
+		if what == wire.FetchRequestStream {
+			if s.library.offers(readRequestPiece) && !s.whole.Load() {
+				return s.piece()
+			}
+			kind = wire.FetchRequestBody
 		}
-		if !s.whole.Load() {
-			r.Own.(*run).took.Store(true)
+		if asked {
+			return nil, io.EOF
 		}
-		return s.Fetch(s.ctx, r, wire.FetchRequestBody, 0)
+		asked = true
+		return s.Fetch(s.ctx, r, kind, 0)
 	}}
 }
 
-// reading is a body that is asked for by the first Read.
+// piece is the next one of the request's body, which is taken by it.
+func (s *live) piece() ([]byte, error) {
+	s.taken.Store(true)
+	piece, err := s.ask(s.ctx, readRequestPiece)
+	if err == nil && len(piece) == 0 {
+		err = io.EOF
+	}
+	return piece, err
+}
+
+// reading is a body on its way here.
 type reading struct {
 	mu     sync.Mutex
-	fetch  func() ([]byte, error)
-	asked  bool
+	next   func() ([]byte, error) // a piece, or io.EOF behind the last
 	rest   []byte
 	err    error
 	closed bool
 }
 
-// Read gives what is left.
+// Read gives what is left of a piece, or waits for the next.
 func (b *reading) Read(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
 		return 0, io.ErrClosedPipe
 	}
-	if !b.asked {
-		b.asked = true
-		b.rest, b.err = b.fetch()
+	for len(b.rest) == 0 && b.err == nil {
+		b.rest, b.err = b.next()
 	}
-	switch {
-	case b.err != nil:
+	if len(b.rest) == 0 {
 		return 0, b.err
-	case len(b.rest) == 0 && len(p) > 0:
-		return 0, io.EOF
 	}
 	n := copy(p, b.rest)
 	b.rest = b.rest[n:]

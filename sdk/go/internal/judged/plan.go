@@ -53,6 +53,7 @@ type session struct {
 type at struct {
 	*session
 	name     string
+	id, host string // of the request; a library cannot ask for them when the session is over
 	request  *sdk.Request
 	response *sdk.Response
 	payload  map[string]any
@@ -63,7 +64,7 @@ type at struct {
 }
 
 func (s *session) at(name string, in *sdk.Request, out *sdk.Response, payload map[string]any, next func()) *at {
-	return &at{session: s, name: name, request: in, response: out, payload: payload, next: next, end: func() {
+	return &at{session: s, name: name, id: in.ID(), host: in.Host(), request: in, response: out, payload: payload, next: next, end: func() {
 		panic("a " + name + " cannot end the request")
 	}}
 }
@@ -178,7 +179,7 @@ func (c *at) change(s step) bool {
 // digest leaves the length of a body and how it begins where later steps find it.
 func (c *at) digest(body []byte) {
 	begins := string(body[:min(len(body), 16)])
-	say(map[string]any{"id": c.request.ID(), "body": len(body), "begins": begins})
+	say(map[string]any{"id": c.id, "body": len(body), "begins": begins})
 	if c.name == "response_body_filter" {
 		c.response.BodyRaw(bytes.ToUpper(body))
 	} else {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 )
 
 // step is one thing to do, as JSON has it.
@@ -91,11 +92,11 @@ func (c *at) readings(names []string) map[string]any {
 		kind, argument, _ := strings.Cut(name, ":")
 		switch kind {
 		case "header":
-			out[name] = c.request.Header(argument)
+			out[name] = shown(c.request.Header(argument))
 		case "values":
 			out[name] = c.request.Headers().Values(argument)
 		case "response_header":
-			out[name] = c.response.Headers()[strings.ToLower(argument)]
+			out[name] = shown(c.response.Headers()[strings.ToLower(argument)])
 		default:
 			out[name] = c.reading(name)
 		}
@@ -120,7 +121,7 @@ func (c *at) reading(name string) any {
 	case "client_ip":
 		return c.request.ClientIP()
 	case "headers":
-		return c.request.Headers().GetAll()
+		return allShown(c.request.Headers().GetAll())
 	case "bytes":
 		return c.request.Bytes()
 	case "timestamp":
@@ -136,7 +137,7 @@ func (c *at) reading(name string) any {
 	case "status":
 		return c.response.Status()
 	case "response_headers":
-		return c.response.Headers()
+		return allShown(c.response.Headers())
 	case "response_bytes":
 		return c.response.Bytes()
 	case "duration":
@@ -157,7 +158,7 @@ func (c *at) reading(name string) any {
 
 // note is a line that the judge reads.
 func (c *at) note(what []string, more map[string]any) {
-	seen := map[string]any{"phase": c.name, "id": c.request.ID(), "host": c.request.Host()}
+	seen := map[string]any{"phase": c.name, "id": c.id, "host": c.host}
 	maps.Copy(seen, c.readings(what))
 	maps.Copy(seen, more)
 	say(seen)
@@ -169,4 +170,23 @@ func say(values map[string]any) {
 	output.Lock()
 	defer output.Unlock()
 	fmt.Fprintf(os.Stdout, "NOTE %s\n", jsonOf(values))
+}
+
+// shown is text as JSON can have it: bytes that are no UTF-8 are taken for Latin-1, as the SDK for Python does.
+func shown(text string) string {
+	if utf8.ValidString(text) {
+		return text
+	}
+	runes := make([]rune, 0, len(text))
+	for _, b := range []byte(text) {
+		runes = append(runes, rune(b))
+	}
+	return string(runes)
+}
+
+func allShown(texts map[string]string) map[string]string {
+	for name, text := range texts {
+		texts[name] = shown(text)
+	}
+	return texts
 }
