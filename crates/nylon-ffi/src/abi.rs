@@ -59,9 +59,9 @@ pub(crate) struct Symbols {
     pub(crate) go: bool,
 }
 
-/// Extension operations that the gateway takes, as libraries are told: request headers, and headers that keep what is
-/// there.
-const EXTENSIONS: [u32; 4] = [400, 401, 402, 410];
+/// Methods beyond the ABI that the gateway takes, as libraries are told: request headers, headers that keep what is there,
+/// the failure of a handler, the request's body in pieces, and its id.
+const EXTENSIONS: [u32; 7] = [400, 401, 402, 410, 430, 431, 432];
 
 impl Symbols {
     /// Opens a library and looks its functions up.

@@ -42,6 +42,51 @@ pub(crate) async fn read_request(
     Ok(())
 }
 
+/// Reads the next piece of the request's body for the library, unless the phase ends before. The first one takes the body.
+pub(crate) async fn read_piece(
+    shared: &Arc<Shared>,
+    exchange: &mut Exchange,
+    taken: &mut Option<Box<dyn BodyStream>>,
+    mut deadline: Pin<&mut Sleep>,
+) -> Result<(), PluginError> {
+    let body = match taken {
+        Some(body) => body,
+        None => match exchange.request_body.stream() {
+            Ok(body) => taken.insert(body),
+            Err(error) => return Err(PluginError::new(PluginErrorKind::Handler, error.to_string())),
+        },
+    };
+    let read = poll_fn(|cx| {
+        if let Poll::Ready(piece) = next_piece(body.as_mut(), cx) {
+            return Poll::Ready(Some(piece));
+        }
+        let over = shared.poll_any(cx).is_ready() || deadline.as_mut().poll(cx).is_ready();
+        if over { Poll::Ready(None) } else { Poll::Pending }
+    });
+    match read.await {
+        Some(Ok(piece)) => shared.supply_request_piece(piece),
+        Some(Err(StreamError::Plugin(error))) => return Err(error),
+        Some(Err(StreamError::Source(what))) => return Err(PluginError::new(PluginErrorKind::ClientGone, what)),
+        None => {}
+    }
+    Ok(())
+}
+
+/// Bytes of a request's body; none behind the last.
+pub(crate) fn next_piece(body: &mut dyn BodyStream, cx: &mut Context<'_>) -> Poll<Result<Bytes, StreamError>> {
+    loop {
+        match std::task::ready!(body.poll_piece(cx)) {
+            Some(Ok(Piece::Data(data))) => {
+                body.moved_on();
+                return Poll::Ready(Ok(data));
+            }
+            Some(Ok(Piece::Trailers(_))) => {}
+            Some(Err(error)) => return Poll::Ready(Err(error)),
+            None => return Poll::Ready(Ok(Bytes::new())),
+        }
+    }
+}
+
 /// Reads the answer's body for a library that asks for it. If that fails, what has come of it stays in the answer.
 pub(crate) async fn read_response(
     shared: &Arc<Shared>,

@@ -4,7 +4,7 @@ use std::{sync::Arc, sync::atomic::AtomicUsize, sync::atomic::Ordering::Relaxed,
 
 use bytes::Bytes;
 use nylon_plugin::{Action, MessageKind, Operation, Phase, PluginErrorKind};
-use nylon_wire::{ResponseBody, method};
+use nylon_wire::{ResponseBody, failure, method};
 
 use crate::{
     flat,
@@ -40,7 +40,8 @@ impl Shared {
             method::END => self.terminal(Action::End),
             method::GET_PAYLOAD
             | method::READ_RESPONSE_FULL_BODY..=method::READ_RESPONSE_ERROR
-            | method::READ_REQUEST_FULL_BODY..=method::READ_REQUEST_TIMESTAMP => self.read(number, payload),
+            | method::READ_REQUEST_FULL_BODY..=method::READ_REQUEST_TIMESTAMP
+            | extension::READ_REQUEST_PIECE..=extension::READ_REQUEST_ID => self.read(number, payload),
             method::SET_RESPONSE_HEADER..=method::SET_RESPONSE_FULL_BODY
             | extension::SET_REQUEST_HEADER..=extension::ADD_REQUEST_HEADER
             | extension::ADD_RESPONSE_HEADER => self.write(number, payload),
@@ -48,16 +49,35 @@ impl Shared {
             method::WEBSOCKET_UPGRADE => self.upgrade(),
             method::WEBSOCKET_SEND_TEXT..=method::WEBSOCKET_CLOSE => self.socket(number, payload),
             method::WEBSOCKET_JOIN_ROOM..=method::WEBSOCKET_BROADCAST_ROOM_BINARY => rooms::call(self, number, payload),
+            extension::FAIL => self.failed(payload),
             _ => self.violation(format_args!("method {number} is none of the ABI")),
         }
     }
 
+    /// The handler has failed: what ERROR says on NATS.
+    fn failed(self: &Arc<Self>, payload: &[u8]) {
+        let Some((code, text)) = flat::read_header(payload) else {
+            self.violation(format_args!("the payload of method {} is not understood", extension::FAIL));
+            return;
+        };
+        let kind = match code {
+            failure::PROTOCOL => PluginErrorKind::Protocol,
+            failure::BODY_TOO_LARGE => PluginErrorKind::ResponseBodyTooLarge,
+            _ => PluginErrorKind::Handler,
+        };
+        self.give_up(kind, format_args!("{code}: {}", String::from_utf8_lossy(text)));
+    }
+
     /// The library broke the ABI: the phase that runs has failed.
     pub(crate) fn violation(self: &Arc<Self>, what: std::fmt::Arguments<'_>) {
+        self.give_up(PluginErrorKind::Protocol, what);
+    }
+
+    fn give_up(self: &Arc<Self>, kind: PluginErrorKind, what: std::fmt::Arguments<'_>) {
         let mut state = self.state();
         match state.stage {
             Stage::Running(_) | Stage::Streaming | Stage::Upgrading | Stage::Socket => {
-                self.fail(&mut state, PluginErrorKind::Protocol, what.to_string());
+                self.fail(&mut state, kind, what.to_string());
             }
             Stage::Idle | Stage::Due(_) => self.complain(format_args!("{what}, outside of a phase: ignored")),
             Stage::Dead => {}
@@ -104,7 +124,7 @@ impl Shared {
                 return;
             }
             let held = !state.held.is_empty();
-            match if held { None } else { self.answer(&state, number, payload) } {
+            match if held { None } else { self.answer(&mut state, number, payload) } {
                 Some(answer) => answer,
                 None => {
                     state.held.push_back((number, Bytes::copy_from_slice(payload)));
@@ -124,12 +144,17 @@ impl Shared {
     }
 
     /// The answer to a read, if it is here.
-    fn answer(&self, state: &State, number: u32, payload: &[u8]) -> Option<Bytes> {
+    fn answer(&self, state: &mut State, number: u32, payload: &[u8]) -> Option<Bytes> {
         match number {
+            extension::READ_REQUEST_PIECE => match state.piece.take() {
+                None if state.may_take() => None,
+                piece => Some(piece.unwrap_or_default()),
+            },
             method::GET_PAYLOAD => Some(state.payload.clone().unwrap_or_default()),
             method::READ_REQUEST_FULL_BODY => match &state.request_body {
                 Some(body) => Some(body.clone()),
                 // Only while a phase runs there is somebody to fetch it.
+                None if state.stage == Stage::Streaming => None,
                 None if matches!(state.stage, Stage::Running(phase) if phase != Phase::Logging) => None,
                 None => Some(Bytes::new()),
             },
@@ -145,6 +170,13 @@ impl Shared {
     pub(crate) fn supply_request_body(self: &Arc<Self>, body: Bytes) {
         let mut state = self.state();
         state.request_body = Some(body);
+        self.answer_held(&mut state);
+    }
+
+    /// A piece of it, likewise; empty behind the last.
+    pub(crate) fn supply_request_piece(self: &Arc<Self>, piece: Bytes) {
+        let mut state = self.state();
+        state.piece = Some(piece);
         self.answer_held(&mut state);
     }
 
@@ -323,7 +355,11 @@ fn end_stream(state: &mut State) {
 
 /// Asks the gateway thread for what a read waits for.
 fn ask(state: &mut State, number: u32) {
-    state.push(if number == method::READ_REQUEST_FULL_BODY { Event::RequestBody } else { Event::ResponseBody });
+    state.push(match number {
+        method::READ_REQUEST_FULL_BODY => Event::RequestBody,
+        extension::READ_REQUEST_PIECE => Event::RequestPiece,
+        _ => Event::ResponseBody,
+    });
 }
 
 /// An answer that says nothing. Lists of headers are read unchecked, so even then they are lists.

@@ -6,12 +6,16 @@ use nylon_wire::{ResponseBody, Text, method};
 
 use crate::{flat, state::State};
 
-/// Operations beyond the ABI.
+/// Methods beyond the ABI.
 pub(crate) mod extension {
     pub(crate) const SET_REQUEST_HEADER: u32 = 400;
     pub(crate) const REMOVE_REQUEST_HEADER: u32 = 401;
     pub(crate) const ADD_REQUEST_HEADER: u32 = 402;
     pub(crate) const ADD_RESPONSE_HEADER: u32 = 410;
+    pub(crate) const FAIL: u32 = 430;
+    /// The next piece of the request's body; empty behind the last. The body is taken by it.
+    pub(crate) const READ_REQUEST_PIECE: u32 = 431;
+    pub(crate) const READ_REQUEST_ID: u32 = 432;
 }
 
 /// What a call to change something means.

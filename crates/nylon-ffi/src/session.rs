@@ -19,7 +19,7 @@ use nylon_wire::{ResponseBody as WireBody, Text};
 use tokio::time::sleep_until;
 
 use crate::{
-    bodies::{read_request, read_response},
+    bodies::{read_piece, read_request, read_response},
     library::Library,
     plugin::{Executor, FfiPlugin, body_mode},
     shared::{EntryName, Shared},
@@ -109,6 +109,8 @@ impl FfiSession {
         if self.executor == Executor::Inline && Instant::now() >= call.deadline {
             return Err(late(shared, call.phase));
         }
+        // The request's body, of a library that reads it piece by piece.
+        let mut taken: Option<Box<dyn BodyStream>> = None;
         let (action, stream, upgrade) = loop {
             let event = poll_fn(|cx| match shared.poll_event(cx) {
                 Poll::Ready(event) => Poll::Ready(Some(event)),
@@ -118,9 +120,12 @@ impl FfiSession {
                 Some(Event::Done(action)) => break (action, None, None),
                 Some(Event::Failed(error)) => return Err(error),
                 Some(Event::RequestBody) => read_request(shared, exchange, deadline.as_mut()).await?,
+                Some(Event::RequestPiece) => read_piece(shared, exchange, &mut taken, deadline.as_mut()).await?,
                 Some(Event::ResponseBody) => read_response(shared, exchange, deadline.as_mut()).await?,
                 Some(Event::Stream) => {
-                    let stream: Box<dyn BodyStream> = Box::new(FfiStream::new(Arc::clone(shared)));
+                    // Whoever streams an answer is the last to read the request.
+                    let body = taken.or_else(|| exchange.request_body.stream().ok());
+                    let stream: Box<dyn BodyStream> = Box::new(FfiStream::new(Arc::clone(shared), body));
                     break (Action::Next, Some(stream), None);
                 }
                 Some(Event::Upgrade) => match upgrade(shared, exchange, self.max_body) {

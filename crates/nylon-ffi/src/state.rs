@@ -39,6 +39,8 @@ pub(crate) enum Event {
     Failed(PluginError),
     /// A read waits for the request's body.
     RequestBody,
+    /// A read waits for the next piece of it.
+    RequestPiece,
     /// A read waits for the body of the answer.
     ResponseBody,
     /// The answer follows piece by piece.
@@ -76,6 +78,8 @@ pub(crate) struct State {
     pub(crate) payload: Option<Bytes>,
     pub(crate) response: ResponseView,
     pub(crate) request_body: Option<Bytes>,
+    /// Of the request's body, for the read that waits for it.
+    pub(crate) piece: Option<Bytes>,
     pub(crate) operations: Vec<Operation>,
     /// Bytes in them.
     pub(crate) operations_size: usize,
@@ -123,6 +127,11 @@ pub(crate) struct State {
 }
 
 impl State {
+    /// Whether the request's body can be taken piece by piece: by a request filter, or in its stream.
+    pub(crate) fn may_take(&self) -> bool {
+        matches!(self.stage, Stage::Running(Phase::RequestFilter) | Stage::Streaming)
+    }
+
     /// Tells the gateway thread.
     pub(crate) fn push(&mut self, event: Event) {
         self.events.push_back(event);

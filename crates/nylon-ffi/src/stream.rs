@@ -7,26 +7,76 @@ use std::{
     time::Duration,
 };
 
-use nylon_plugin::{BodyStream, Piece, PluginError, PluginErrorKind, StreamError};
+use bytes::BytesMut;
+use nylon_plugin::{BodyError, BodyStream, Piece, PluginError, PluginErrorKind, StreamError};
 use tokio::time::{Instant, Sleep, sleep};
 
-use crate::{shared::Shared, state::Event};
+use crate::{bodies::next_piece, shared::Shared, state::Event};
 
 /// A stream in which nothing moves for so long is cut.
 const IDLE: Duration = Duration::from_secs(300);
 
+/// What the library waits for of the request's body.
+enum Wanted {
+    /// All of it; what has come so far.
+    Whole(BytesMut),
+    Piece,
+}
+
 pub(crate) struct FfiStream {
     session: Arc<Shared>,
+    /// The request's, for a library that reads it while it streams.
+    body: Option<Box<dyn BodyStream>>,
+    wanted: Option<Wanted>,
     idle: Pin<Box<Sleep>>,
     ended: bool,
 }
 
 impl FfiStream {
-    pub(crate) fn new(session: Arc<Shared>) -> Self {
-        Self { session, idle: Box::pin(sleep(IDLE)), ended: false }
+    pub(crate) fn new(session: Arc<Shared>, body: Option<Box<dyn BodyStream>>) -> Self {
+        Self { session, body, wanted: None, idle: Box::pin(sleep(IDLE)), ended: false }
     }
 
-    fn broken(&mut self, error: PluginError) -> Poll<Option<Result<Piece, StreamError>>> {
+    /// Reads on for a library that has asked: the next piece, or the whole.
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Result<(), StreamError> {
+        while let Some(wanted) = &mut self.wanted {
+            let piece = match &mut self.body {
+                Some(body) => match next_piece(body.as_mut(), cx) {
+                    Poll::Ready(piece) => piece?,
+                    Poll::Pending => return Ok(()),
+                },
+                None => return Err(PluginError::new(PluginErrorKind::Handler, BodyError::Taken.to_string()).into()),
+            };
+            match wanted {
+                Wanted::Whole(read) if !piece.is_empty() => {
+                    read.extend_from_slice(&piece);
+                    let limit = self.session.max_body;
+                    if read.len() > limit {
+                        let error = BodyError::TooLarge(limit);
+                        return Err(PluginError::new(PluginErrorKind::RequestBodyTooLarge, error.to_string()).into());
+                    }
+                }
+                Wanted::Whole(read) => {
+                    let whole = std::mem::take(read).freeze();
+                    self.wanted = None;
+                    self.session.supply_request_body(whole);
+                }
+                Wanted::Piece => {
+                    self.wanted = None;
+                    self.session.supply_request_piece(piece);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn want(&mut self, wanted: Wanted, cx: &mut Context<'_>) -> Poll<Option<Result<Piece, StreamError>>> {
+        self.moved();
+        self.wanted = Some(wanted);
+        self.poll_piece(cx)
+    }
+
+    fn broken(&mut self, error: impl Into<StreamError>) -> Poll<Option<Result<Piece, StreamError>>> {
         self.ended = true;
         self.session.abandon();
         Poll::Ready(Some(Err(error.into())))
@@ -42,11 +92,16 @@ impl BodyStream for FfiStream {
         if self.ended {
             return Poll::Ready(None);
         }
+        if let Err(error) = self.poll_body(cx) {
+            return self.broken(error);
+        }
         match self.session.poll_event(cx) {
             Poll::Ready(Event::Data(bytes)) => {
                 self.moved();
                 Poll::Ready(Some(Ok(Piece::Data(bytes))))
             }
+            Poll::Ready(Event::RequestBody) => self.want(Wanted::Whole(BytesMut::new()), cx),
+            Poll::Ready(Event::RequestPiece) => self.want(Wanted::Piece, cx),
             Poll::Ready(Event::StreamEnd) => {
                 self.ended = true;
                 Poll::Ready(None)

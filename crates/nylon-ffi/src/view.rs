@@ -7,10 +7,11 @@ use http::{HeaderMap, HeaderValue, Method, Uri};
 use nylon_plugin::{Exchange, HeaderFilter, Phase, Request};
 use nylon_wire::method;
 
-use crate::flat;
+use crate::{flat, operations::extension};
 
 /// A request head, as it was when the session began.
 pub(crate) struct RequestView {
+    id: Box<str>,
     method: Method,
     uri: Uri,
     scheme: &'static str,
@@ -36,6 +37,7 @@ impl RequestView {
             }
         }
         Self {
+            id: request.id.as_ref().into(),
             method: request.method.clone(),
             uri: request.uri.clone(),
             scheme: request.scheme(),
@@ -86,6 +88,7 @@ impl RequestView {
             method::READ_REQUEST_CLIENT_IP => self.client_ip.to_string().into(),
             method::READ_REQUEST_METHOD => Bytes::copy_from_slice(self.method.as_str().as_bytes()),
             method::READ_REQUEST_BYTES => self.content_length.unwrap_or_default().to_string().into(),
+            extension::READ_REQUEST_ID => Bytes::copy_from_slice(self.id.as_bytes()),
             method::READ_REQUEST_TIMESTAMP => self.timestamp_ms.to_string().into(),
             _ => return None,
         })
@@ -156,7 +159,8 @@ impl ResponseView {
 
 /// Names in lower case, repeats as they are; a value that is not visible ASCII reads as empty, as in the original.
 pub(crate) fn list(headers: &HeaderMap) -> Bytes {
-    let text = |value: &'_ HeaderValue| value.to_str().map(str::to_owned).unwrap_or_default();
+    // Libraries take them for UTF-8 without a look.
+    let text = |value: &'_ HeaderValue| std::str::from_utf8(value.as_bytes()).map(str::to_owned).unwrap_or_default();
     let pairs: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), text(value))).collect();
     flat::write_headers(pairs.iter().map(|(name, value)| (*name, value.as_str()))).into()
 }

@@ -34,7 +34,8 @@ type natsOptions struct {
 // WithName names the connection; shown by the NATS server. Default "nylon worker <group>".
 func WithName(name string) NatsOption { return func(o *natsOptions) { o.name = name } }
 
-// WithPrefix is the first token of every subject, as in the gateway's configuration. Default "nylon".
+// WithPrefix is the first token of every subject, as in the gateway's configuration. Default: what is in NYLON_PREFIX,
+// else "nylon".
 func WithPrefix(prefix string) NatsOption { return func(o *natsOptions) { o.prefix = prefix } }
 
 // WithCredsFile authenticates with a credentials file (JWT and NKey).

@@ -31,7 +31,7 @@ var _ Plugin = (*NatsPlugin)(nil)
 // The worker connects in the background and tries for ever, so that it may start before NATS. It serves from the first
 // AddPhaseHandler on. Until Start or Run is called, SIGTERM and SIGINT make it drain and then end the process.
 func NewNatsPlugin(servers string, group string, opts ...NatsOption) (*NatsPlugin, error) {
-	o := &natsOptions{prefix: "nylon", maxSessions: 1024, maxBody: 10 << 20, drainTimeout: 25 * time.Second}
+	o := &natsOptions{maxSessions: 1024, maxBody: 10 << 20, drainTimeout: 25 * time.Second}
 	for _, option := range opts {
 		option(o)
 	}
@@ -45,6 +45,12 @@ func NewNatsPlugin(servers string, group string, opts ...NatsOption) (*NatsPlugi
 	}
 	if group == "" {
 		group = os.Getenv("NATS_GROUP")
+	}
+	if o.prefix == "" {
+		o.prefix = os.Getenv("NYLON_PREFIX")
+	}
+	if o.prefix == "" {
+		o.prefix = "nylon"
 	}
 	switch {
 	case o.err != nil:

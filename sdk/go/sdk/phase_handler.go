@@ -3,6 +3,7 @@ package sdk
 import (
 	"context"
 	"io"
+	"sync/atomic"
 
 	"github.com/AssetsArt/nylon/sdk/go/internal/session"
 	"github.com/AssetsArt/nylon/sdk/go/internal/wire"
@@ -15,6 +16,7 @@ type PhaseHandler struct {
 	SessionId int32
 
 	port               sessionPort
+	current            atomic.Pointer[phaseRun] // the phase that runs, or ran last
 	requestFilter      func(*PhaseRequestFilter)
 	responseFilter     func(*PhaseResponseFilter)
 	responseBodyFilter func(*PhaseResponseBodyFilter)
@@ -57,10 +59,15 @@ func (p *PhaseHandler) SessionUID() string { return p.port.UID() }
 // context.Cause says which: ErrPhaseTimeout, ErrClientGone, ErrShuttingDown, ErrSessionClosed.
 func (p *PhaseHandler) Context() context.Context { return p.port.Context() }
 
-// Go runs fn in a goroutine whose panics are caught: it is logged, and the worker lives on. A phase that waits for what fn did
-// not finish is ended by its deadline.
+// Go runs fn in a goroutine whose panics are caught: one is logged, the worker lives on, and the phase that has called Go fails
+// unless it is over.
 func (p *PhaseHandler) Go(fn func()) {
-	go guarded(p.port.Logger(), "a goroutine of a handler", fn)
+	run := p.current.Load()
+	go guard(p.port.Logger(), "a goroutine of a handler", fn, func(failure session.Failure) {
+		if run != nil { // nil: the registration function has called Go
+			run.fail(failure)
+		}
+	})
 }
 
 // openSession runs a registration function for a new session.
@@ -99,6 +106,7 @@ func (p phases) Streams() bool { return p.responseBodyStream != nil }
 // Run runs a phase's callback; a panic fails the phase.
 func (p phases) Run(r *session.Run) {
 	run := &phaseRun{port: p.port, run: r}
+	p.current.Store(run)
 	var what string
 	var callback func()
 	switch r.Phase {

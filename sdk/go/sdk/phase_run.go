@@ -108,6 +108,12 @@ func (r *phaseRun) apply(op wire.Operation, note func()) {
 	case r.sent, r.piecewise:
 		r.ignored("a change of a response whose head is out")
 		return
+	case r.run.Phase == wire.Logging:
+		r.ignored("a change in logging: everything has been sent")
+		return
+	case r.run.Phase == wire.ResponseBodyFilter && op.Number != wire.OpSetResponseFullBody:
+		r.ignored("a change of status or headers in a body filter: the head is out") // SPEC 13.6
+		return
 	}
 	err := r.port.Apply(r.run, op)
 	if errors.Is(err, ErrNotSupported) {

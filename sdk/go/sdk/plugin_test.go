@@ -38,6 +38,20 @@ func TestInitializers(t *testing.T) {
 	}
 }
 
+func TestThePrefixOfTheEnvironment(t *testing.T) {
+	t.Setenv("NYLON_PREFIX", "a b")
+	if plugin, err := sdk.NewNatsPlugin("", "g"); err == nil || !strings.Contains(err.Error(), "prefix") {
+		t.Errorf("%v %v", plugin, err)
+	}
+	plugin, err := sdk.NewNatsPlugin("", "g", sdk.WithPrefix("shop"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := plugin.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestTheConstructorSaysWhatIsWrong(t *testing.T) {
 	t.Setenv("NATS_GROUP", "")
 	for want, make := range map[string]func() (*sdk.NatsPlugin, error){

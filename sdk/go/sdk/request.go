@@ -22,6 +22,10 @@ func (r *Request) loaded(parts ...session.Part) *wire.Snapshot {
 	return r.run.run.Request
 }
 
+// ID is the gateway's id of the request, which is in its log, in its error answers and in X-Request-Id towards the upstream. ""
+// in a library under the original gateway, which does not tell it.
+func (r *Request) ID() string { return r.loaded(session.PartID).RequestID }
+
 // Method is the verb as received.
 func (r *Request) Method() string { return r.loaded(session.PartMethod).Method }
 
@@ -150,6 +154,12 @@ func (r *Request) RemoveHeader(key string) {
 }
 
 func (r *Request) change(op wire.Operation) {
+	if r.run.run.Phase != wire.RequestFilter { // a gateway refuses it (SPEC 13.6)
+		r.run.mu.Lock()
+		defer r.run.mu.Unlock()
+		r.run.ignored("a change of the request, which has been sent")
+		return
+	}
 	op.Name = strings.ToValidUTF8(op.Name, "\ufffd") // refused by the gateway as no header name
 	r.run.apply(op, nil)
 }

@@ -225,6 +225,10 @@ static int wrong(Session *session) {
     pthread_detach(thread);
     return 0;
   }
+  if (IS("fails")) set_header(session, 430, "handler_error", "asked to");
+  if (IS("fails_protocol")) set_header(session, 430, "protocol", "asked to");
+  if (IS("fails_body")) set_header(session, 430, "body_too_large", "asked to");
+  if (IS("fails_badly")) tell_text(session, 430, "no flatbuffer");
   if (IS("unknown_method")) tell(session, 999, NULL, 0);
   if (IS("zero_method")) tell(session, 0, NULL, 0);
   if (IS("event_method")) tell(session, 350, NULL, 0);
@@ -270,6 +274,37 @@ static int wrong(Session *session) {
   }
   if (IS("upgrade")) {
     tell(session, 300, NULL, 0);
+    return 1;
+  }
+  if (IS("piecewise_stream") || IS("piecewise")) {
+    size_t length = 1, total = 0;
+    char text[32];
+    if (IS("piecewise_stream")) tell(session, 106, NULL, 0);
+    while (length) {
+      char *piece = ask(session, 431, "", &length);
+      if (IS("piecewise_stream")) tell(session, 104, piece, length);
+      total += length;
+      free(piece);
+    }
+    if (IS("piecewise_stream")) {
+      tell(session, 105, NULL, 0);
+      return 1;
+    }
+    char *id = ask(session, 432, "", NULL);
+    set_header(session, 100, "X-Id", id);
+    free(id);
+    tell(session, 103, text, (size_t)sprintf(text, "%zu", total));
+    tell(session, IS("piecewise") ? END : NEXT, NULL, 0);
+    return 1;
+  }
+  if (IS("reading_stream")) {
+    size_t length;
+    tell(session, 106, NULL, 0);
+    tell_text(session, 104, "read: ");
+    char *body = ask(session, 200, "", &length);
+    tell(session, 104, body, length);
+    free(body);
+    tell(session, 105, NULL, 0);
     return 1;
   }
   if (IS("half_stream") || IS("broken_stream")) {

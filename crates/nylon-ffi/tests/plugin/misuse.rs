@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use nylon_ffi::Executor;
+use nylon_plugin::OnError;
 
 use crate::support::{Options, calm, exchange, library, options, run, serve};
 
@@ -43,6 +44,25 @@ async fn in_a_request_filter_nothing_passes() {
         }
         calm(options.library).await;
     }
+}
+
+#[tokio::test]
+async fn a_handler_that_says_how_it_failed_is_believed() {
+    for (entry, status, code) in [
+        ("fails", 500, "PLUGIN_ERROR"),
+        ("fails_protocol", 502, "PLUGIN_PROTOCOL"),
+        ("fails_body", 502, "BODY_TOO_LARGE"),
+        ("fails_badly", 502, "PLUGIN_PROTOCOL"),
+    ] {
+        let got = serve(run(&[entry], false, &options()), &mut exchange(&[], b""), &["passed"]).await;
+        assert_eq!((got.status, got.text()), (status, code), "{entry}");
+    }
+    let lenient = Options { on_error: OnError::Continue, ..options() };
+    let got = serve(run(&["fails"], false, &lenient), &mut exchange(&[], b""), &["passed"]).await;
+    assert_eq!((got.status, got.text()), (200, "passed"));
+    let got = serve(run(&["body:fails"], false, &options()), &mut exchange(&[], b""), &["passed"]).await;
+    assert_eq!((got.status, got.text()), (502, "PLUGIN_ERROR"));
+    calm(library(&[])).await;
 }
 
 #[tokio::test]

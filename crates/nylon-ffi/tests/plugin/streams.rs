@@ -16,6 +16,31 @@ async fn pieces_come_in_order_and_nothing_that_is_too_late() {
 }
 
 #[tokio::test]
+async fn a_stream_may_read_the_request() {
+    for body in [&b""[..], b"some body"] {
+        let got = serve(run(&["reading_stream"], true, &options()), &mut exchange(&[], body), &[]).await;
+        assert_eq!(got.text().as_bytes(), [b"read: ", body].concat());
+    }
+    let small = Options { max_body: 4, ..options() };
+    let got = serve(run(&["reading_stream"], true, &small), &mut exchange(&[], b"some body"), &[]).await;
+    assert!(got.body.is_err(), "half a body is none: {:?}", got.body);
+    calm(library(&[])).await;
+}
+
+#[tokio::test]
+async fn a_body_of_any_length_is_read_piece_by_piece() {
+    let small = Options { max_body: 4, ..options() };
+    for body in [&b""[..], b"some body"] {
+        let got = serve(run(&["piecewise"], true, &small), &mut exchange(&[], body), &[]).await;
+        let length = body.len().to_string();
+        assert_eq!((got.status, got.text(), got.header("x-id")), (200, &*length, "r1"));
+        let got = serve(run(&["piecewise_stream"], true, &small), &mut exchange(&[], body), &[]).await;
+        assert_eq!(got.text().as_bytes(), body);
+    }
+    calm(library(&[])).await;
+}
+
+#[tokio::test]
 async fn a_stream_that_is_not_ended_breaks() {
     for entry in ["half_stream", "broken_stream"] {
         let got = serve(run(&[entry], true, &options()), &mut exchange(&[], b""), &[]).await;

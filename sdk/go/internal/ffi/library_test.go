@@ -1,6 +1,7 @@
 package ffi
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -48,20 +49,29 @@ type host struct {
 	library *Library
 	mu      sync.Mutex
 	methods []uint32
+	last    map[uint32][]byte // payloads by method
 	answers map[uint32]string
+	pieces  []string // of the request's body
 	came    chan uint32
 }
 
 func newHost() *host {
-	h := &host{library: NewLibrary(), answers: map[uint32]string{}, came: make(chan uint32, 1024)}
+	h := &host{library: NewLibrary(), answers: map[uint32]string{}, last: map[uint32][]byte{}, came: make(chan uint32, 1024)}
 	h.library.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
 	return h
 }
 
-func (h *host) send(sid, method uint32, _ []byte) {
+func (h *host) send(sid, method uint32, payload []byte) {
 	h.mu.Lock()
+	h.last[method] = bytes.Clone(payload)
 	h.methods = append(h.methods, method)
 	answer, known := h.answers[method]
+	if method == readRequestPiece {
+		known = true
+		if len(h.pieces) > 0 {
+			answer, h.pieces = h.pieces[0], h.pieces[1:]
+		}
+	}
 	h.mu.Unlock()
 	if known { // inside the callback
 		h.library.Event(sid, 0, method, []byte(answer))
@@ -337,5 +347,104 @@ func TestTheEndOfAGoroutineIsNotThatOfTheHostsThread(t *testing.T) {
 	ends = false
 	if h.library.RunPhase(1, uint8(wire.RequestFilter)) {
 		t.Error("it needs a goroutine of its own from now on")
+	}
+}
+
+func TestAHostThatTakesFailuresIsToldOfThem(t *testing.T) {
+	h := newHost()
+	h.open(t, 1, func(port session.Port, run *session.Run) {
+		change := wire.Operation{Number: wire.OpSetResponseHeader, Name: "X-A", Value: "1"}
+		failure := session.Failure{Code: wire.FailHandler, Text: "asked to", LogID: "f00"}
+		if err := errors.Join(port.Apply(run, change), port.Fail(run, failure)); err != nil && run.Phase != wire.Logging {
+			t.Error(err)
+		}
+	})
+	h.library.Extensions([]uint32{failPhase})
+	for phase := wire.RequestFilter; phase <= wire.Logging; phase++ {
+		h.library.Event(1, uint8(phase), 0, nil)
+		want := uint32(failPhase)
+		if phase == wire.Logging {
+			want = next
+		}
+		if method := <-h.came; method != want {
+			t.Errorf("phase %d: %d", phase, method)
+		}
+	}
+	if want := encodeHeader(wire.FailHandler, "asked to (log id f00)"); !reflect.DeepEqual(h.last[failPhase], want) {
+		t.Errorf("%q, want %q", h.last[failPhase], want)
+	}
+}
+
+func TestAStreamThatFailsIsCutByAHostThatTakesFailures(t *testing.T) {
+	h := newHost()
+	h.open(t, 1, func(port session.Port, run *session.Run) {
+		if _, err := port.OpenStream(run); err != nil {
+			t.Error(err)
+		}
+		if err := port.Finish(run, wire.Next); err != nil {
+			t.Error(err)
+		}
+	})
+	h.library.Extensions([]uint32{failPhase})
+	h.library.Event(1, uint8(wire.RequestFilter), 0, nil)
+	for method := range h.came {
+		if method == failPhase {
+			break
+		}
+		if method == unknown || method == next {
+			t.Fatal(method)
+		}
+	}
+}
+
+// TestBodyReader: piece by piece where the host offers that, unless the handler has read the whole before.
+func TestBodyReader(t *testing.T) {
+	for _, each := range []struct {
+		offered, before bool
+		asks            uint32
+	}{{false, false, readRequestBody}, {true, true, readRequestBody}, {true, false, readRequestPiece}} {
+		h, done := newHost(), make(chan struct{})
+		h.answers[readRequestBody] = "whole"
+		h.pieces = []string{"wh", "ole"}
+		h.open(t, 1, func(port session.Port, run *session.Run) {
+			defer close(done)
+			if each.before {
+				if _, err := port.Fetch(context.Background(), run, wire.FetchRequestBody, 0); err != nil {
+					t.Error(err)
+				}
+			}
+			body, err := io.ReadAll(port.ReadStream(run, wire.FetchRequestStream))
+			if err != nil || string(body) != "whole" {
+				t.Errorf("%q %v", body, err)
+			}
+			_, err = port.Fetch(context.Background(), run, wire.FetchRequestBody, 0)
+			if taken := each.asks == readRequestPiece; errors.Is(err, session.ErrNoBody) != taken {
+				t.Errorf("taken: %v; read again: %v", taken, err)
+			}
+		})
+		if each.offered {
+			h.library.Extensions([]uint32{readRequestPiece})
+		}
+		h.library.Event(1, uint8(wire.RequestFilter), 0, nil)
+		<-done
+		if method := <-h.came; method != each.asks {
+			t.Errorf("asked by %d, want %d", method, each.asks)
+		}
+	}
+}
+
+func TestTheIDOfARequest(t *testing.T) {
+	h, got := newHost(), make(chan string, 1)
+	h.answers[readRequestID] = "r1"
+	h.open(t, 1, func(port session.Port, run *session.Run) {
+		port.Load(run, session.PartID)
+		got <- run.Request.RequestID
+	})
+	for _, want := range []string{"", "r1"} {
+		h.library.Event(1, uint8(wire.RequestFilter), 0, nil)
+		if id := <-got; id != want {
+			t.Errorf("%q, want %q", id, want)
+		}
+		h.library.Extensions([]uint32{readRequestID})
 	}
 }

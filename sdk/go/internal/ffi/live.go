@@ -26,6 +26,8 @@ type live struct {
 	// before the callback has returned.
 	sending sync.Mutex
 	closed  atomic.Bool
+	whole   atomic.Bool // the request's body has been read,
+	taken   atomic.Bool // or is taken piece by piece
 
 	mu       sync.Mutex
 	waiting  map[uint32][]chan []byte // by method, in the order of the questions

@@ -2,7 +2,7 @@ package ffi
 
 // Methods of the ABI. Those of package wire's operations (100 to 103, 400 to 410) have their names there.
 const (
-	failed             = 0 // no method has it: the host takes it as the phase's failure
+	unknown            = 0 // no method has it: the host takes it as the phase's failure
 	next               = 1
 	end                = 2
 	getPayload         = 3
@@ -39,6 +39,9 @@ const (
 	socketGotBinary    = 352
 	socketClosed       = 353
 	socketFailed       = 354
+	failPhase          = 430 // of hosts that offer it: how the phase has failed, a header of code and text
+	readRequestPiece   = 431 // likewise: the next piece of the request's body, empty behind the last
+	readRequestID      = 432 // likewise
 )
 
 // 201, one header by its name, is never asked for: the original host does not answer it where the header is absent.

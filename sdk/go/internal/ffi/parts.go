@@ -28,6 +28,7 @@ var questions = [session.PartError + 1]struct {
 		r.Request.ContentLength.Set = true
 		return number(answer, &r.Request.ContentLength.N)
 	}},
+	session.PartID:      {readRequestID, text(func(r *session.Run) *string { return &r.Request.RequestID })},
 	session.PartPayload: {getPayload, func(r *session.Run, answer []byte) error { r.Payload = answer; return nil }},
 	session.PartStatus: {readResponseStatus, func(r *session.Run, answer []byte) error {
 		var status uint64
@@ -70,6 +71,9 @@ func (s *live) Load(r *session.Run, part session.Part) {
 	if part == session.PartUpgrade {
 		s.Load(r, session.PartHeaders)
 		r.Request.Websocket = isUpgrade(r.Request.Headers)
+		return
+	}
+	if part == session.PartID && !s.library.offers(readRequestID) {
 		return
 	}
 	own := r.Own.(*run)

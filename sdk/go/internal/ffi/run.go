@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"sync"
 	"time"
@@ -61,7 +62,7 @@ func (s *live) Finish(r *session.Run, action wire.Action) error {
 	}
 	if own.stream != nil { // a phase that ends otherwise has cut it
 		own.over = true
-		return s.breakStream(own)
+		return s.breakStream(own, notEnded)
 	}
 	own.over = true
 	s.sendOps(own)
@@ -71,8 +72,9 @@ func (s *live) Finish(r *session.Run, action wire.Action) error {
 	return s.sendLocked(next, nil)
 }
 
-// Fail ends the phase as failed. The ABI has no message for it. In a request filter the answer says so; a body that could not
-// be filtered is replaced, and the host told by a method that it does not know. Nothing may pass because a filter failed.
+// Fail ends the phase as failed. The ABI has no message for it, so that a host that offers none gets an answer that says so in
+// a request filter, and in place of a body that could not be filtered; it is told by a method that it does not know. Nothing
+// may pass because a filter failed.
 func (s *live) Fail(r *session.Run, failure session.Failure) error {
 	s.sending.Lock()
 	defer s.sending.Unlock()
@@ -82,10 +84,13 @@ func (s *live) Fail(r *session.Run, failure session.Failure) error {
 	}
 	own.over = true
 	if own.stream != nil && !own.stream.gathers {
-		return s.breakStream(own)
+		return s.breakStream(own, failure)
 	}
-	if r.Phase == wire.Logging {
+	switch {
+	case r.Phase == wire.Logging:
 		return s.sendLocked(next, nil)
+	case s.library.offers(failPhase):
+		return s.sendFailure(failure)
 	}
 	body, err := json.Marshal(map[string]any{
 		"status": 500, "error": "PLUGIN_ERROR", "message": "the plugin failed", "id": failure.LogID,
@@ -106,7 +111,19 @@ func (s *live) Fail(r *session.Run, failure session.Failure) error {
 		own.ops = []wire.Operation{{Number: wire.OpSetResponseFullBody, Bytes: body}}
 		s.sendOps(own)
 	}
-	return s.sendLocked(failed, nil)
+	return s.sendLocked(unknown, nil)
+}
+
+// sendFailure tells the host that the phase has failed; sending is held.
+func (s *live) sendFailure(failure session.Failure) error {
+	if !s.library.offers(failPhase) {
+		return s.sendLocked(unknown, nil)
+	}
+	text := failure.Text
+	if failure.LogID != "" {
+		text += " (log id " + failure.LogID + ")"
+	}
+	return s.sendLocked(failPhase, encodeHeader(failure.Code, text))
 }
 
 // Fetch asks for a body as a whole.
@@ -120,48 +137,70 @@ func (s *live) Fetch(ctx context.Context, r *session.Run, what wire.FetchKind, l
 	} else if r.Phase == wire.Logging {
 		return nil, session.ErrNoBody
 	}
+	if what == wire.FetchRequestBody && s.taken.Load() {
+		return nil, fmt.Errorf("reading what BodyReader has taken: %w", session.ErrNoBody)
+	}
 	body, err := s.ask(ctx, r.Phase, method)
+	if err == nil && what == wire.FetchRequestBody {
+		s.whole.Store(true)
+	}
 	if err == nil && limit > 0 && len(body) > limit {
 		return nil, session.ErrBodyTooLarge
 	}
 	return body, err
 }
 
-// ReadStream reads from the whole body: the ABI has no other.
+// ReadStream reads the request's body piece by piece from a host that offers that, and from the whole of it elsewhere: the ABI
+// has no other. So it is with every body of an answer, and with one that has been read before.
 func (s *live) ReadStream(r *session.Run, what wire.FetchKind) session.BodyPort {
-	kind := wire.FetchRequestBody
-	if what == wire.FetchResponseStream {
-		kind = wire.FetchResponseBody
-	}
-	return &reading{fetch: func() ([]byte, error) { return s.Fetch(s.ctx, r, kind, 0) }}
+	asked := false
+	return &reading{next: func() ([]byte, error) {
+		kind := wire.FetchResponseBody
+		if what == wire.FetchRequestStream {
+			if s.library.offers(readRequestPiece) && !s.whole.Load() {
+				return s.piece(r.Phase)
+			}
+			kind = wire.FetchRequestBody
+		}
+		if asked {
+			return nil, io.EOF
+		}
+		asked = true
+		return s.Fetch(s.ctx, r, kind, 0)
+	}}
 }
 
-// reading is a body that is asked for by the first Read.
+// piece is the next one of the request's body, which is taken by it.
+func (s *live) piece(phase wire.Phase) ([]byte, error) {
+	s.taken.Store(true)
+	piece, err := s.ask(s.ctx, phase, readRequestPiece)
+	if err == nil && len(piece) == 0 {
+		err = io.EOF
+	}
+	return piece, err
+}
+
+// reading is a body on its way here.
 type reading struct {
 	mu     sync.Mutex
-	fetch  func() ([]byte, error)
-	asked  bool
+	next   func() ([]byte, error) // a piece, or io.EOF behind the last
 	rest   []byte
 	err    error
 	closed bool
 }
 
-// Read gives what is left.
+// Read gives what is left of a piece, or waits for the next.
 func (b *reading) Read(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
 		return 0, io.ErrClosedPipe
 	}
-	if !b.asked {
-		b.asked = true
-		b.rest, b.err = b.fetch()
+	for len(b.rest) == 0 && b.err == nil {
+		b.rest, b.err = b.next()
 	}
-	switch {
-	case b.err != nil:
+	if len(b.rest) == 0 {
 		return 0, b.err
-	case len(b.rest) == 0 && len(p) > 0:
-		return 0, io.EOF
 	}
 	n := copy(p, b.rest)
 	b.rest = b.rest[n:]

@@ -50,13 +50,16 @@ func (s *live) OpenStream(r *session.Run) (session.StreamPort, error) {
 
 // breakStream tells the host that the answer is not whole; sending is held. One that knows the original ABI only ends it with
 // an error's text: there is no message that cuts it.
-func (s *live) breakStream(own *run) error {
+func (s *live) breakStream(own *run, failure session.Failure) error {
 	own.stream.over, own.stream.err = true, errCut
 	s.mu.Lock()
 	s.streamed = false // the host may run the later phases on its error
 	s.mu.Unlock()
-	return s.sendLocked(failed, nil)
+	return s.sendFailure(failure)
 }
+
+// notEnded is how a stream fails that its handler has left.
+var notEnded = session.Failure{Code: wire.FailHandler, Text: "the stream was not ended"}
 
 func (w *stream) write(p []byte) (int, error) {
 	s := w.session
@@ -103,7 +106,7 @@ func (w *stream) cut() {
 	defer s.sending.Unlock()
 	if !w.over && !w.own.over && !s.closed.Load() {
 		w.own.over = true
-		_ = s.breakStream(w.own) // a session that is over needs no cut
+		_ = s.breakStream(w.own, notEnded) // a session that is over needs no cut
 	}
 }
 

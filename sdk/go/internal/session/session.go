@@ -68,6 +68,7 @@ const (
 	PartClientIP
 	PartTimestamp
 	PartLength
+	PartID
 	PartUpgrade // Websocket
 	PartPayload
 	PartStatus // of Response, to PartError
