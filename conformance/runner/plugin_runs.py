@@ -146,7 +146,7 @@ async def run_plugins(testee: Testee, gateway: Testee, url: str, cases: list[Cas
     for transport in testee.transports if mine else []:
         testee.make_transport(transport)
         label = f"{testee.name}/{transport.name}"
-        features = [*(one for one in testee.features if one not in transport.lacks), transport.name]
+        features = [*(one for one in testee.features if one not in transport.lacks), *transport.has, transport.name]
         places, skipped = chosen(label, features, mine)
         results += skipped
         placed = [

@@ -26,7 +26,8 @@ class Transport:
     """How a gateway reaches the plugin of a testee.
 
     `plugin` goes into the gateway's configuration, `serves` starts the testee's command beside the gateway, `build` is
-    run once before, `lacks` are features of the testee that it has not got over this transport.
+    run once before, `lacks` are features of the testee that it has not got over this transport, `has` those that it has
+    got over this one alone.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Transport:
     serves: bool = False
     build: list[str] = field(default_factory=list[str])
     lacks: list[str] = field(default_factory=list[str])
+    has: list[str] = field(default_factory=list[str])
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,7 @@ void event_stream(const FfiBuffer *buffer) {
     pthread_attr_destroy(&detached);
     return;
   }
-  if (buffer->method >= 350) {
+  if (buffer->method >= 350 && buffer->method <= 354) {
     on_socket(session, buffer->method, buffer->ptr, buffer->len);
     return;
   }

@@ -448,3 +448,25 @@ func TestTheIDOfARequest(t *testing.T) {
 		h.library.Extensions([]uint32{readRequestID})
 	}
 }
+
+func TestHeadersOfAnUpgrade(t *testing.T) {
+	h := newHost()
+	h.open(t, 1, func(port session.Port, run *session.Run) {
+		for _, op := range []wire.Operation{
+			{Number: wire.OpSetResponseHeader, Name: "X-A", Value: "1"}, {Number: wire.OpSetResponseStatus, Status: 500},
+			{Number: wire.OpSetResponseFullBody, Bytes: []byte("body")},
+		} {
+			if err := port.Apply(run, op); err != nil {
+				t.Error(err)
+			}
+		}
+		_ = port.Upgrade(run, session.SocketEvents{Closed: func(session.SocketPort) {}})
+	})
+	h.library.Event(1, uint8(wire.RequestFilter), 0, nil)
+	for _, want := range []uint32{wire.OpSetResponseHeader, socketUpgrade} {
+		if method := <-h.came; method != want {
+			t.Errorf("sent %d, want %d", method, want)
+		}
+	}
+	h.library.Close(1)
+}

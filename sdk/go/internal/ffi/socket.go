@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
 	"github.com/AssetsArt/nylon/sdk/go/internal/session"
+	"github.com/AssetsArt/nylon/sdk/go/internal/wire"
 )
 
 // waitingLimit is how many bytes of messages may wait for their callbacks. The ABI cannot slow a client down, so that one who
@@ -50,6 +52,8 @@ func (s *live) Upgrade(r *session.Run, events session.SocketEvents) error {
 	s.mu.Lock()
 	s.socket = c
 	s.mu.Unlock()
+	own.ops = slices.DeleteFunc(own.ops, func(op wire.Operation) bool { return !isResponseHeader(op.Number) })
+	s.sendOps(own) // headers of the 101
 	s.out(s.sid, socketUpgrade, nil)
 	s.sending.Unlock()
 	<-c.opened // also when the session is over
