@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
-use nylon_plugin::{Exchange, Phase, Plugin, Session, SocketEnd};
+use nylon_plugin::{Exchange, Phase, Plugin, Session, SocketEnd, SocketOrder};
 use nylon_wire::{
     AcceptFrame, Action, Ext, FetchFrame, FetchKind, First, Frame, FrameType, OpenFrame, ResultFrame, StreamFrame,
     UpgradeFrame,
@@ -186,11 +186,8 @@ async fn request(mut session: Box<dyn Session>, mut exchange: Exchange) -> &'sta
             let mut socket = outcome.upgrade.unwrap().socket;
             socket.open();
             let orders = async {
-                loop {
-                    match std::future::poll_fn(|cx| socket.poll_order(cx)).await {
-                        nylon_plugin::SocketOrder::Send { .. } => socket.moved_on(),
-                        _ => break,
-                    }
+                while let SocketOrder::Send { .. } = std::future::poll_fn(|cx| socket.poll_order(cx)).await {
+                    socket.moved_on();
                 }
             };
             let _ = tokio::time::timeout(patience, orders).await;

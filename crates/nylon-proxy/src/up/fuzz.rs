@@ -1,6 +1,6 @@
 //! Any bytes as an upstream's answer.
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use http::{HeaderMap, Method, StatusCode};
 
 use super::{
@@ -60,7 +60,7 @@ fn read(data: &[u8], step: usize, method: &Method) -> Seen {
             match rest.take(&mut input) {
                 Ok(Taken::Nothing) => {}
                 Ok(Taken::Data(data)) => {
-                    seen.body.extend_from_slice(&Bytes::from(data));
+                    seen.body.extend_from_slice(&data);
                     seen.over = matches!(rest, Rest::None);
                 }
                 Ok(Taken::End(trailers)) => (seen.trailers, seen.over) = (trailers, true),
