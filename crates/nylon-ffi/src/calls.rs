@@ -126,6 +126,11 @@ impl Shared {
             let held = !state.held.is_empty();
             match if held { None } else { self.answer(&mut state, number, payload) } {
                 Some(answer) => answer,
+                // This thread is in the library, and would have to fetch it.
+                None if is_inline() => {
+                    self.fail(&mut state, PluginErrorKind::Handler, "it reads a body again that has been taken");
+                    nothing(number)
+                }
                 None => {
                     state.held.push_back((number, Bytes::copy_from_slice(payload)));
                     if !held {
@@ -147,6 +152,7 @@ impl Shared {
     fn answer(&self, state: &mut State, number: u32, payload: &[u8]) -> Option<Bytes> {
         match number {
             extension::READ_REQUEST_PIECE => match state.piece.take() {
+                None if state.request_body.as_ref().is_some_and(Bytes::is_empty) => Some(Bytes::new()),
                 None if state.may_take() => None,
                 piece => Some(piece.unwrap_or_default()),
             },

@@ -86,6 +86,9 @@ impl FfiSession {
             Some(shared) => Arc::clone(shared),
             None => Arc::clone(self.shared.insert(self.begin(&call))),
         };
+        if call.exchange.request_body.is_empty() {
+            shared.state().request_body.get_or_insert_default();
+        }
         let response = ResponseView::new(call.exchange, call.phase);
         let how = self.how(&call, &shared, &response);
         if !shared.begin(call.phase, response, call.payload.cloned(), how) {
@@ -159,7 +162,7 @@ impl FfiSession {
     fn how(&self, call: &Call<'_>, shared: &Shared, response: &ResponseView) -> How {
         let request = &call.exchange.request;
         let may_run = !request.websocket;
-        let at_hand = !response.awaited && (call.exchange.request_body.is_empty() || shared.has_request_body());
+        let at_hand = !response.awaited && shared.has_request_body();
         let inline = if may_run && at_hand { self.inline(call.deadline) } else { None };
         How { until: None, may_run, inline }
     }

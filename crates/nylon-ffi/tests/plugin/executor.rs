@@ -35,6 +35,12 @@ async fn inline_is_the_thread_that_serves() {
     assert_ne!(thread_of("thread", &inline, b"body").await, this_thread());
     let got = serve(run(&["body_twice"], false, &inline), &mut exchange(&[], b"body"), &["passed"]).await;
     assert_eq!(got.status, 200);
+    // Nobody need fetch what is known to be nothing.
+    for entry in ["body_twice", "piecewise"] {
+        let got = serve(run(&[entry], false, &inline), &mut exchange(&[], b""), &["passed"]).await;
+        assert_eq!(got.status, 200, "{entry}");
+    }
+    assert!(!inline.library.blocks());
     calm(inline.library).await;
 }
 
