@@ -57,7 +57,7 @@ class Served:
             for entry in self._entries
         ]
         snapshot = {
-            "revision": {"number": self._number, "hash": f"{self._number:064x}", "loaded_at_ms": self._number},
+            "revision": {"number": self._number, "loaded_at_ms": self._number},
             "process": {"listen": ["127.0.0.1:0"], "admin": [], "threads": 1, "drain_timeout_ms": 1000},
             "limits": _LIMITS,
             "trusted_proxies": [],
@@ -81,6 +81,7 @@ class Served:
                     "messaging": "local",
                     "group": self._group,
                     "config": config,
+                    "config_hash": f"{self._number:064x}",
                     "balance": "auto",
                     "max_in_flight": 4096,
                     "max_body_bytes": 10 << 20,

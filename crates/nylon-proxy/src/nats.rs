@@ -80,10 +80,6 @@ impl NatsPlugins {
                 }
             });
         }
-        let revision = Revision {
-            hash: Bytes::copy_from_slice(&snapshot.revision.hash),
-            loaded_ms: snapshot.revision.loaded_at_ms,
-        };
         let mut plugins = HashMap::new();
         for (index, plugin) in snapshot.plugins.iter().enumerate() {
             let Place::Messaging(place) = &plugin.place else { continue };
@@ -91,7 +87,10 @@ impl NatsPlugins {
                 name: plugin.name.to_string(),
                 group: place.group.to_string(),
                 config: plugin.config.as_ref().map(|text| Bytes::copy_from_slice(text.as_bytes())),
-                revision: Some(revision.clone()),
+                revision: Some(Revision {
+                    hash: Bytes::copy_from_slice(&place.config_hash),
+                    loaded_ms: snapshot.revision.loaded_at_ms,
+                }),
                 balance: match place.balance {
                     config::Balance::Auto => Balance::Auto,
                     config::Balance::Queue => Balance::Queue,

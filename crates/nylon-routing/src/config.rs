@@ -43,8 +43,6 @@ pub struct Config {
 pub struct Revision {
     /// Counts the reloads of this process from 1.
     pub number: u64,
-    /// Hex SHA-256 of the plugins' configuration.
-    pub hash: String,
     /// When it was loaded, Unix milliseconds.
     pub loaded_at_ms: u64,
 }

@@ -55,8 +55,6 @@ pub struct Snapshot {
 pub struct Revision {
     /// Counts the reloads of this process from 1.
     pub number: u64,
-    /// SHA-256 of the plugins' configuration.
-    pub hash: [u8; 32],
     /// When it was loaded, Unix milliseconds.
     pub loaded_at_ms: u64,
 }
@@ -105,6 +103,8 @@ pub struct OnMessaging {
     pub balance: Balance,
     /// How much of a request body an open may bring unasked, bytes.
     pub prefetch_body: usize,
+    /// SHA-256 of its configuration: workers go by it.
+    pub config_hash: [u8; 32],
 }
 
 /// An entry of a plugin.

@@ -72,7 +72,7 @@ class _Compiler:
     def snapshot(self, number: int, loaded_at_ms: int, cores: int) -> dict[str, Any]:
         config, limits = self.config, self.config.limits
         return {
-            "revision": {"number": number, "hash": self._hash(), "loaded_at_ms": loaded_at_ms},
+            "revision": {"number": number, "loaded_at_ms": loaded_at_ms},
             "process": {
                 "listen": _listen(config.http),
                 "admin": config.metrics,
@@ -96,11 +96,6 @@ class _Compiler:
             "services": [self._service(service) for service in config.services],
             "routes": [self._route(route) for route in config.routes],
         }
-
-    def _hash(self) -> str:
-        configs = {plugin.name: plugin.config for plugin in self.config.plugins}
-        text = json.dumps(configs, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
 
     def _messaging(self, entry: Messaging) -> dict[str, Any]:
         auth: dict[str, Any] | None = None
@@ -146,6 +141,7 @@ class _Compiler:
             "messaging": self.messaging_of(plugin).name,
             "group": plugin.name if plugin.type == "python" else plugin.group or plugin.name,
             "config": _json(plugin.config),
+            "config_hash": _hash(plugin.config),
             "balance": "auto" if plugin.type == "python" else plugin.balance,
             "max_in_flight": plugin.max_in_flight,
             "max_body_bytes": plugin.max_body_bytes,
@@ -243,6 +239,11 @@ def _modifier(link: Middleware) -> dict[str, Any]:
 
 def _json(value: Any) -> str | None:
     return None if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _hash(config: Any) -> str:
+    text = json.dumps(config, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _address(ip: str, port: int) -> str:

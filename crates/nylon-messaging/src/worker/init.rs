@@ -58,7 +58,7 @@ impl Init {
     }
 
     /// What to do with an open of this revision.
-    pub fn judge(&self, revision: Option<&Revision>) -> Verdict {
+    pub fn judge(&mut self, revision: Option<&Revision>) -> Verdict {
         if !self.wanted {
             return Verdict::Serve;
         }
@@ -70,10 +70,15 @@ impl Init {
             };
         }
         let asked = or_none(revision);
-        if let Some(current) = &self.current
-            && (asked.hash == current.hash || asked.loaded_ms <= current.loaded_ms)
-        {
-            return Verdict::Serve;
+        if let Some(current) = &mut self.current {
+            if asked.hash == current.hash {
+                // Loaded once more as it was: what was loaded in between elsewhere is older.
+                current.loaded_ms = current.loaded_ms.max(asked.loaded_ms);
+                return Verdict::Serve;
+            }
+            if asked.loaded_ms <= current.loaded_ms {
+                return Verdict::Serve;
+            }
         }
         if let Some(failed) = &self.failed
             && (asked.hash == failed.revision.hash || asked.loaded_ms <= failed.revision.loaded_ms)
@@ -169,7 +174,7 @@ mod tests {
 
     #[test]
     fn a_plugin_that_wants_none_serves_at_once() {
-        let init = Init::new(false, false);
+        let mut init = Init::new(false, false);
         assert_eq!(init.judge(Some(&revision(b"a", 1))), Verdict::Serve);
         assert_eq!(init.state(), WorkerState::Ready);
     }
@@ -187,7 +192,8 @@ mod tests {
         init.begin(Some(&revision(b"a", 5)), None);
         init.succeeded();
         assert_eq!(init.judge(Some(&revision(b"a", 9))), Verdict::Serve, "the same text");
-        assert_eq!(init.current(), Some(&revision(b"a", 5)));
+        assert_eq!(init.judge(Some(&revision(b"b", 8))), Verdict::Serve, "older than that");
+        assert_eq!(init.current(), Some(&revision(b"a", 9)));
     }
 
     #[test]

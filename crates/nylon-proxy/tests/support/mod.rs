@@ -210,7 +210,7 @@ fn read_body(socket: &mut TcpStream, received: &mut Received) {
 /// The snapshot of a gateway in front of one upstream; change what a test is about.
 pub fn snapshot(upstream: SocketAddr) -> Value {
     json!({
-        "revision": {"number": 1, "hash": "0".repeat(64), "loaded_at_ms": 0},
+        "revision": {"number": 1, "loaded_at_ms": 0},
         "process": {"listen": ["127.0.0.1:0"], "admin": ["127.0.0.1:0"], "threads": 1, "drain_timeout_ms": 1000},
         "limits": {"max_header_bytes": 65536, "max_headers": 100, "max_request_body_bytes": null, "max_connections": 1000,
             "header_timeout_ms": 10000, "idle_timeout_ms": 60000, "read_timeout_ms": 60000, "write_timeout_ms": 60000},

@@ -217,7 +217,7 @@ pub fn chain(snapshot: &mut Value, links: Vec<Value>) {
     snapshot["messaging"] = json!([{"name": "none", "servers": ["nats://127.0.0.1:1"], "prefix": "nylon",
         "timeout_ms": 5000, "accept_timeout_ms": 250, "ping_interval_ms": 5000, "auth": null, "tls": null}]);
     snapshot["plugins"] = json!([{"name": "scripted", "type": "messaging", "messaging": "none", "group": "g",
-        "config": null, "balance": "auto", "max_in_flight": 4096, "max_body_bytes": 10485760,
+        "config": null, "config_hash": "00".repeat(32), "balance": "auto", "max_in_flight": 4096, "max_body_bytes": 10485760,
         "prefetch_body_bytes": 32768}]);
     snapshot["routes"][0]["paths"][0]["chain"] = Value::Array(links);
 }

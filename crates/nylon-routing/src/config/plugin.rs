@@ -99,6 +99,8 @@ pub enum Plugin {
         /// Configuration for `initialize`, JSON text; `null` for none.
         #[serde(deserialize_with = "explicit")]
         config: Option<String>,
+        /// Hex SHA-256 of it; a worker that has been given the same one is not given it again.
+        config_hash: String,
         /// How a worker is chosen (rules §4).
         balance: Balance,
         /// Sessions in flight over all threads; beyond it 503 `PLUGIN_BUSY`.

@@ -47,7 +47,7 @@ impl Snapshot {
     /// As [`Snapshot::compile`].
     pub fn from_config(config: Config) -> Result<Self, CompileError> {
         check_process(&config)?;
-        let revision = revision(&config.revision)?;
+        let revision = Revision { number: config.revision.number, loaded_at_ms: config.revision.loaded_at_ms };
         let header_selector = header_name(&config.header_selector, || "header_selector".to_owned())?;
         let (messaging, messaging_names) = services::messaging(config.messaging)?;
         let (plugins, plugin_names) = services::plugins(config.plugins, &messaging_names)?;
@@ -94,18 +94,17 @@ pub(super) fn positive(value: u64, at: impl Fn() -> String) -> Result<(), Compil
     if value == 0 { Err(CompileError::new(at(), "is 0; it has to be more")) } else { Ok(()) }
 }
 
-fn revision(revision: &config::Revision) -> Result<Revision, CompileError> {
+pub(super) fn sha256(hex: &str, at: impl Fn() -> String) -> Result<[u8; 32], CompileError> {
     let mut hash = [0; 32];
-    let digits = revision.hash.as_bytes();
-    let problem = || CompileError::new("revision.hash", format!("{:?} is no hex sha-256", revision.hash));
-    if digits.len() != 2 * hash.len() || !digits.iter().all(u8::is_ascii_hexdigit) {
+    let problem = || CompileError::new(at(), format!("{hex:?} is no hex sha-256"));
+    if hex.len() != 2 * hash.len() || !hex.bytes().all(|digit| digit.is_ascii_hexdigit()) {
         return Err(problem());
     }
-    for (byte, digits) in hash.iter_mut().zip(revision.hash.as_bytes().chunks_exact(2)) {
+    for (byte, digits) in hash.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
         let digits = std::str::from_utf8(digits).map_err(|_| problem())?;
         *byte = u8::from_str_radix(digits, 16).map_err(|_| problem())?;
     }
-    Ok(Revision { number: revision.number, hash, loaded_at_ms: revision.loaded_at_ms })
+    Ok(hash)
 }
 
 pub(super) fn header_name(name: &str, at: impl Fn() -> String) -> Result<HeaderName, CompileError> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     Endpoint, HttpService, InLibrary, Messaging, OnMessaging, Place, Plugin, Service, ServiceKind,
-    compile::{Names, positive},
+    compile::{Names, positive, sha256},
     links::{Links, check_json},
 };
 use crate::{CompileError, RoundRobin, config};
@@ -45,6 +45,7 @@ pub(super) fn plugins(plugins: Vec<config::Plugin>, messaging: &Names) -> Result
                 messaging: connection,
                 group,
                 config,
+                config_hash,
                 balance,
                 max_in_flight,
                 max_body_bytes,
@@ -58,6 +59,7 @@ pub(super) fn plugins(plugins: Vec<config::Plugin>, messaging: &Names) -> Result
                     group: group.into(),
                     balance,
                     prefetch_body: prefetch_body_bytes,
+                    config_hash: sha256(&config_hash, || at("config_hash"))?,
                 };
                 (Place::Messaging(place), config, max_in_flight, max_body_bytes)
             }

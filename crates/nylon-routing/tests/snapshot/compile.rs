@@ -308,7 +308,7 @@ fn values_out_of_range_are_refused() {
     for (pointer, value, expected) in [
         ("/process/threads", json!(0), "process.threads: is 0; at least one thread is needed"),
         ("/limits/max_headers", json!(0), "limits.max_headers: is 0; it has to be more"),
-        ("/revision/hash", json!("abc"), "revision.hash: \"abc\" is no hex sha-256"),
+        ("/plugins/0/config_hash", json!("abc"), "plugins[auth].config_hash: \"abc\" is no hex sha-256"),
         ("/header_selector", json!("a b"), "header_selector: \"a b\" is no header name"),
         ("/messaging/0/servers", json!([]), "messaging[local].servers: is empty; there is nothing to connect to"),
         ("/plugins/0/group", json!(""), "plugins[auth].group: is empty"),

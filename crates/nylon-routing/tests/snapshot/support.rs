@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 /// Everything explicit, one route for all hosts that leads to an http service.
 pub fn config() -> Value {
     json!({
-        "revision": {"number": 1, "hash": "00".repeat(32), "loaded_at_ms": 0},
+        "revision": {"number": 1, "loaded_at_ms": 0},
         "process": {"listen": ["0.0.0.0:8080"], "admin": ["127.0.0.1:6192"], "threads": 2, "drain_timeout_ms": 30000},
         "limits": {"max_header_bytes": 65536, "max_headers": 100, "max_request_body_bytes": null,
             "max_connections": 16384, "header_timeout_ms": 10000, "idle_timeout_ms": 60000,
@@ -17,7 +17,7 @@ pub fn config() -> Value {
         "messaging": [{"name": "local", "servers": ["nats://127.0.0.1:4222"], "prefix": "nylon", "timeout_ms": 5000,
             "accept_timeout_ms": 250, "ping_interval_ms": 5000, "auth": null, "tls": null}],
         "plugins": [{"name": "auth", "type": "messaging", "messaging": "local", "group": "auth_workers",
-            "config": null, "balance": "auto", "max_in_flight": 4096, "max_body_bytes": 10485760,
+            "config": null, "config_hash": "00".repeat(32), "balance": "auto", "max_in_flight": 4096, "max_body_bytes": 10485760,
             "prefetch_body_bytes": 32768}],
         "services": [
             {"name": "api", "type": "http", "algorithm": "round_robin",

@@ -61,7 +61,12 @@ func (s *initState) judge(revision *wire.Revision) verdict {
 		return s.fallback()
 	}
 	asked := orNone(revision)
-	if s.current != nil && (asked.Hash == s.current.Hash || asked.LoadedMs <= s.current.LoadedMs) {
+	if s.current != nil && asked.Hash == s.current.Hash {
+		// Loaded once more as it was: what was loaded in between elsewhere is older.
+		s.current = &wire.Revision{Hash: asked.Hash, LoadedMs: max(asked.LoadedMs, s.current.LoadedMs)}
+		return serve
+	}
+	if s.current != nil && asked.LoadedMs <= s.current.LoadedMs {
 		return serve
 	}
 	if s.failed != nil && (asked.Hash == s.failed.revision.Hash || asked.LoadedMs <= s.failed.revision.LoadedMs) {
