@@ -73,6 +73,7 @@ type live struct {
 	nextID  uint32
 	sending *sending
 	stream  *stream // what its phase writes, until its end
+	socket  *socket // its WebSocket, until its end
 	// What its phase reads piece by piece.
 	readings []*reading
 
@@ -103,6 +104,7 @@ type run struct {
 	left     bool // its session is over, its callback runs on
 	ops      []wire.Operation
 	body     []byte // the response body, if it is here
+	socket   *socket
 }
 
 func (r *run) claim() bool {
