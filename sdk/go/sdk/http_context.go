@@ -21,7 +21,8 @@ func (p *PhaseRequestFilter) End() { p.run.end() }
 
 // WebSocketUpgrade makes the request a WebSocket, which ends the phase by its own end: neither Next nor End is to follow. An
 // error leaves the response in the handler's hands. Over NATS, headers that were set go into the answer, and
-// Sec-WebSocket-Protocol among them chooses the sub-protocol.
+// Sec-WebSocket-Protocol among them chooses the sub-protocol. Package sdktest has no
+// WebSockets: ErrNotSupported.
 func (p *PhaseRequestFilter) WebSocketUpgrade(cbs WebSocketCallbacks) error {
 	return p.run.upgrade(cbs)
 }
