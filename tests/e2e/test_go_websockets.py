@@ -1,4 +1,4 @@
-"""WebSockets of the Go SDK over NATS: the tests of the Python SDK where both have the same to say, and what is Go's own."""
+"""WebSockets of the Go SDK over NATS: the Python SDK's tests where both have the same to say, and Go's own."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -222,7 +222,7 @@ func (s *socket) work() {
 		event := s.queue[0]
 		s.queue = s.queue[1:]
 		last = event.last
-		unheard := event.message && s.shut && !s.closed // nobody can answer what came after Close
+		unheard := event.message && s.shut // nobody can answer what came after Close
 		s.shut = s.shut || last
 		if event.message {
 			s.waiting--

@@ -34,7 +34,7 @@ func (k *talk) all() string {
 }
 
 func (k *talk) open(port session.Port) (session.Handler, *session.Failure) {
-	return handler{wire.RequestFilter.Bit() | wire.Logging.Bit(), func(r *session.Run) {
+	return handler{wire.RequestFilter.Bit(), func(r *session.Run) {
 		_ = port.Apply(r, wire.Operation{Number: wire.OpSetResponseHeader, Name: "X-A", Value: "1"})
 		_ = port.Apply(r, wire.Operation{Number: wire.OpSetResponseHeader, Name: "Sec-WebSocket-Protocol", Value: "chat"})
 		err := port.Upgrade(r, session.SocketEvents{
@@ -121,8 +121,6 @@ func TestAWebSocketTalksAndItsPhaseEndsWithIt(t *testing.T) {
 		t.Errorf("%+v", result)
 	}
 	k.is(g, "[open false:a false:b failed lost closed]")
-	g.direct(later(open, 7, 2, wire.Logging))
-	g.nothing()
 }
 
 func TestARefusedUpgradeLeavesTheAnswerToTheHandler(t *testing.T) {
@@ -174,6 +172,8 @@ func TestAMessageWaitsForCreditAndGivesItBack(t *testing.T) {
 	if err := <-sent; err != nil {
 		t.Error(err)
 	}
+	g.direct(&wire.WsClosed{Head: with(open, 5), Code: 1000})
+	next[*wire.Result](g)
 }
 
 func TestRooms(t *testing.T) {
@@ -243,21 +243,24 @@ func TestCloseCodes(t *testing.T) {
 }
 
 func TestALostSessionClosesItsWebSocketOnce(t *testing.T) {
-	for want, end := range map[string]func(g *gateway, open *wire.Open){
-		"[open failed the client has left closed]": func(g *gateway, open *wire.Open) {
+	for name, end := range map[string]func(g *gateway, open *wire.Open){
+		"client": func(g *gateway, open *wire.Open) {
 			g.direct(&wire.Abort{Head: open.Head, Reason: wire.AbortClientGone})
 		},
-		"[open failed the session is over closed]": func(g *gateway, open *wire.Open) {
+		"gateway": func(g *gateway, open *wire.Open) {
 			if err := g.sub.Unsubscribe(); err != nil {
 				t.Error(err)
 			}
 		},
 	} {
-		k := &talk{}
-		g, open := upgraded(t, nil, k)
-		end(g, open)
-		k.is(g, want)
-		g.eventually("nothing is left", func(w *Worker) bool { return len(w.live) == 0 && len(w.left) == 0 })
+		t.Run(name, func(t *testing.T) {
+			want := map[string]error{"client": session.ErrClientGone, "gateway": session.ErrClosed}[name]
+			k := &talk{}
+			g, open := upgraded(t, nil, k)
+			end(g, open)
+			k.is(g, fmt.Sprintf("[open failed %v closed]", want))
+			g.eventually("nothing is left", func(w *Worker) bool { return len(w.live) == 0 && len(w.left) == 0 })
+		})
 	}
 }
 
@@ -275,14 +278,14 @@ func TestAWebSocketOutlivesItsDeadline(t *testing.T) {
 	k := &talk{verdict: make(chan error, 1)}
 	g := stage(t, nil, k.open)
 	open := g.open()
-	open.RemainingMs = 50
+	open.RemainingMs = 300
 	g.queue(open)
 	next[*wire.Upgrade](g)
 	g.direct(&wire.WsOpen{Head: with(open, 1), ConnectionID: 9})
 	k.is(g, "[open]")
 	before := time.Now()
 	next[*wire.Probe](g) // a second later
-	if time.Since(before) < 100*time.Millisecond {
+	if time.Since(before) < 300*time.Millisecond {
 		t.Error("probed too early to show anything")
 	}
 	g.direct(&wire.WsClosed{Head: with(open, 2), Code: 1000})
