@@ -19,8 +19,10 @@ func (p *PhaseRequestFilter) Next() { p.run.next() }
 // End ends the phase and answers the request at once with what Response has.
 func (p *PhaseRequestFilter) End() { p.run.end() }
 
-// WebSocketUpgrade makes the request a WebSocket. An error leaves the response in the handler's hands; over NATS it is
-// ErrNotSupported for now.
+// WebSocketUpgrade makes the request a WebSocket, which ends the phase by its own end: neither Next nor End is to follow. An
+// error leaves the response in the handler's hands. Over NATS, headers that were set go into the answer, and
+// Sec-WebSocket-Protocol among them chooses the sub-protocol. Package sdktest has no
+// WebSockets: ErrNotSupported.
 func (p *PhaseRequestFilter) WebSocketUpgrade(cbs WebSocketCallbacks) error {
 	return p.run.upgrade(cbs)
 }

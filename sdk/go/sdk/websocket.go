@@ -28,7 +28,7 @@ func (c WebSocketCallbacks) events(log *slog.Logger) session.SocketEvents {
 		if guarded(log, what, func() { fn(&WebSocketConn{port}) }) == nil {
 			return
 		}
-		if err := port.Close(); err != nil {
+		if err := port.Fail(); err != nil {
 			log.Debug("nylon plugin: closing a WebSocket after a panic", "error", err)
 		}
 	}

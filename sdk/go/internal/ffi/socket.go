@@ -168,6 +168,9 @@ func (c *socket) Close() error {
 	return c.session.send(socketClose, nil)
 }
 
+// Fail closes it: the ABI has no code that says more.
+func (c *socket) Fail() error { return c.Close() }
+
 func (c *socket) writable() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -130,7 +130,7 @@ func (l *live) missing(phase wire.Phase) uint32 {
 // onReturned notes that a callback has returned, whatever became of its phase; the mutex is held.
 func (w *Worker) onReturned(r *run) {
 	r.returned = time.Now()
-	if r.left {
+	if r.left && !r.inSocket() {
 		delete(w.left, r)
 		wake(w.changed)
 	}
@@ -141,7 +141,7 @@ func (w *Worker) finish(r *run, action wire.Action) error {
 	l := r.live
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if l.run != r || l.sending != nil {
+	if l.run != r || l.sending != nil || l.socket != nil {
 		return closedBy(l)
 	}
 	if l.stream != nil { // a phase that ends otherwise has cut it
@@ -170,6 +170,12 @@ func (w *Worker) failed(r *run, failure session.Failure) error {
 		l.entry.lastError = shortened(failure.Text)
 		w.counts.Errors++
 		w.endStream(s, wire.OutcomeAbort)
+		return nil
+	}
+	if s := l.socket; s != nil && s.run == r { // the 101 is out
+		l.entry.lastError = shortened(failure.Text)
+		w.counts.Errors++
+		s.close(closeFailed)
 		return nil
 	}
 	l.entry.requests++

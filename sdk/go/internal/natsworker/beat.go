@@ -113,7 +113,7 @@ func (w *Worker) oldest(now time.Time) (running, waiting time.Duration) {
 		}
 	}
 	for _, l := range w.live {
-		if l.stream != nil {
+		if l.lasts() {
 			continue // it may last: its age says nothing
 		}
 		if l.run != nil {

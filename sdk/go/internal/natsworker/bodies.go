@@ -33,7 +33,16 @@ func (l *live) endCall(index int) *call {
 }
 
 func (w *Worker) onData(l *live, data *wire.Data) {
+	if s := l.socket; s != nil && data.Kind == wire.DataBody && s.settle(data.ID, nil) {
+		return
+	}
 	index, price := l.callOf(data.ID), cost(len(data.Bytes))
+	if s := l.socket; s != nil && data.Kind != wire.DataBody && price <= l.granted {
+		l.granted -= price
+		if s.onMessage(data, price) {
+			return
+		}
+	}
 	if index < 0 || price > l.granted {
 		w.counts.Protocol++
 		w.options.Logger.Warn("nylon worker: data that was not asked for, or beyond its credit", "session", l.id, "id", data.ID)
@@ -88,6 +97,15 @@ func (w *Worker) grant(l *live, id uint32) {
 // onCallError: the gateway refuses a call.
 func (w *Worker) onCallError(l *live, frame *wire.Error) {
 	index := -1
+	if s := l.socket; s != nil {
+		switch {
+		case frame.CallID.Set && s.settle(uint32(frame.CallID.N), &callError{frame.Code, frame.Text}):
+			return
+		case !frame.CallID.Set && frame.Code == wire.FailNotWebSocket && !s.open:
+			s.refuse(fmt.Errorf("%w: %s", session.ErrNotWebSocket, frame.Text))
+			return
+		}
+	}
 	if frame.CallID.Set {
 		index = l.callOf(uint32(frame.CallID.N))
 	}

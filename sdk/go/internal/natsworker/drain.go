@@ -25,6 +25,7 @@ func (w *Worker) end() {
 	w.begin.Do(func() { idle = true }) // it never served: nothing to take leave of
 	if !idle {
 		w.sendBeat(time.Now())
+		go w.closeSockets(until)
 		w.leaveQueues(opens, until)
 	}
 	w.mu.Lock()

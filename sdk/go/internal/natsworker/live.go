@@ -73,6 +73,7 @@ type live struct {
 	nextID  uint32
 	sending *sending
 	stream  *stream // what its phase writes, until its end
+	socket  *socket // its WebSocket, until its end
 	// What its phase reads piece by piece.
 	readings []*reading
 
@@ -104,6 +105,7 @@ type run struct {
 	again    bool // the same phase may follow in this session (SPEC 9.6)
 	ops      []wire.Operation
 	body     []byte // the response body, if it is here
+	socket   *socket
 }
 
 func (r *run) claim() bool {

@@ -72,7 +72,7 @@ func (w *Worker) onFrame(data, reply string, now time.Time) {
 	l.heard, l.probed = now, now
 	switch f := frame.(type) {
 	case *wire.Probe:
-		if l.stream != nil && head.Seq != l.nextIn { // nothing may follow that would show it (SPEC 14.6)
+		if (l.stream != nil || l.socket != nil) && head.Seq != l.nextIn { // nothing may follow that would show it (SPEC 14.6)
 			w.missing(l, head.Seq)
 		}
 		return
@@ -96,14 +96,19 @@ func (w *Worker) onFrame(data, reply string, now time.Time) {
 		if l.stream != nil {
 			wake(l.stream.more)
 		}
+		if l.socket != nil {
+			wake(l.socket.more)
+		}
 		w.pump(l)
 	case *wire.Error:
 		w.onCallError(l, f)
 	case *wire.Close:
 		w.cancel(l, session.ErrClosed)
 	default:
-		w.counts.Protocol++
-		w.breakOff(l, wire.AbortProtocol)
+		if !w.onSocket(l, frame, now) {
+			w.counts.Protocol++
+			w.breakOff(l, wire.AbortProtocol)
+		}
 	}
 }
 
@@ -175,7 +180,8 @@ func (w *Worker) cancel(l *live, cause error) {
 	l.over = cause
 	w.setBusy(l, false)
 	l.endStreamOf(cause)
-	if r := l.run; r != nil && !r.retract() && r.returned.IsZero() {
+	l.endSocketOf(cause)
+	if r := l.run; r != nil && !r.retract() && (r.returned.IsZero() || r.inSocket()) {
 		r.left = true
 		w.left[r] = struct{}{}
 	}

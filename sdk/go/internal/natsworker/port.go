@@ -119,5 +119,3 @@ func (l *live) ReadStream(r *session.Run, what wire.FetchKind) session.BodyPort 
 
 // Load has nothing to do: every run comes with all of it.
 func (l *live) Load(*session.Run, session.Part) {}
-
-func (l *live) Upgrade(*session.Run, session.SocketEvents) error { return session.ErrUnsupported }

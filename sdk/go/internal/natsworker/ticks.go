@@ -47,7 +47,7 @@ func (w *Worker) lookAtHot(connected bool, now time.Time) {
 			continue
 		}
 		w.lookAt(l, connected, now)
-		l.hot = l.busy && l.over == nil && l.stream == nil // a stream is looked at by the beat, as it may last
+		l.hot = l.busy && l.over == nil && !l.lasts() // a stream is looked at by the beat, as it may last
 		if l.hot {
 			kept = append(kept, l)
 		}
@@ -70,7 +70,7 @@ func (w *Worker) lookAt(l *live, connected bool, now time.Time) {
 	r := l.run
 	unanswered := !l.firstSent && !l.silent
 	switch {
-	case l.busy && l.stream == nil && !now.Before(l.deadline):
+	case l.busy && !l.lasts() && !now.Before(l.deadline):
 		w.counts.Timeouts++
 		w.cancel(l, session.ErrPhaseTimeout)
 	case unanswered && l.wait == waitInit && now.Sub(l.received) >= w.options.WaitLimit:
@@ -91,7 +91,7 @@ func (w *Worker) lookAt(l *live, connected bool, now time.Time) {
 		w.counts.Idle++
 		w.breakOff(l, wire.AbortStale)
 	}
-	if r != nil && l.run == r && !r.warned && !r.returned.IsZero() && l.sending == nil && l.stream == nil && now.Sub(r.returned) >= silentAfter {
+	if r != nil && l.run == r && !r.warned && !r.returned.IsZero() && l.sending == nil && l.stream == nil && l.socket == nil && now.Sub(r.returned) >= silentAfter {
 		r.warned = true
 		w.options.Logger.Warn("nylon worker: a callback returned and nothing was called: Next or End has to end its phase",
 			"entry", l.entry.name, "phase", r.Phase, "session", l.id)

@@ -90,6 +90,8 @@ type SocketEvents struct {
 type SocketPort interface {
 	Send(binary bool, data []byte) error
 	Close() error
+	// Fail closes it because a callback has failed.
+	Fail() error
 	Join(room string) error
 	Leave(room string) error
 	Broadcast(room string, binary bool, data []byte) error

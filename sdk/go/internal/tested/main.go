@@ -51,6 +51,9 @@ func main() {
 	for name, handler := range streaming {
 		plugin.AddPhaseHandler(name, handler)
 	}
+	for name, handler := range sockets {
+		plugin.AddPhaseHandler(name, handler)
+	}
 	if group := os.Getenv("TESTED_SECOND_GROUP"); group != "" {
 		second, err := sdk.NewNatsPlugin("", group)
 		if err != nil {

@@ -1,0 +1,293 @@
+package natsworker
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/AssetsArt/nylon/sdk/go/internal/session"
+	"github.com/AssetsArt/nylon/sdk/go/internal/wire"
+)
+
+// talk is what the callbacks of a WebSocket have heard.
+type talk struct {
+	mu      sync.Mutex
+	heard   []string
+	verdict chan error
+	message func(port session.SocketPort, text string)
+	last    func(port session.SocketPort)
+}
+
+func (k *talk) note(what string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.heard = append(k.heard, what)
+}
+
+func (k *talk) all() string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return fmt.Sprint(k.heard)
+}
+
+func (k *talk) open(port session.Port) (session.Handler, *session.Failure) {
+	return handler{wire.RequestFilter.Bit(), func(r *session.Run) {
+		_ = port.Apply(r, wire.Operation{Number: wire.OpSetResponseHeader, Name: "X-A", Value: "1"})
+		_ = port.Apply(r, wire.Operation{Number: wire.OpSetResponseHeader, Name: "Sec-WebSocket-Protocol", Value: "chat"})
+		err := port.Upgrade(r, session.SocketEvents{
+			Open: func(session.SocketPort) { k.note("open") },
+			Message: func(port session.SocketPort, binary bool, data []byte) {
+				text := fmt.Sprintf("%v:%s", binary, data)
+				if len(data) > 100 {
+					text = fmt.Sprintf("%v:%d", binary, len(data))
+				}
+				k.note(text)
+				if k.message != nil {
+					k.message(port, string(data))
+				}
+			},
+			Failed: func(_ session.SocketPort, text string) { k.note("failed " + text) },
+			Closed: func(port session.SocketPort) {
+				if k.last != nil {
+					k.last(port)
+				}
+				k.note("closed")
+			},
+		})
+		if err != nil {
+			_ = port.Finish(r, wire.End)
+		}
+		k.verdict <- err
+	}}, nil
+}
+
+// upgraded is a gateway with an open WebSocket of connection 9; its next frame has number 2.
+func upgraded(t *testing.T, change func(*Options), k *talk) (*gateway, *wire.Open) {
+	t.Helper()
+	k.verdict = make(chan error, 1)
+	g := stage(t, change, k.open)
+	open := g.open()
+	g.queue(open)
+	frame := next[*wire.Upgrade](g)
+	if frame.Seq != 0 || frame.First == nil || len(frame.Ops) != 1 || frame.Subprotocol == nil || *frame.Subprotocol != "chat" ||
+		frame.MaxMessageBytes != uint64(g.worker.options.MaxBody) {
+		t.Fatalf("%+v", frame)
+	}
+	g.direct(&wire.WsOpen{Head: with(open, 1), ConnectionID: 9})
+	if err := <-k.verdict; err != nil {
+		t.Fatal(err)
+	}
+	return g, open
+}
+
+func (g *gateway) says(open *wire.Open, seq uint32, text string, more bool) {
+	g.t.Helper()
+	g.direct(&wire.Data{Head: with(open, seq), ID: 9, Bytes: []byte(text), More: more, Kind: wire.DataText})
+}
+
+func (k *talk) is(g *gateway, want string) {
+	g.t.Helper()
+	g.eventually("heard "+want, func(*Worker) bool { return k.all() == want })
+}
+
+func TestAWebSocketTalksAndItsPhaseEndsWithIt(t *testing.T) {
+	k := &talk{message: func(port session.SocketPort, text string) {
+		if err := port.Send(text == "b", []byte("re "+text)); err != nil {
+			t.Error(err)
+		}
+	}}
+	k.last = func(port session.SocketPort) {
+		if err := port.Send(false, nil); !errors.Is(err, session.ErrClosed) {
+			t.Error(err)
+		}
+		if err := errors.Join(port.Close(), port.Leave("r")); err != nil {
+			t.Error(err)
+		}
+	}
+	g, open := upgraded(t, nil, k)
+	g.says(open, 2, "a", false)
+	g.says(open, 3, "", true)
+	g.says(open, 4, "b", false)
+	for i, kind := range []wire.DataKind{wire.DataText, wire.DataBinary} {
+		if data := next[*wire.Data](g); data.ID != 9 || data.More || data.Kind != kind || int(data.Seq) != 1+i {
+			t.Errorf("%+v", data)
+		}
+	}
+	g.direct(&wire.WsError{Head: with(open, 5), Text: "lost"}, &wire.WsClosed{Head: with(open, 6), Code: 1006})
+	if result := next[*wire.Result](g); result.Action != wire.End || len(result.Ops) != 0 {
+		t.Errorf("%+v", result)
+	}
+	k.is(g, "[open false:a false:b failed lost closed]")
+}
+
+func TestARefusedUpgradeLeavesTheAnswerToTheHandler(t *testing.T) {
+	k := &talk{verdict: make(chan error, 1)}
+	g := stage(t, nil, k.open)
+	open := g.open()
+	g.queue(open)
+	next[*wire.Upgrade](g)
+	g.direct(&wire.Error{Head: with(open, 1), Code: wire.FailNotWebSocket, Text: "no key"})
+	if err := <-k.verdict; !errors.Is(err, session.ErrNotWebSocket) {
+		t.Error(err)
+	}
+	if result := next[*wire.Result](g); len(result.Ops) != 2 || k.all() != "[]" {
+		t.Errorf("%+v %s", result, k.all())
+	}
+}
+
+func TestAMessageWaitsForCreditAndGivesItBack(t *testing.T) {
+	long := bytes.Repeat([]byte("x"), 3*wire.InitialCredit/2)
+	sent := make(chan error, 1)
+	k := &talk{message: func(port session.SocketPort, _ string) { sent <- port.Send(true, long) }}
+	g, open := upgraded(t, nil, k)
+	g.says(open, 2, string(long[:wire.InitialCredit]), true)
+	if credit := next[*wire.Credit](g); credit.ID != 9 || credit.Bytes < wire.InitialCredit {
+		t.Errorf("%+v", credit)
+	}
+	g.says(open, 3, string(long[wire.InitialCredit:]), false)
+	got := 0
+	for got < wire.InitialCredit {
+		switch f := (<-g.frames).(type) {
+		case *wire.Data:
+			if got += len(f.Bytes); !f.More {
+				t.Errorf("%d of %d", got, len(long))
+			}
+		case *wire.Credit:
+		default:
+			t.Fatalf("%T", f)
+		}
+	}
+	select {
+	case err := <-sent:
+		t.Fatalf("sent without credit: %v", err)
+	default:
+	}
+	g.direct(&wire.Credit{Head: with(open, 4), ID: 9, Bytes: wire.InitialCredit})
+	if data := next[*wire.Data](g); data.More || got+len(data.Bytes) != len(long) {
+		t.Errorf("%d %+v", got, data.More)
+	}
+	if err := <-sent; err != nil {
+		t.Error(err)
+	}
+	g.direct(&wire.WsClosed{Head: with(open, 5), Code: 1000})
+	next[*wire.Result](g)
+}
+
+func TestRooms(t *testing.T) {
+	answers := make(chan error, 8)
+	k := &talk{message: func(port session.SocketPort, _ string) {
+		answers <- port.Join("")
+		answers <- port.Join("r")
+		answers <- port.Broadcast("r", true, []byte("all"))
+		answers <- port.Broadcast("r", true, make([]byte, wire.MaxChunk))
+		answers <- port.Leave("r")
+	}}
+	k.last = func(port session.SocketPort) {
+		if port.Join("r") == nil {
+			t.Error("joined behind the close")
+		}
+		answers <- port.Broadcast("r", false, []byte("bye"))
+	}
+	g, open := upgraded(t, nil, k)
+	g.says(open, 2, "go", false)
+	join := next[*wire.WsOp](g)
+	if join.Operation.Number != wire.WsJoinRoom || join.Operation.Room != "r" || <-answers == nil {
+		t.Errorf("%+v", join)
+	}
+	g.direct(&wire.Data{Head: with(open, 3), ID: join.CallID})
+	told := next[*wire.WsOp](g)
+	if err := <-answers; err != nil || told.Operation.Number != wire.WsBroadcastBinary || string(told.Operation.Message) != "all" {
+		t.Errorf("%v %+v", err, told)
+	}
+	call := wire.Optional{Set: true, N: uint64(told.CallID)}
+	g.direct(&wire.Error{Head: with(open, 4), Code: wire.FailHandler, Text: "no nats", CallID: call})
+	if leave := next[*wire.WsOp](g); <-answers == nil || <-answers == nil || <-answers != nil || leave.Operation.Number != wire.WsLeaveRoom {
+		t.Errorf("%+v", leave)
+	}
+	g.direct(&wire.WsClosed{Head: with(open, 5), Code: 1000})
+	bye := next[*wire.WsOp](g)
+	g.direct(&wire.Data{Head: with(open, 6), ID: bye.CallID})
+	if err := <-answers; err != nil {
+		t.Error(err)
+	}
+	next[*wire.Result](g)
+}
+
+func TestCloseCodes(t *testing.T) {
+	for code, act := range map[uint16]func(g *gateway, port session.SocketPort) error{
+		closeNormal: func(_ *gateway, port session.SocketPort) error { return errors.Join(port.Close(), port.Close()) },
+		closeFailed: func(_ *gateway, port session.SocketPort) error { return port.Fail() },
+		closeAway:   func(g *gateway, _ session.SocketPort) error { g.worker.Drain(); return nil },
+	} {
+		t.Run(fmt.Sprint(code), func(t *testing.T) {
+			worker := make(chan *gateway, 1)
+			k := &talk{message: func(port session.SocketPort, _ string) {
+				if err := act(<-worker, port); err != nil {
+					t.Error(err)
+				}
+			}}
+			g, open := upgraded(t, nil, k)
+			worker <- g
+			g.says(open, 2, "go", false)
+			if op := next[*wire.WsOp](g); op.Operation.Number != wire.WsClose || op.Operation.Code != code {
+				t.Errorf("%+v", op)
+			}
+			g.says(open, 3, "unheard", false)
+			g.direct(&wire.WsClosed{Head: with(open, 4), Code: code})
+			next[*wire.Result](g)
+		})
+	}
+}
+
+func TestALostSessionClosesItsWebSocketOnce(t *testing.T) {
+	for name, end := range map[string]func(g *gateway, open *wire.Open){
+		"client": func(g *gateway, open *wire.Open) {
+			g.direct(&wire.Abort{Head: open.Head, Reason: wire.AbortClientGone})
+		},
+		"gateway": func(g *gateway, open *wire.Open) {
+			if err := g.sub.Unsubscribe(); err != nil {
+				t.Error(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			want := map[string]error{"client": session.ErrClientGone, "gateway": session.ErrClosed}[name]
+			k := &talk{}
+			g, open := upgraded(t, nil, k)
+			end(g, open)
+			k.is(g, fmt.Sprintf("[open failed %v closed]", want))
+			g.eventually("nothing is left", func(w *Worker) bool { return len(w.live) == 0 && len(w.left) == 0 })
+		})
+	}
+}
+
+func TestAProbeShowsAGapInAWebSocket(t *testing.T) {
+	k := &talk{}
+	g, open := upgraded(t, nil, k)
+	g.direct(&wire.Probe{Head: with(open, 5)})
+	if abort := next[*wire.Abort](g); abort.Reason != wire.AbortGap {
+		t.Errorf("%+v", abort)
+	}
+	k.is(g, "[open failed the session is over closed]")
+}
+
+func TestAWebSocketOutlivesItsDeadline(t *testing.T) {
+	k := &talk{verdict: make(chan error, 1)}
+	g := stage(t, nil, k.open)
+	open := g.open()
+	open.RemainingMs = 300
+	g.queue(open)
+	next[*wire.Upgrade](g)
+	g.direct(&wire.WsOpen{Head: with(open, 1), ConnectionID: 9})
+	k.is(g, "[open]")
+	before := time.Now()
+	next[*wire.Probe](g) // a second later
+	if time.Since(before) < 300*time.Millisecond {
+		t.Error("probed too early to show anything")
+	}
+	g.direct(&wire.WsClosed{Head: with(open, 2), Code: 1000})
+	next[*wire.Result](g)
+}
