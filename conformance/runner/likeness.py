@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from .match import shown
-from .report import FAILED, Result
 
 VARY = ("date", "x-request-id", "sec-websocket-accept")
 """Headers that no two answers share."""
@@ -17,11 +16,11 @@ class Likeness:
 
     first: dict[str, tuple[str, Any]] = field(default_factory=dict[str, tuple[str, Any]])
 
-    def compare(self, result: Result, record: list[Any]) -> None:
-        """Make the result of a case that passed a failure if what was seen is not what was seen of the first."""
-        whose, other = self.first.setdefault(result.case.id, (result.testee, record))
-        if found := unlike(other, record):
-            result.verdict, result.text = FAILED, f"otherwise than {whose}: {found}"
+    def compare(self, case: str, testee: str, record: list[Any]) -> str | None:
+        """What differs, in a case that was kept, from what was seen of the first testee; None if nothing does."""
+        whose, other = self.first.setdefault(case, (testee, record))
+        found = unlike(other, record)
+        return f"otherwise than {whose}: {found}" if found else None
 
 
 def unlike(one: Any, other: Any, where: str = "") -> str | None:

@@ -12,7 +12,7 @@ from .gateway import Gateway, base, route
 from .likeness import Likeness
 from .plugin_side import PluginSide
 from .programs import Program, Testee, Transport
-from .report import PASSED, Result
+from .report import Result
 from .runs import AT_ONCE, Place, chosen, judged
 from .web import Upstream, fetch
 
@@ -158,10 +158,10 @@ async def run_plugins(testee: Testee, gateway: Testee, url: str, cases: list[Cas
         await run_houses(testee, transport, gateway, url, placed)
         for place, form in placed:
             reason = known.get(f"{transport.name} {place.case.id}", known.get(place.case.id))
-            result = judged(f"{label} {form}".strip(), place, reason)
-            if result.verdict == PASSED:
-                likeness.compare(result, place.record)
-            results.append(result)
+            whose = f"{label} {form}".strip()
+            if place.wrong is None:
+                place.wrong = likeness.compare(place.case.id, whose, place.record)
+            results.append(judged(whose, place, reason))
     return sorted(results, key=lambda one: order[one.case.id])
 
 

@@ -4,7 +4,7 @@ use std::{sync::Arc, sync::atomic::AtomicUsize, sync::atomic::Ordering::Relaxed,
 
 use bytes::Bytes;
 use nylon_plugin::{Action, MessageKind, Operation, Phase, PluginErrorKind};
-use nylon_wire::{ResponseBody, failure, method};
+use nylon_wire::{ResponseBody, method};
 
 use crate::{
     flat,
@@ -51,36 +51,6 @@ impl Shared {
             method::WEBSOCKET_JOIN_ROOM..=method::WEBSOCKET_BROADCAST_ROOM_BINARY => rooms::call(self, number, payload),
             extension::FAIL => self.failed(payload),
             _ => self.violation(format_args!("method {number} is none of the ABI")),
-        }
-    }
-
-    /// The handler has failed: what ERROR says on NATS.
-    fn failed(self: &Arc<Self>, payload: &[u8]) {
-        let Some((code, text)) = flat::read_header(payload) else {
-            self.violation(format_args!("the payload of method {} is not understood", extension::FAIL));
-            return;
-        };
-        let kind = match code {
-            failure::PROTOCOL => PluginErrorKind::Protocol,
-            failure::BODY_TOO_LARGE => PluginErrorKind::ResponseBodyTooLarge,
-            _ => PluginErrorKind::Handler,
-        };
-        self.give_up(kind, format_args!("{code}: {}", String::from_utf8_lossy(text)));
-    }
-
-    /// The library broke the ABI: the phase that runs has failed.
-    pub(crate) fn violation(self: &Arc<Self>, what: std::fmt::Arguments<'_>) {
-        self.give_up(PluginErrorKind::Protocol, what);
-    }
-
-    fn give_up(self: &Arc<Self>, kind: PluginErrorKind, what: std::fmt::Arguments<'_>) {
-        let mut state = self.state();
-        match state.stage {
-            Stage::Running(_) | Stage::Streaming | Stage::Upgrading | Stage::Socket => {
-                self.fail(&mut state, kind, what.to_string());
-            }
-            Stage::Idle | Stage::Due(_) => self.complain(format_args!("{what}, outside of a phase: ignored")),
-            Stage::Dead => {}
         }
     }
 

@@ -17,6 +17,7 @@ mod bodies;
 mod callback;
 mod calls;
 mod complaints;
+mod failures;
 mod flat;
 mod library;
 mod operations;
