@@ -1,5 +1,6 @@
 """WebSockets of the Go SDK over NATS: the Python SDK's tests where both have the same to say, and Go's own."""
 
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -35,9 +36,9 @@ pytestmark = pytest.mark.skipif(not go.available(), reason="this machine has no 
 ENTRIES = {"echo": "talk", "called": "called", "rooms": "rooms"}
 
 
-def config_of(nats: str) -> dict[str, Any]:
+def config_of(nats: str, **changes: Any) -> dict[str, Any]:
     """Every entry as a plugin service, and behind an auth plugin at `/private`."""
-    config = configuration(nats, "127.0.0.1:1")
+    config = configuration(nats, "127.0.0.1:1", **changes)
     config["services"] += [
         {"name": path, "service_type": "plugin", "plugin": {"name": "tested", "entry": entry}}
         for path, entry in ENTRIES.items()
@@ -84,3 +85,21 @@ def test_callbacks_come_one_at_a_time_and_the_close_last(house: House) -> None:
 def test_a_request_that_is_no_handshake_is_the_handlers_to_answer(house: House) -> None:
     assert house.gateway.get("/echo").status == 426
     house.idle()
+
+
+def test_a_killed_worker_closes_with_1011_and_a_draining_one_with_1001(shared_nats: NatsServer, tmp_path: Any) -> None:
+    for group, number, closure in (
+        ("killed", signal.SIGKILL, (1011, "the plugin failed")),
+        ("drained", signal.SIGTERM, (1001, "the worker shuts down")),
+    ):
+        (tmp_path / group).mkdir()
+        with (
+            go.GoWorker(go.build("./internal/tested"), shared_nats.url, group=group) as worker,
+            Gateway(tmp_path / group, config_of(shared_nats.url, plugin={"group": group})) as gateway,
+        ):
+            house = House(gateway, worker)  # pyright: ignore[reportArgumentType]
+            with house.client() as client:
+                client.send("hello")
+                assert client.receive() == "hello"
+                worker.signal(number)
+                assert client.closed() == closure

@@ -19,6 +19,9 @@ const (
 	closeFailed = 1011
 )
 
+// closeReasons are the words that go with a code, as in the other SDK.
+var closeReasons = map[uint16]string{closeAway: "the worker shuts down", closeFailed: "the handler failed"}
+
 // socket is a session's WebSocket (SPEC 14.3 to 14.10). One goroutine runs its callbacks, in the order in which the news came.
 // Its phase lasts until the last of them has returned.
 type socket struct {

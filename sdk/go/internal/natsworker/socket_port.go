@@ -77,7 +77,7 @@ func (s *socket) close(code uint16) {
 	}
 	s.shut = true
 	wake(s.more)
-	l.w.emit(l.gateway, l.reply, &wire.WsOp{Head: l.head(), Operation: wire.WsOperation{Number: wire.WsClose, Code: code}})
+	l.w.emit(l.gateway, l.reply, &wire.WsOp{Head: l.head(), Operation: wire.WsOperation{Number: wire.WsClose, Code: code, Reason: closeReasons[code]}})
 }
 
 // Join makes the connection a member of a room, and waits until it is one.
