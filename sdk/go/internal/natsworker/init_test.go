@@ -36,7 +36,8 @@ func TestTheFirstOpenBringsTheConfigAndTheOthersWait(t *testing.T) {
 	s.begin(revision("a", 5), first)
 	s.succeeded()
 	expect(t, "the same text, loaded again", s.judge(revision("a", 9)), serve)
-	expect(t, "serving", *s.serving(), *revision("a", 5))
+	expect(t, "older than that", s.judge(revision("b", 8)), serve)
+	expect(t, "serving", *s.serving(), *revision("a", 9))
 }
 
 func TestOnlyANewerConfigReplacesTheOneThatServes(t *testing.T) {
