@@ -204,8 +204,13 @@ func TestRooms(t *testing.T) {
 	}
 	call := wire.Optional{Set: true, N: uint64(told.CallID)}
 	g.direct(&wire.Error{Head: with(open, 4), Code: wire.FailHandler, Text: "no nats", CallID: call})
-	if leave := next[*wire.WsOp](g); <-answers == nil || <-answers == nil || <-answers != nil || leave.Operation.Number != wire.WsLeaveRoom {
+	if leave := next[*wire.WsOp](g); leave.Operation.Number != wire.WsLeaveRoom {
 		t.Errorf("%+v", leave)
+	}
+	for _, fails := range []bool{true, true, false} {
+		if err := <-answers; (err != nil) != fails {
+			t.Error(err)
+		}
 	}
 	g.direct(&wire.WsClosed{Head: with(open, 5), Code: 1000})
 	bye := next[*wire.WsOp](g)
