@@ -204,9 +204,12 @@ func (c *at) wait(ms int, watch bool) {
 // take asks for the request body, waits so long, takes all of it and tells its length.
 func (c *at) take(s step) {
 	body, buffer, total := c.request.BodyReader(), make([]byte, 32<<10), 0
-	n, err := body.Read(buffer[:0]) // asks, and takes nothing
-	for c.wait(s.number("after_ms"), true); err == nil; total += n {
+	_, err := body.Read(buffer[:0]) // asks, and takes nothing
+	c.wait(s.number("after_ms"), true)
+	for err == nil {
+		var n int
 		n, err = body.Read(buffer)
+		total += n
 	}
 	if !errors.Is(err, io.EOF) {
 		c.note(nil, map[string]any{"raised": err.Error(), "total": total})
