@@ -144,11 +144,11 @@ func TestConfigIsFetchedOnceAndAgainWhenNewer(t *testing.T) {
 	}
 	run("a", 5, `"one"`)
 	run("a", 5, "")
-	run("a", 9, "")      // the same text
-	run("b", 4, "")      // older
-	run("b", 7, `"two"`) // newer
-	run("c", 8, `"bad"`) // refused: the old one serves on
-	run("c", 8, "")
+	run("a", 9, "")       // the same text
+	run("b", 8, "")       // older than that
+	run("b", 10, `"two"`) // newer
+	run("c", 11, `"bad"`) // refused: the old one serves on
+	run("c", 11, "")
 	g.eventually("its state shows it", func(w *Worker) bool { return w.init.state() == wire.FailedKeepingOld })
 	mu.Lock()
 	defer mu.Unlock()
