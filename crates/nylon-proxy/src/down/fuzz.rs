@@ -24,7 +24,7 @@ pub fn request(data: &[u8]) {
 }
 
 /// What the codec would see if the bytes came `step` at a time, and why it ended.
-fn pass(input: &[u8], step: usize) -> (Vec<u8>, Option<Stop>) {
+pub(super) fn pass(input: &[u8], step: usize) -> (Vec<u8>, Option<Stop>) {
     let (mut guard, mut seen, mut given) = (Guard::new(LIMITS), Vec::new(), 0);
     for piece in input.chunks(step) {
         given += piece.len();

@@ -1,24 +1,5 @@
 use super::*;
-
-const LIMITS: HeadLimits = HeadLimits { bytes: 512, headers: 16 };
-
-/// What the codec would see if the bytes came `step` at a time, and why it ended.
-fn pass(input: &[u8], step: usize) -> (Vec<u8>, Option<Stop>) {
-    let (mut guard, mut seen) = (Guard::new(LIMITS), Vec::new());
-    for piece in input.chunks(step) {
-        let stop = if guard.holds() {
-            guard.resume(piece, &mut seen)
-        } else {
-            let verdict = guard.feed(piece);
-            seen.extend_from_slice(&piece[..verdict.pass]);
-            verdict.stop
-        };
-        if stop.is_some() {
-            return (seen, stop);
-        }
-    }
-    (seen, None)
-}
+use crate::down::fuzz::pass;
 
 #[test]
 fn whole_messages_pass_in_pieces_of_any_size() {
