@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"reflect"
@@ -145,7 +146,7 @@ func TestMessagesKeepTheirOrder(t *testing.T) {
 	h, seen, closed := newHost(), "", make(chan struct{})
 	upgraded := make(chan error, 1)
 	h.open(t, 1, func(port session.Port, run *session.Run) {
-		upgraded <- port.Upgrade(run, session.SocketEvents{
+		upgraded <- port.Upgrade(run, session.SocketOptions{}, session.SocketEvents{
 			Open:    func(session.SocketPort) { seen += "open" },
 			Message: func(_ session.SocketPort, _ bool, data []byte) { seen += string(data) },
 			Closed: func(port session.SocketPort) {
@@ -180,7 +181,7 @@ func TestMessagesKeepTheirOrder(t *testing.T) {
 func TestAClientThatIsTooFastIsClosed(t *testing.T) {
 	h, first, free, text := newHost(), make(chan struct{}), make(chan struct{}), make(chan string, 1)
 	h.open(t, 1, func(port session.Port, run *session.Run) {
-		if err := port.Upgrade(run, session.SocketEvents{
+		if err := port.Upgrade(run, session.SocketOptions{}, session.SocketEvents{
 			Open:    func(session.SocketPort) { close(first); <-free },
 			Message: func(session.SocketPort, bool, []byte) {},
 			Failed:  func(_ session.SocketPort, what string) { text <- what },
@@ -460,7 +461,7 @@ func TestHeadersOfAnUpgrade(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		_ = port.Upgrade(run, session.SocketEvents{Closed: func(session.SocketPort) {}})
+		_ = port.Upgrade(run, session.SocketOptions{}, session.SocketEvents{Closed: func(session.SocketPort) {}})
 	})
 	h.library.Event(1, uint8(wire.RequestFilter), 0, nil)
 	for _, want := range []uint32{wire.OpSetResponseHeader, socketUpgrade} {
@@ -469,4 +470,45 @@ func TestHeadersOfAnUpgrade(t *testing.T) {
 		}
 	}
 	h.library.Close(1)
+}
+
+func TestAFailureIsToldOnceAndBeforeTheOpenIsARefusal(t *testing.T) {
+	h, heard, closed, results := newHost(), "", make(chan struct{}, 1), make(chan error, 1)
+	begin := func(sid uint32) {
+		h.open(t, sid, func(port session.Port, run *session.Run) {
+			results <- port.Upgrade(run, session.SocketOptions{}, session.SocketEvents{
+				Open:   func(session.SocketPort) { heard += "open " },
+				Failed: func(_ session.SocketPort, text string) { heard += text + " " },
+				Closed: func(port session.SocketPort) {
+					code, _ := port.Closed()
+					heard += fmt.Sprint("closed ", code)
+					close(closed)
+				},
+			})
+		})
+		h.library.Event(sid, uint8(wire.RequestFilter), 0, nil)
+		if method := <-h.came; method != socketUpgrade {
+			t.Fatal(method)
+		}
+	}
+	begin(1)
+	h.library.Event(1, 0, socketOpened, nil)
+	h.library.Event(1, 0, socketFailed, []byte("lost"))
+	h.library.Event(1, 0, socketFailed, []byte("lost"))
+	h.library.Event(1, 0, socketClosed, nil)
+	h.library.Event(1, 0, socketFailed, []byte("lost"))
+	h.library.Close(1)
+	if err := <-results; err != nil {
+		t.Error(err)
+	}
+	<-closed
+	begin(2)
+	h.library.Event(2, 0, socketFailed, []byte("gone"))
+	h.library.Event(2, 0, socketClosed, nil)
+	if err := <-results; !errors.Is(err, session.ErrClosed) {
+		t.Error(err)
+	}
+	if heard != "open lost closed 1006" {
+		t.Errorf("%q", heard)
+	}
 }
