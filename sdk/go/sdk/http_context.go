@@ -26,8 +26,8 @@ func (p *PhaseRequestFilter) WebSocketUpgrade(cbs WebSocketCallbacks) error {
 	return p.run.upgrade(WebSocketOptions{}, cbs)
 }
 
-// WebSocketUpgradeWith is WebSocketUpgrade with a choice of sub-protocols and a limit for messages. A gateway that has loaded
-// the plugin and does not know how to keep the limit makes it fail with ErrNotSupported.
+// WebSocketUpgradeWith is WebSocketUpgrade with a choice of sub-protocols and a limit for messages. The original gateway
+// cannot keep the limit: ErrNotSupported.
 func (p *PhaseRequestFilter) WebSocketUpgradeWith(options WebSocketOptions, cbs WebSocketCallbacks) error {
 	return p.run.upgrade(options, cbs)
 }

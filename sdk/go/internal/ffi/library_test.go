@@ -3,6 +3,7 @@ package ffi
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -510,5 +511,85 @@ func TestAFailureIsToldOnceAndBeforeTheOpenIsARefusal(t *testing.T) {
 	}
 	if heard != "open lost closed 1006" {
 		t.Errorf("%q", heard)
+	}
+}
+
+func TestAHostThatKnowsMoreOfWebSockets(t *testing.T) {
+	h, results, closed := newHost(), make(chan error, 1), make(chan string, 1)
+	h.library.Extensions([]uint32{upgradeWith, closeWith, readAllRequest})
+	h.answers[readAllRequest] = string(oneHeader("sec-websocket-protocol", "v0, v1"))
+	options := session.SocketOptions{Subprotocols: []string{"v2", "v1"}, MaxMessageBytes: 258}
+	h.open(t, 1, func(port session.Port, run *session.Run) {
+		if !port.Upgradable(run) {
+			t.Error("it does not ask the host")
+		}
+		_ = port.Apply(run, wire.Operation{Number: wire.OpSetResponseStatus, Status: 426})
+		events := session.SocketEvents{
+			Open: func(port session.SocketPort) { _ = port.Close(4001, "so") },
+			Closed: func(port session.SocketPort) {
+				code, reason := port.Closed()
+				closed <- fmt.Sprintf("%d %s %s", code, reason, port.Subprotocol())
+			},
+		}
+		err := port.Upgrade(run, options, events)
+		results <- err
+		if err != nil {
+			_ = port.Finish(run, wire.End)
+		}
+	})
+	wait := func(want ...uint32) {
+		t.Helper()
+		for _, method := range want {
+			if came := <-h.came; came != method {
+				t.Fatalf("sent %d, want %d", came, method)
+			}
+		}
+	}
+	h.library.Event(1, uint8(wire.RequestFilter), 0, nil)
+	wait(readAllRequest, upgradeWith)
+	if got := string(h.last[upgradeWith]); got != "\x00\x00\x01\x02v1" {
+		t.Errorf("%q", got)
+	}
+	h.library.Event(1, 0, upgradeWith, []byte("no key"))
+	if err := <-results; !errors.Is(err, session.ErrNotWebSocket) {
+		t.Error(err)
+	}
+	wait(wire.OpSetResponseStatus, end) // the answer is the handler's again
+	h.library.Event(1, uint8(wire.RequestFilter), 0, nil)
+	wait(readAllRequest, upgradeWith)
+	h.library.Event(1, 0, socketOpened, nil)
+	wait(closeWith)
+	if got := string(h.last[closeWith]); got != "\x0f\xa1so" {
+		t.Errorf("%q", got)
+	}
+	h.library.Event(1, 0, socketClosed, []byte("\x0f\xa1so"))
+	if got := <-closed; got != "4001 so v1" || <-results != nil {
+		t.Error(got)
+	}
+}
+
+// oneHeader is a list of one header as a host writes it.
+func oneHeader(name, value string) []byte {
+	u32 := binary.LittleEndian.AppendUint32
+	list := u32(nil, 12)
+	list = append(list, 0, 0, 6, 0, 8, 0, 4, 0)
+	list = u32(u32(u32(u32(list, 6), 4), 1), 12)
+	list = append(list, 8, 0, 12, 0, 4, 0, 8, 0)
+	list = u32(u32(u32(list, 8), 8), uint32(8+(len(name)+4)&^3))
+	for _, text := range []string{name, value} {
+		list = append(u32(list, uint32(len(text))), text...)
+		list = append(list, make([]byte, 4-len(text)%4)...)
+	}
+	return list
+}
+
+func TestALimitForMessagesNeedsTheHost(t *testing.T) {
+	h, results := newHost(), make(chan error, 1)
+	h.open(t, 1, func(port session.Port, run *session.Run) {
+		results <- port.Upgrade(run, session.SocketOptions{MaxMessageBytes: 1}, session.SocketEvents{})
+	})
+	h.library.Event(1, uint8(wire.RequestFilter), 0, nil)
+	if err := <-results; !errors.Is(err, session.ErrUnsupported) {
+		t.Error(err)
 	}
 }

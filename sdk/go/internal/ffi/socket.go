@@ -39,12 +39,16 @@ type socket struct {
 	closed  bool // nothing comes any more
 	ended   bool // nothing goes out any more
 	failed  bool // its failure is told
+	refusal error
 	code    uint16
 	reason  string
 }
 
-// Upgradable looks at the handshake: the host would answer it, and with it the session would be over.
+// Upgradable looks at the handshake where the host does not say what it thinks of it, but answers the client.
 func (s *live) Upgradable(r *session.Run) bool {
+	if s.library.offers(upgradeWith) {
+		return true
+	}
 	s.Load(r, session.PartUpgrade)
 	return r.Request.Websocket
 }
@@ -67,23 +71,45 @@ func (s *live) Upgrade(r *session.Run, options session.SocketOptions, events ses
 		return session.ErrClosed
 	}
 	own.over = true
-	s.entry.pace[r.Phase].waits()
 	s.mu.Lock()
 	s.socket = c
 	s.mu.Unlock()
-	own.ops = slices.DeleteFunc(own.ops, func(op wire.Operation) bool { return !isResponseHeader(op.Number) })
 	c.choose(own, with)
+	var kept []wire.Operation // of an answer that takes the place of the 101
+	own.ops = slices.DeleteFunc(own.ops, func(op wire.Operation) bool {
+		if isResponseHeader(op.Number) {
+			return false
+		}
+		kept = append(kept, op)
+		return true
+	})
 	s.sendOps(own) // headers of the 101
+	own.ops = kept
 	if with {
 		s.out(s.sid, upgradeWith, append(binary.BigEndian.AppendUint32(nil, uint32(options.MaxMessageBytes)), c.protocol...))
 	} else {
 		s.out(s.sid, socketUpgrade, nil)
 	}
 	s.sending.Unlock()
-	<-c.opened // also when the session is over
+	select {
+	case <-c.opened:
+	default:
+		s.entry.pace[r.Phase].waits()
+		<-c.opened // also when the session is over
+	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.open {
+	open, refusal := c.open, c.refusal
+	c.mu.Unlock()
+	if refusal != nil {
+		s.mu.Lock()
+		s.socket = nil
+		s.mu.Unlock()
+		s.sending.Lock()
+		own.over = false
+		s.sending.Unlock()
+		return fmt.Errorf("upgrading to a WebSocket: %w", refusal)
+	}
+	if !open {
 		return fmt.Errorf("upgrading to a WebSocket: %w", session.ErrClosed)
 	}
 	return nil
@@ -122,6 +148,10 @@ func (c *socket) push(event socketEvent) {
 	defer c.mu.Unlock()
 	if c.closed || event.method == socketFailed && c.failed {
 		return
+	}
+	if event.method == upgradeWith {
+		c.refusal = fmt.Errorf("%w: %s", session.ErrNotWebSocket, event.payload)
+		event = socketEvent{method: socketClosed} // it never was one
 	}
 	c.failed = c.failed || event.method == socketFailed
 	c.closed = event.method == socketClosed
