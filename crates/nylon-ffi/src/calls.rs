@@ -45,6 +45,7 @@ impl Shared {
             | method::READ_REQUEST_FULL_BODY..=method::READ_REQUEST_TIMESTAMP
             | extension::READ_REQUEST_PIECE..=extension::READ_REQUEST_ID
             | extension::READ_REQUEST_HEADERS..=extension::READ_RESPONSE_HEADERS => self.read(number, payload),
+            extension::READ_RESPONSE_PIECE if self.filters() => self.read(number, payload),
             method::SET_RESPONSE_HEADER..=method::SET_RESPONSE_FULL_BODY
             | extension::SET_REQUEST_HEADER..=extension::ADD_REQUEST_HEADER
             | extension::ADD_RESPONSE_HEADER => self.write(number, payload),
@@ -135,11 +136,15 @@ impl Shared {
                 None if state.may_take() => None,
                 piece => Some(piece.unwrap_or_default()),
             },
+            extension::READ_RESPONSE_PIECE => match state.piece.take() {
+                None if state.stage == Stage::Streaming => None,
+                piece => Some(piece.unwrap_or_default()),
+            },
             method::GET_PAYLOAD => Some(state.payload.clone().unwrap_or_default()),
             method::READ_REQUEST_FULL_BODY => match &state.request_body {
                 Some(body) => Some(body.clone()),
                 // Only while a phase runs there is somebody to fetch it.
-                None if state.stage == Stage::Streaming => None,
+                None if state.stage == Stage::Streaming && !state.filtering => None,
                 None if matches!(state.stage, Stage::Running(phase) if phase != Phase::Logging) => None,
                 None => Some(Bytes::new()),
             },
@@ -158,8 +163,8 @@ impl Shared {
         self.answer_held(&mut state);
     }
 
-    /// A piece of it, likewise; empty behind the last.
-    pub(crate) fn supply_request_piece(self: &Arc<Self>, piece: Bytes) {
+    /// A piece of it, or of the answer that a filter streams, likewise; empty behind the last.
+    pub(crate) fn supply_piece(self: &Arc<Self>, piece: Bytes) {
         let mut state = self.state();
         state.piece = Some(piece);
         self.answer_held(&mut state);
@@ -244,6 +249,12 @@ impl Shared {
                 self.release_reads(&mut state);
                 state.push(Event::Stream);
             }
+            (Stage::Running(Phase::ResponseBodyFilter), method::SET_RESPONSE_STREAM_HEADER) if state.streams_body => {
+                state.stage = Stage::Streaming;
+                state.filtering = true;
+                self.release_reads(&mut state);
+                state.push(Event::Stream);
+            }
             (Stage::Streaming, method::SET_RESPONSE_STREAM_DATA) => {
                 if !payload.is_empty() {
                     self.queue(state, Event::Data(Bytes::copy_from_slice(payload)), payload.len());
@@ -258,6 +269,12 @@ impl Shared {
                 self.fail(&mut state, PluginErrorKind::Protocol, format!("method {number} has no place here"));
             }
         }
+    }
+
+    /// Whether its body filter streams, or nothing counts any more.
+    fn filters(&self) -> bool {
+        let state = self.state();
+        state.stage == Stage::Dead || state.stage == Stage::Streaming && state.filtering
     }
 
     fn upgrade(self: &Arc<Self>, wish: Wish) {
@@ -371,6 +388,7 @@ fn closing(payload: &[u8]) -> Option<Event> {
 
 fn end_stream(state: &mut State) {
     state.stage = Stage::Idle;
+    state.filtering = false;
     state.push(Event::StreamEnd);
 }
 
@@ -378,7 +396,7 @@ fn end_stream(state: &mut State) {
 fn ask(state: &mut State, number: u32) {
     state.push(match number {
         method::READ_REQUEST_FULL_BODY => Event::RequestBody,
-        extension::READ_REQUEST_PIECE => Event::RequestPiece,
+        extension::READ_REQUEST_PIECE | extension::READ_RESPONSE_PIECE => Event::Piece,
         _ => Event::ResponseBody,
     });
 }

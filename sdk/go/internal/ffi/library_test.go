@@ -68,7 +68,7 @@ func (h *host) send(sid, method uint32, payload []byte) {
 	h.last[method] = bytes.Clone(payload)
 	h.methods = append(h.methods, method)
 	answer, known := h.answers[method]
-	if method == readRequestPiece {
+	if method == readRequestPiece || method == readResponsePiece {
 		known = true
 		if len(h.pieces) > 0 {
 			answer, h.pieces = h.pieces[0], h.pieces[1:]
@@ -83,19 +83,20 @@ func (h *host) send(sid, method uint32, payload []byte) {
 
 // handler runs a function as the callback of every phase.
 type handler struct {
-	mask uint32
-	run  func(port session.Port, run *session.Run)
-	port session.Port
+	mask    uint32
+	run     func(port session.Port, run *session.Run)
+	port    session.Port
+	streams bool
 }
 
 func (h handler) Mask() uint32         { return h.mask }
-func (h handler) Streams() bool        { return false }
+func (h handler) Streams() bool        { return h.streams }
 func (h handler) Run(run *session.Run) { h.run(h.port, run) }
 
 func (h *host) open(t *testing.T, sid uint32, run func(port session.Port, run *session.Run)) {
 	t.Helper()
 	h.library.Add("e", func(port session.Port) (session.Handler, *session.Failure) {
-		return handler{wire.AllPhases, run, port}, nil
+		return handler{mask: wire.AllPhases, run: run, port: port}, nil
 	})
 	if !h.library.Register(sid, "e", h.send) {
 		t.Fatal("not registered")
@@ -593,3 +594,47 @@ func TestALimitForMessagesNeedsTheHost(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestAFilterThatStreams takes an answer in pieces from a host that has them, and as a whole elsewhere.
+func TestAFilterThatStreams(t *testing.T) {
+	for _, each := range []struct {
+		offered bool
+		mask    uint32
+		sent    []uint32
+	}{
+		{false, wire.AllPhases, []uint32{readResponseBody, wire.OpSetResponseFullBody, next}},
+		{true, wire.AllPhases | streamsBody, []uint32{streamHeader, readResponsePiece, streamData, readResponsePiece, streamData, readResponsePiece, streamEnd}},
+	} {
+		h, done := newHost(), make(chan struct{})
+		h.answers[readResponseBody] = "whole"
+		h.pieces = []string{"wh", "ole"}
+		if each.offered {
+			h.library.Extensions([]uint32{readResponsePiece})
+		}
+		h.library.Add("e", func(port session.Port) (session.Handler, *session.Failure) {
+			return handler{mask: wire.AllPhases, streams: true, port: port, run: func(port session.Port, run *session.Run) {
+				defer close(done)
+				out, err := port.OpenStream(run)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := io.Copy(writerOnly{out}, port.ReadStream(run, wire.FetchResponseStream)); err != nil {
+					t.Error(err)
+				}
+				if err := out.End(); err != nil {
+					t.Error(err)
+				}
+			}}, nil
+		})
+		if !h.library.Register(1, "e", h.send) || h.library.Phases(1) != each.mask {
+			t.Errorf("phases %d, want %d", h.library.Phases(1), each.mask)
+		}
+		h.library.Event(1, uint8(wire.ResponseBodyFilter), 0, nil)
+		<-done
+		if !reflect.DeepEqual(h.methods, each.sent) {
+			t.Errorf("sent %v, want %v", h.methods, each.sent)
+		}
+	}
+}
+
+type writerOnly struct{ io.Writer }

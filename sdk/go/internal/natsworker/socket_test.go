@@ -118,6 +118,9 @@ func TestAWebSocketTalksAndItsPhaseEndsWithIt(t *testing.T) {
 		}
 	}
 	g.direct(&wire.WsError{Head: with(open, 5), Text: "lost"}, &wire.WsClosed{Head: with(open, 6), Code: 1006})
+	if leave := next[*wire.WsOp](g); leave.Operation.Number != wire.WsLeaveRoom {
+		t.Errorf("%+v", leave)
+	}
 	if result := next[*wire.Result](g); result.Action != wire.End || len(result.Ops) != 0 {
 		t.Errorf("%+v", result)
 	}
