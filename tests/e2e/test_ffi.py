@@ -199,6 +199,27 @@ def test_a_websocket_echoes_and_closes(start: Start) -> None:
     eventually(lambda: calm(gateway), what="no session is left")
 
 
+def test_a_library_that_knows_more_than_the_abi_has_codes_and_reasons(start: Start) -> None:
+    gateway = start(service="socket")
+    with WebSocketClient(gateway.address, "/plugin") as client:
+        assert client.receive() == "hello"
+        client.send("kick")
+        assert client.closed() == (4001, "out")
+    with WebSocketClient(gateway.address, "/plugin") as client:
+        assert client.receive() == "hello"
+        assert client.close(4002, "so long") == (4002, "so long")
+    gateway.process.wait_for("closed with 4002 so long")
+    with WebSocketClient(gateway.address, "/plugin") as client:
+        assert client.receive() == "hello"
+        client.send("badly!")  # with 1005, which no frame has
+        assert client.closed()[0] == 1011
+    with WebSocketClient(gateway.address, "/plugin") as client:
+        assert client.receive() == "hello"
+        client.drop()
+    gateway.process.wait_for("closed with 1006")
+    eventually(lambda: calm(gateway), what="no session is left")
+
+
 def test_rooms_reach_every_member_and_nobody_else(start: Start) -> None:
     gateway = start(service="socket")
     clients = [WebSocketClient(gateway.address, "/plugin") for _ in range(6)]

@@ -60,8 +60,8 @@ pub(crate) struct Symbols {
 }
 
 /// Methods beyond the ABI that the gateway takes, as libraries are told: request headers, headers that keep what is there,
-/// the failure of a handler, the request's body in pieces, and its id.
-const EXTENSIONS: [u32; 7] = [400, 401, 402, 410, 430, 431, 432];
+/// the failure of a handler, the request's body in pieces, its id, WebSockets with options and codes, and headers of any bytes.
+const EXTENSIONS: [u32; 11] = [400, 401, 402, 410, 430, 431, 432, 433, 434, 435, 436];
 
 impl Symbols {
     /// Opens a library and looks its functions up.
@@ -149,6 +149,11 @@ impl Symbols {
     pub(crate) fn close(&self, sid: u32) {
         // SAFETY: it takes a number.
         unsafe { (self.close)(sid) };
+    }
+
+    /// Whether the library knows of methods beyond the ABI.
+    pub(crate) fn takes_extensions(&self) -> bool {
+        self.host_extensions.is_some()
     }
 
     /// Whether the library says which phases a session has.

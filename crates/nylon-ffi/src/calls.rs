@@ -12,7 +12,7 @@ use crate::{
     outbox::is_inline,
     rooms,
     shared::Shared,
-    state::{Event, OVERHEAD, Stage, State},
+    state::{Event, OVERHEAD, Stage, State, Wish},
 };
 
 /// Operations of one phase. Nobody sets more headers than a head may have.
@@ -29,6 +29,8 @@ const HARD: usize = 8 << 20;
 
 /// RFC 6455, 7.4.1.
 const NORMAL: u16 = 1000;
+/// What fits beside the code into a frame, bytes.
+const REASON: usize = 123;
 
 static WAITERS: AtomicUsize = AtomicUsize::new(0);
 
@@ -41,13 +43,20 @@ impl Shared {
             method::GET_PAYLOAD
             | method::READ_RESPONSE_FULL_BODY..=method::READ_RESPONSE_ERROR
             | method::READ_REQUEST_FULL_BODY..=method::READ_REQUEST_TIMESTAMP
-            | extension::READ_REQUEST_PIECE..=extension::READ_REQUEST_ID => self.read(number, payload),
+            | extension::READ_REQUEST_PIECE..=extension::READ_REQUEST_ID
+            | extension::READ_REQUEST_HEADERS..=extension::READ_RESPONSE_HEADERS => self.read(number, payload),
             method::SET_RESPONSE_HEADER..=method::SET_RESPONSE_FULL_BODY
             | extension::SET_REQUEST_HEADER..=extension::ADD_REQUEST_HEADER
             | extension::ADD_RESPONSE_HEADER => self.write(number, payload),
             method::SET_RESPONSE_STREAM_DATA..=method::SET_RESPONSE_STREAM_HEADER => self.stream(number, payload),
-            method::WEBSOCKET_UPGRADE => self.upgrade(),
-            method::WEBSOCKET_SEND_TEXT..=method::WEBSOCKET_CLOSE => self.socket(number, payload),
+            method::WEBSOCKET_UPGRADE => self.upgrade(Wish::default()),
+            extension::UPGRADE_WITH => match wish(payload) {
+                Some(wish) => self.upgrade(wish),
+                None => self.violation(format_args!("the payload of method {number} is not understood")),
+            },
+            method::WEBSOCKET_SEND_TEXT..=method::WEBSOCKET_CLOSE | extension::CLOSE_WITH => {
+                self.socket(number, payload);
+            }
             method::WEBSOCKET_JOIN_ROOM..=method::WEBSOCKET_BROADCAST_ROOM_BINARY => rooms::call(self, number, payload),
             extension::FAIL => self.failed(payload),
             _ => self.violation(format_args!("method {number} is none of the ABI")),
@@ -251,13 +260,23 @@ impl Shared {
         }
     }
 
-    fn upgrade(self: &Arc<Self>) {
+    fn upgrade(self: &Arc<Self>, wish: Wish) {
         let mut state = self.state();
         match state.stage {
+            // The gateway thread may be in the library, and cannot be asked.
+            Stage::Running(Phase::RequestFilter) if wish.answered && !self.request.websocket => {
+                let why = Bytes::from_static(b"it is no handshake");
+                if state.replying {
+                    self.reply(&mut state, extension::UPGRADE_WITH, why);
+                } else {
+                    drop(state);
+                    self.library.symbols.event(self.sid, 0, extension::UPGRADE_WITH, &why);
+                }
+            }
             Stage::Running(Phase::RequestFilter) => {
                 state.stage = Stage::Upgrading;
                 self.release_reads(&mut state);
-                state.push(Event::Upgrade);
+                state.push(Event::Upgrade(wish));
             }
             Stage::Dead => {}
             Stage::Running(_) | Stage::Streaming => {
@@ -291,7 +310,13 @@ impl Shared {
             method::WEBSOCKET_SEND_BINARY => {
                 self.queue(state, Event::Send(MessageKind::Binary, bytes), payload.len());
             }
-            _ => state.push(Event::Close { code: NORMAL, reason: "" }),
+            extension::CLOSE_WITH => match closing(payload) {
+                Some(event) => state.push(event),
+                None => {
+                    self.fail(&mut state, PluginErrorKind::Protocol, "it closes with a code or a reason that is none")
+                }
+            },
+            _ => state.push(Event::Close { code: NORMAL, reason: "".into() }),
         }
     }
 
@@ -324,6 +349,26 @@ impl Shared {
     }
 }
 
+/// What a library wants of a WebSocket, from its message.
+fn wish(payload: &[u8]) -> Option<Wish> {
+    let (longest, subprotocol) = payload.split_first_chunk()?;
+    let longest = u32::from_be_bytes(*longest) as usize;
+    let subprotocol = std::str::from_utf8(subprotocol).ok()?;
+    Some(Wish {
+        max_message: (longest > 0).then_some(longest),
+        subprotocol: (!subprotocol.is_empty()).then(|| subprotocol.into()),
+        answered: true,
+    })
+}
+
+/// A close with a code that may be sent (RFC 6455, 7.4.1) and a reason that fits a frame.
+fn closing(payload: &[u8]) -> Option<Event> {
+    let (code, reason) = payload.split_first_chunk()?;
+    let (code, reason) = (u16::from_be_bytes(*code), std::str::from_utf8(reason).ok()?);
+    let sendable = matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999) && reason.len() <= REASON;
+    sendable.then(|| Event::Close { code, reason: reason.into() })
+}
+
 fn end_stream(state: &mut State) {
     state.stage = Stage::Idle;
     state.push(Event::StreamEnd);
@@ -341,7 +386,10 @@ fn ask(state: &mut State, number: u32) {
 /// An answer that says nothing. Lists of headers are read unchecked, so even then they are lists.
 fn nothing(number: u32) -> Bytes {
     match number {
-        method::READ_REQUEST_HEADERS | method::READ_RESPONSE_HEADERS => flat::write_headers(std::iter::empty()).into(),
+        method::READ_REQUEST_HEADERS
+        | method::READ_RESPONSE_HEADERS
+        | extension::READ_REQUEST_HEADERS
+        | extension::READ_RESPONSE_HEADERS => flat::write_headers(std::iter::empty()).into(),
         _ => Bytes::new(),
     }
 }

@@ -54,7 +54,7 @@ fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
 }
 
 /// Writes a `NylonHttpHeaders`. Complete also without any header: libraries read it unchecked.
-pub(crate) fn write_headers<'a>(headers: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<u8> {
+pub(crate) fn write_headers<'a>(headers: impl Iterator<Item = (&'a str, &'a [u8])>) -> Vec<u8> {
     let headers: Vec<_> = headers.collect();
     // Root, padding, the list's vtable, its table, the vector's length.
     let mut out: Vec<u8> = Vec::with_capacity(64 + 64 * headers.len());
@@ -76,9 +76,9 @@ pub(crate) fn write_headers<'a>(headers: impl Iterator<Item = (&'a str, &'a str)
         // The value's length stands behind the name, its NUL and padding.
         let padded = (name.len() + 1).next_multiple_of(4);
         put(&mut out, 4 + 4 + padded);
-        for text in [name, value] {
+        for text in [name.as_bytes(), value] {
             put(&mut out, text.len());
-            out.extend_from_slice(text.as_bytes());
+            out.extend_from_slice(text);
             out.resize((out.len() + 1).next_multiple_of(4), 0);
         }
     }

@@ -16,6 +16,14 @@ pub(crate) mod extension {
     /// The next piece of the request's body; empty behind the last. The body is taken by it.
     pub(crate) const READ_REQUEST_PIECE: u32 = 431;
     pub(crate) const READ_REQUEST_ID: u32 = 432;
+    /// A WebSocket with the longest message (u32, big-endian; 0 for the gateway's limit) and the sub-protocol. If the
+    /// request cannot become one, the library hears why by an event of this number, and the phase goes on.
+    pub(crate) const UPGRADE_WITH: u32 = 433;
+    /// Closes the WebSocket with a code (u16, big-endian) and a reason.
+    pub(crate) const CLOSE_WITH: u32 = 434;
+    /// All headers, whatever bytes their values are.
+    pub(crate) const READ_REQUEST_HEADERS: u32 = 435;
+    pub(crate) const READ_RESPONSE_HEADERS: u32 = 436;
 }
 
 /// What a call to change something means.

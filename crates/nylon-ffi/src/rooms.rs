@@ -119,7 +119,7 @@ fn give(member: &Shared, kind: MessageKind, bytes: Bytes) {
     if state.weight + bytes.len() + OVERHEAD > QUEUE.max(bytes.len() + OVERHEAD) {
         state.overflown = true;
         state.events.retain(|event| !matches!(event, Event::Send(..)));
-        state.push(Event::Close { code: TRY_AGAIN, reason: "the client takes the room's messages too slowly" });
+        state.push(Event::Close { code: TRY_AGAIN, reason: "the client takes the room's messages too slowly".into() });
         return;
     }
     state.weight += bytes.len() + OVERHEAD;

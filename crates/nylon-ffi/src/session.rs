@@ -1,6 +1,7 @@
 //! One request as one entry of a library sees it: the gateway thread's side.
 
 use std::{
+    borrow::Cow,
     future::poll_fn,
     pin::pin,
     sync::Arc,
@@ -24,7 +25,7 @@ use crate::{
     plugin::{Executor, FfiPlugin, body_mode},
     shared::{EntryName, Shared},
     socket::FfiSocket,
-    state::{Event, How, Stage},
+    state::{Event, How, Stage, Wish},
     stream::FfiStream,
     table::TABLE,
     view::{RequestView, ResponseView},
@@ -131,10 +132,14 @@ impl FfiSession {
                     let stream: Box<dyn BodyStream> = Box::new(FfiStream::new(Arc::clone(shared), body));
                     break (Action::Next, Some(stream), None);
                 }
-                Some(Event::Upgrade) => match upgrade(shared, exchange, self.max_body) {
-                    Ok(upgrade) => break (Action::End, None, Some(upgrade)),
-                    Err(why) => return Ok(refused(shared, why)),
-                },
+                Some(Event::Upgrade(wish)) => {
+                    let answered = wish.answered;
+                    match upgrade(shared, exchange, wish, self.max_body) {
+                        Ok(upgrade) => break (Action::End, None, Some(upgrade)),
+                        Err(why) if answered => shared.refuse(why),
+                        Err(why) => return Ok(refused(shared, &why)),
+                    }
+                }
                 Some(other) => {
                     let what = format!("{other:?} in the middle of a phase");
                     return Err(PluginError::new(PluginErrorKind::Protocol, what));
@@ -193,10 +198,20 @@ fn late(shared: &Arc<Shared>, phase: Phase) -> PluginError {
 ///
 /// # Errors
 /// Why it cannot be one.
-fn upgrade(shared: &Arc<Shared>, exchange: &Exchange, max_body: usize) -> Result<Box<Upgrade>, &'static str> {
+fn upgrade(
+    shared: &Arc<Shared>,
+    exchange: &Exchange,
+    wish: Wish,
+    max_body: usize,
+) -> Result<Box<Upgrade>, Cow<'static, str>> {
     exchange.request.websocket_key()?;
     if !exchange.request_body.is_empty() {
-        return Err("it has a body");
+        return Err("it has a body".into());
+    }
+    if let Some(chosen) = &wish.subprotocol
+        && !exchange.request.offers_subprotocol(chosen)
+    {
+        return Err(format!("it does not offer the sub-protocol {chosen:?}").into());
     }
     {
         let mut state = shared.state();
@@ -206,7 +221,8 @@ fn upgrade(shared: &Arc<Shared>, exchange: &Exchange, max_body: usize) -> Result
         }
     }
     let socket = Box::new(FfiSocket::new(Arc::clone(shared)));
-    Ok(Box::new(Upgrade { max_message_bytes: max_body, subprotocol: None, socket }))
+    let max_message_bytes = wish.max_message.unwrap_or(max_body);
+    Ok(Box::new(Upgrade { max_message_bytes, subprotocol: wish.subprotocol, socket }))
 }
 
 /// The library is not told that there is no WebSocket, so the gateway answers.

@@ -1,6 +1,7 @@
 //! A WebSocket of a library.
 
 use std::{
+    borrow::Cow,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -8,11 +9,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use nylon_plugin::{MessageKind, PluginError, PluginErrorKind, PluginSocket, SocketEnd, SocketOrder};
+use nylon_plugin::{MessageKind, Phase, PluginError, PluginErrorKind, PluginSocket, SocketEnd, SocketOrder};
 use nylon_wire::method;
 use tokio::time::{Sleep, sleep};
 
 use crate::{
+    operations::extension,
     outbox::Item,
     rooms,
     shared::Shared,
@@ -21,6 +23,7 @@ use crate::{
 
 /// RFC 6455, 7.4.1.
 const INTERNAL: u16 = 1011;
+const NO_FRAME: u16 = 1006;
 /// How long the library may take to hear that its socket is closed.
 const GOODBYE: Duration = Duration::from_secs(5);
 
@@ -42,22 +45,39 @@ impl FfiSocket {
         }
     }
 
-    /// Tells the library how it ended, once, and leaves the rooms.
-    fn end(&mut self, error: Option<String>) {
+    /// Tells the library how it ended, once, and leaves the rooms. One that knows more than the ABI hears the code as well.
+    fn end(&mut self, end: SocketEnd) {
         if std::mem::replace(&mut self.closed, true) {
             return;
         }
         let mut state = self.session.state();
         rooms::leave_all(&self.session, &mut state);
-        if let Some(text) = error {
+        if let Some(text) = end.error {
             self.session.tell(&mut state, Item::Socket(method::WEBSOCKET_ON_ERROR, text.into()));
         }
-        self.session.tell(&mut state, Item::Socket(method::WEBSOCKET_ON_CLOSE, Bytes::new()));
+        let mut how = Vec::new();
+        if self.session.library.symbols.takes_extensions() {
+            how.extend_from_slice(&end.code.to_be_bytes());
+            how.extend_from_slice(end.reason.as_bytes());
+        }
+        self.session.tell(&mut state, Item::Socket(method::WEBSOCKET_ON_CLOSE, how.into()));
         if state.stage == Stage::Socket {
             state.stage = Stage::Idle;
         }
         state.events.clear();
         self.session.wake_writers(&state);
+    }
+}
+
+impl Shared {
+    /// Tells the library why there is no WebSocket. The phase goes on.
+    pub(crate) fn refuse(self: &Arc<Self>, why: Cow<'static, str>) {
+        let mut state = self.state();
+        if state.stage == Stage::Upgrading {
+            state.stage = Stage::Running(Phase::RequestFilter);
+            // It may wait for this on the thread that told it to begin.
+            self.reply(&mut state, extension::UPGRADE_WITH, why.into_owned().into());
+        }
     }
 }
 
@@ -71,7 +91,7 @@ impl PluginSocket for FfiSocket {
             let Poll::Ready(event) = self.session.poll_event(cx) else { return Poll::Pending };
             return Poll::Ready(match event {
                 Event::Send(kind, bytes) => SocketOrder::Send { kind, bytes, more: false },
-                Event::Close { code, reason } => SocketOrder::Close { code, reason: reason.into() },
+                Event::Close { code, reason } => SocketOrder::Close { code, reason },
                 Event::Failed(error) => SocketOrder::Fail { code: INTERNAL, error },
                 Event::Done(_) | Event::StreamEnd => continue,
                 other => {
@@ -99,7 +119,7 @@ impl PluginSocket for FfiSocket {
     }
 
     fn close(&mut self, end: SocketEnd) {
-        self.end(end.error);
+        self.end(end);
         self.goodbye = Some(Box::pin(sleep(GOODBYE)));
     }
 
@@ -117,7 +137,8 @@ impl PluginSocket for FfiSocket {
 impl Drop for FfiSocket {
     fn drop(&mut self) {
         if !self.closed {
-            self.end(Some("the client has left".to_owned()));
+            let error = Some("the client has left".to_owned());
+            self.end(SocketEnd { code: NO_FRAME, reason: String::new(), error });
             self.session.abandon();
         }
     }

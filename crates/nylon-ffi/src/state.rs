@@ -50,15 +50,25 @@ pub(crate) enum Event {
     /// It is whole.
     StreamEnd,
     /// The request shall become a WebSocket.
-    Upgrade,
+    Upgrade(Wish),
     /// A message for the client.
     Send(MessageKind, Bytes),
     /// The socket shall be closed.
     Close {
         /// RFC 6455, 7.4.
         code: u16,
-        reason: &'static str,
+        reason: Box<str>,
     },
+}
+
+/// What a library wants of a WebSocket.
+#[derive(Debug, Default)]
+pub(crate) struct Wish {
+    /// The longest message, bytes; else what the plugin may have of a body.
+    pub(crate) max_message: Option<usize>,
+    pub(crate) subprotocol: Option<Box<str>>,
+    /// The library takes a refusal, and goes on.
+    pub(crate) answered: bool,
 }
 
 /// How a phase is begun.

@@ -21,10 +21,13 @@ pub(crate) struct RequestView {
     params: Vec<(Box<str>, Box<str>)>,
     client_ip: IpAddr,
     content_length: Option<u64>,
+    /// It is a WebSocket handshake, as far as its first looks go.
+    pub(crate) websocket: bool,
     timestamp_ms: u64,
     received: Instant,
-    /// All headers as one message, made when first asked for.
+    /// All headers as one message, as text and as they are, made when first asked for.
     list: OnceLock<Bytes>,
+    plain: OnceLock<Bytes>,
 }
 
 impl RequestView {
@@ -47,9 +50,11 @@ impl RequestView {
             params: request.params.clone(),
             client_ip: request.client_ip,
             content_length: request.content_length,
+            websocket: request.websocket,
             timestamp_ms: request.timestamp_ms,
             received: request.received,
             list: OnceLock::new(),
+            plain: OnceLock::new(),
         }
     }
 
@@ -79,7 +84,10 @@ impl RequestView {
                 .and_then(|name| self.headers.get(name))
                 .map(|value| Bytes::copy_from_slice(value.as_bytes()))
                 .unwrap_or_default(),
-            method::READ_REQUEST_HEADERS => self.list.get_or_init(|| list(&self.headers)).clone(),
+            method::READ_REQUEST_HEADERS => self.list.get_or_init(|| list(&self.headers, text)).clone(),
+            extension::READ_REQUEST_HEADERS => {
+                self.plain.get_or_init(|| list(&self.headers, HeaderValue::as_bytes)).clone()
+            }
             method::READ_REQUEST_URL => self.url().into(),
             method::READ_REQUEST_PATH => Bytes::copy_from_slice(self.path().as_bytes()),
             method::READ_REQUEST_QUERY => Bytes::copy_from_slice(self.uri.query().unwrap_or_default().as_bytes()),
@@ -149,7 +157,8 @@ impl ResponseView {
                 let length = self.body.as_ref().map_or(0, |body| body.len() as u64);
                 self.sent.unwrap_or(length).to_string().into()
             }
-            method::READ_RESPONSE_HEADERS => list(&self.headers),
+            method::READ_RESPONSE_HEADERS => list(&self.headers, text),
+            extension::READ_RESPONSE_HEADERS => list(&self.headers, HeaderValue::as_bytes),
             method::READ_RESPONSE_DURATION => request.duration_ms().to_string().into(),
             method::READ_RESPONSE_ERROR => Bytes::copy_from_slice(self.error.as_deref().unwrap_or_default().as_bytes()),
             _ => return None,
@@ -157,12 +166,15 @@ impl ResponseView {
     }
 }
 
-/// Names in lower case, repeats as they are; a value that is not visible ASCII reads as empty, as in the original.
-pub(crate) fn list(headers: &HeaderMap) -> Bytes {
-    // Libraries take them for UTF-8 without a look.
-    let text = |value: &'_ HeaderValue| std::str::from_utf8(value.as_bytes()).map(str::to_owned).unwrap_or_default();
-    let pairs: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), text(value))).collect();
-    flat::write_headers(pairs.iter().map(|(name, value)| (*name, value.as_str()))).into()
+/// Names in lower case, repeats as they are.
+fn list(headers: &HeaderMap, value_of: fn(&HeaderValue) -> &[u8]) -> Bytes {
+    flat::write_headers(headers.iter().map(|(name, value)| (name.as_str(), value_of(value)))).into()
+}
+
+/// A value that is no UTF-8 reads as empty: libraries take them for text without a look.
+fn text(value: &HeaderValue) -> &[u8] {
+    let bytes = value.as_bytes();
+    if std::str::from_utf8(bytes).is_ok() { bytes } else { b"" }
 }
 
 #[cfg(test)]

@@ -20,11 +20,16 @@ func (p *PhaseRequestFilter) Next() { p.run.next() }
 func (p *PhaseRequestFilter) End() { p.run.end() }
 
 // WebSocketUpgrade makes the request a WebSocket, which ends the phase by its own end: neither Next nor End is to follow. An
-// error leaves the response in the handler's hands. Over NATS, headers that were set go into the answer, and
-// Sec-WebSocket-Protocol among them chooses the sub-protocol. Package sdktest has no
-// WebSockets: ErrNotSupported.
+// error leaves the response in the handler's hands; it is ErrNotWebSocket if the request is no handshake. Headers that were set
+// go into the 101.
 func (p *PhaseRequestFilter) WebSocketUpgrade(cbs WebSocketCallbacks) error {
-	return p.run.upgrade(cbs)
+	return p.run.upgrade(WebSocketOptions{}, cbs)
+}
+
+// WebSocketUpgradeWith is WebSocketUpgrade with a choice of sub-protocols and a limit for messages. The original gateway
+// cannot keep the limit: ErrNotSupported.
+func (p *PhaseRequestFilter) WebSocketUpgradeWith(options WebSocketOptions, cbs WebSocketCallbacks) error {
+	return p.run.upgrade(options, cbs)
 }
 
 // PhaseResponseFilter is the context of a response filter.

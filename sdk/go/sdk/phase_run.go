@@ -174,8 +174,8 @@ func (r *phaseRun) doomBy(what wire.FetchKind, err error) {
 }
 
 // upgrade makes the request a WebSocket; then the phase ends with it, and nothing else ends it.
-func (r *phaseRun) upgrade(callbacks WebSocketCallbacks) error {
-	r.port.Load(r.run, session.PartUpgrade)
+func (r *phaseRun) upgrade(options WebSocketOptions, callbacks WebSocketCallbacks) error {
+	upgradable := r.port.Upgradable(r.run)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
@@ -183,10 +183,11 @@ func (r *phaseRun) upgrade(callbacks WebSocketCallbacks) error {
 		return fmt.Errorf("upgrading to a WebSocket: the phase has ended: %w", ErrSessionClosed)
 	case r.failure != nil:
 		return fmt.Errorf("upgrading to a WebSocket: the phase has failed: %s", r.failure.Text)
-	case !r.run.Request.Websocket:
+	case !upgradable:
 		return ErrNotWebSocket
 	}
-	if err := r.port.Upgrade(r.run, callbacks.events(r.port.Logger())); err != nil {
+	wanted := session.SocketOptions{Subprotocols: options.Subprotocols, MaxMessageBytes: options.MaxMessageBytes}
+	if err := r.port.Upgrade(r.run, wanted, callbacks.events(r.port.Logger())); err != nil {
 		return err
 	}
 	r.over = true

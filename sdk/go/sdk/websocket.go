@@ -3,6 +3,7 @@ package sdk
 import (
 	"fmt"
 	"log/slog"
+	"unicode/utf8"
 
 	"github.com/AssetsArt/nylon/sdk/go/internal/session"
 )
@@ -16,10 +17,20 @@ type WebSocketCallbacks struct {
 	OnMessageText func(ws *WebSocketConn, msg string)
 	// OnMessageBinary runs for each binary message, in order. The slice is the callback's own.
 	OnMessageBinary func(ws *WebSocketConn, data []byte)
-	// OnClose runs exactly once, last.
+	// OnClose runs exactly once, last. CloseStatus says how it was closed.
 	OnClose func(ws *WebSocketConn)
-	// OnError runs before OnClose if the connection failed.
+	// OnError runs before OnClose, once, if the connection failed.
 	OnError func(ws *WebSocketConn, err string)
+}
+
+// WebSocketOptions are what a plugin wants of a WebSocket.
+type WebSocketOptions struct {
+	// Subprotocols that the plugin speaks, the one that it likes best first. The first that the client offers is chosen; if it
+	// offers none of them there is none.
+	Subprotocols []string
+	// MaxMessageBytes is the longest message of the client; a longer one closes the connection with 1009. 0: 1 MiB over NATS,
+	// the plugin's max_body_bytes in a library.
+	MaxMessageBytes int
 }
 
 // events is the callbacks as a transport calls them: no panic gets out.
@@ -28,7 +39,7 @@ func (c WebSocketCallbacks) events(log *slog.Logger) session.SocketEvents {
 		if guarded(log, what, func() { fn(&WebSocketConn{port}) }) == nil {
 			return
 		}
-		if err := port.Fail(); err != nil {
+		if err := port.Close(session.CloseFailed, "the handler failed"); err != nil {
 			log.Debug("nylon plugin: closing a WebSocket after a panic", "error", err)
 		}
 	}
@@ -80,8 +91,27 @@ func (ws *WebSocketConn) SendBinary(data []byte) error {
 	return ws.did("sending bytes", ws.port.Send(true, data))
 }
 
-// Close closes the connection; OnClose follows. A second call does nothing.
-func (ws *WebSocketConn) Close() error { return ws.did("closing", ws.port.Close()) }
+// Close closes the connection with code 1000; OnClose follows. Only the first of Close and CloseWith counts.
+func (ws *WebSocketConn) Close() error { return ws.CloseWith(session.CloseNormal, "") }
+
+// CloseWith closes the connection with a code (1000, 1001, …, or 3000 to 4999) and a reason of up to 123 bytes; OnClose
+// follows. A gateway that has loaded the plugin and knows no codes closes with 1000.
+func (ws *WebSocketConn) CloseWith(code uint16, reason string) error {
+	switch {
+	case code < 1000, code > 1003 && code < 1007, code > 1014 && code < 3000, code > 4999:
+		return fmt.Errorf("closing a WebSocket: %d is no code to close with", code)
+	case len(reason) > 123 || !utf8.ValidString(reason):
+		return fmt.Errorf("closing a WebSocket: the reason has %d bytes, and has to be UTF-8 of up to 123", len(reason))
+	}
+	return ws.did("closing", ws.port.Close(code, reason))
+}
+
+// CloseStatus is the code and the reason that the connection was closed with: 1005 if there was no code, 1006 if the client has
+// just gone. The code is 0 until OnError or OnClose.
+func (ws *WebSocketConn) CloseStatus() (code uint16, reason string) { return ws.port.Closed() }
+
+// Subprotocol is the sub-protocol that was chosen; "" if there is none.
+func (ws *WebSocketConn) Subprotocol() string { return ws.port.Subprotocol() }
 
 // JoinRoom makes the connection a member of a room. A room's name is neither empty nor has it a NUL; rooms are those of the
 // plugin, whatever the entry. A connection that closes leaves its rooms by itself.

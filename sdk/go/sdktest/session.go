@@ -122,4 +122,9 @@ func (p *phase) end(action wire.Action, failure *session.Failure) error {
 
 func (s *memory) Load(*session.Run, session.Part) {}
 
-func (s *memory) Upgrade(*session.Run, session.SocketEvents) error { return session.ErrUnsupported }
+// Upgradable is what a gateway would say.
+func (s *memory) Upgradable(run *session.Run) bool { return run.Request.Websocket }
+
+func (s *memory) Upgrade(*session.Run, session.SocketOptions, session.SocketEvents) error {
+	return session.ErrUnsupported
+}

@@ -133,6 +133,10 @@ void on_socket(Session *session, uint32_t method, const unsigned char *payload, 
       tell(session, 312, out, length);
     } else if (length == 3 && !memcmp(payload, "bye", 3)) {
       tell(session, 303, NULL, 0);
+    } else if (length == 4 && !memcmp(payload, "kick", 4)) {
+      tell(session, 434, "\x0f\xa1out", 5);
+    } else if (length == 6 && !memcmp(payload, "badly!", 6)) {
+      tell(session, 434, "\x03\xed", 2);
     } else if (length == 5 && !memcmp(payload, "leave", 5)) {
       tell_text(session, 311, "all");
       tell_text(session, 301, "left");
@@ -147,6 +151,8 @@ void on_socket(Session *session, uint32_t method, const unsigned char *payload, 
   case 352: tell(session, 302, payload, length); break;
   case 353:
     say(session, "socket closed");
+    snprintf(out, sizeof out, "closed with %d %.*s", length < 2 ? 0 : payload[0] << 8 | payload[1], length < 2 ? 0 : (int)length - 2, payload + 2);
+    say(session, out);
     tell(session, 313, "all\0gone", 8);
     break;
   case 354: say(session, "socket failed"); break;
@@ -245,6 +251,8 @@ static int wrong(Session *session) {
   if (IS("send_without_socket")) tell_text(session, 301, "text");
   if (IS("join_without_socket")) tell_text(session, 310, "room");
   if (IS("broadcast_without_socket")) tell(session, 312, "room\0text", 9);
+  if (IS("short_upgrade")) tell(session, 433, "\0\0", 2);
+  if (IS("close_without_socket")) tell(session, 434, "\x03\xe8", 2);
   if (IS("null_buffer")) session->call(NULL);
   if (IS("null_payload")) {
     FfiBuffer buffer = {session->sid, 0, 103, NULL, 10};

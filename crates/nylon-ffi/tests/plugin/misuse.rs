@@ -7,7 +7,7 @@ use nylon_plugin::OnError;
 
 use crate::support::{Options, calm, exchange, library, options, run, serve};
 
-const BROKEN: [&str; 19] = [
+const BROKEN: [&str; 21] = [
     "unknown_method",
     "zero_method",
     "event_method",
@@ -24,6 +24,8 @@ const BROKEN: [&str; 19] = [
     "send_without_socket",
     "join_without_socket",
     "broadcast_without_socket",
+    "short_upgrade",
+    "close_without_socket",
     "null_payload",
     "huge_payload",
     "flood",

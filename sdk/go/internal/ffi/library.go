@@ -134,7 +134,7 @@ func (l *Library) Event(sid uint32, phase uint8, method uint32, payload []byte) 
 		s.begin(wire.Phase(phase))
 		return
 	}
-	if method >= socketOpened && method <= socketFailed {
+	if method >= socketOpened && method <= socketFailed || method == upgradeWith {
 		s.socketEvent(method, payload)
 		return
 	}

@@ -42,6 +42,10 @@ const (
 	failPhase          = 430 // of hosts that offer it: how the phase has failed, a header of code and text
 	readRequestPiece   = 431 // likewise: the next piece of the request's body, empty behind the last
 	readRequestID      = 432 // likewise
+	upgradeWith        = 433 // likewise: socketUpgrade with the longest message (4 bytes, 0 for the host's own) and a sub-protocol; from the host why there is none
+	closeWith          = 434 // likewise: socketClose with code (2 bytes) and reason; then socketClosed has them as well
+	readAllRequest     = 435 // likewise: readRequestFields with values of any bytes
+	readAllResponse    = 436 // likewise
 )
 
 // 201, one header by its name, is never asked for: the original host does not answer it where the header is absent.

@@ -83,7 +83,14 @@ func (s *live) Load(r *session.Run, part session.Part) {
 		return
 	}
 	question := &questions[part]
-	answer, err := s.ask(s.ctx, r.Phase, question.method)
+	method := question.method
+	switch {
+	case method == readRequestFields && s.library.offers(readAllRequest):
+		method = readAllRequest
+	case method == readResponseFields && s.library.offers(readAllResponse):
+		method = readAllResponse
+	}
+	answer, err := s.ask(s.ctx, r.Phase, method)
 	if err == nil {
 		own.known[part] = true
 		err = question.take(r, answer)

@@ -2,6 +2,7 @@ package ffi
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -24,10 +25,11 @@ type socketEvent struct {
 
 // socket is a session's WebSocket. One goroutine runs its callbacks, in the order in which the news came.
 type socket struct {
-	session *live
-	events  session.SocketEvents
-	opened  chan struct{} // closed with the host's verdict
-	done    chan struct{} // closed behind the last callback
+	session  *live
+	events   session.SocketEvents
+	protocol string        // the sub-protocol that was chosen
+	opened   chan struct{} // closed with the host's verdict
+	done     chan struct{} // closed behind the last callback
 
 	mu      sync.Mutex
 	queue   []socketEvent
@@ -36,33 +38,99 @@ type socket struct {
 	open    bool
 	closed  bool // nothing comes any more
 	ended   bool // nothing goes out any more
+	failed  bool // its failure is told
+	refusal error
+	code    uint16
+	reason  string
+}
+
+// Upgradable looks at the handshake where the host does not say what it thinks of it, but answers the client.
+func (s *live) Upgradable(r *session.Run) bool {
+	if s.library.offers(upgradeWith) {
+		return true
+	}
+	s.Load(r, session.PartUpgrade)
+	return r.Request.Websocket
 }
 
 // Upgrade asks the host and waits until it has answered the client.
-func (s *live) Upgrade(r *session.Run, events session.SocketEvents) error {
+func (s *live) Upgrade(r *session.Run, options session.SocketOptions, events session.SocketEvents) error {
 	own := r.Own.(*run)
 	c := &socket{session: s, events: events, opened: make(chan struct{}), done: make(chan struct{})}
+	if len(options.Subprotocols) > 0 {
+		s.Load(r, session.PartHeaders)
+		c.protocol = options.Choose(r.Request.Headers)
+	}
+	with := s.library.offers(upgradeWith)
+	if options.MaxMessageBytes > 0 && !with {
+		return fmt.Errorf("upgrading to a WebSocket with a limit for messages: %w: the gateway that has loaded this plugin does not offer it", session.ErrUnsupported)
+	}
 	s.sending.Lock()
 	if own.over || s.closed.Load() {
 		s.sending.Unlock()
 		return session.ErrClosed
 	}
 	own.over = true
-	s.entry.pace[r.Phase].waits()
 	s.mu.Lock()
 	s.socket = c
 	s.mu.Unlock()
-	own.ops = slices.DeleteFunc(own.ops, func(op wire.Operation) bool { return !isResponseHeader(op.Number) })
+	c.choose(own, with)
+	var kept []wire.Operation // of an answer that takes the place of the 101
+	own.ops = slices.DeleteFunc(own.ops, func(op wire.Operation) bool {
+		if isResponseHeader(op.Number) {
+			return false
+		}
+		kept = append(kept, op)
+		return true
+	})
 	s.sendOps(own) // headers of the 101
-	s.out(s.sid, socketUpgrade, nil)
+	own.ops = kept
+	if with {
+		s.out(s.sid, upgradeWith, append(binary.BigEndian.AppendUint32(nil, uint32(options.MaxMessageBytes)), c.protocol...))
+	} else {
+		s.out(s.sid, socketUpgrade, nil)
+	}
 	s.sending.Unlock()
-	<-c.opened // also when the session is over
+	select {
+	case <-c.opened:
+	default:
+		s.entry.pace[r.Phase].waits()
+		<-c.opened // also when the session is over
+	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.open {
+	open, refusal := c.open, c.refusal
+	c.mu.Unlock()
+	if refusal != nil {
+		s.mu.Lock()
+		s.socket = nil
+		s.mu.Unlock()
+		s.sending.Lock()
+		own.over = false
+		s.sending.Unlock()
+		return fmt.Errorf("upgrading to a WebSocket: %w", refusal)
+	}
+	if !open {
 		return fmt.Errorf("upgrading to a WebSocket: %w", session.ErrClosed)
 	}
 	return nil
+}
+
+// choose sees to the sub-protocol: one that the plugin has set as a header, or the one that is chosen; to a host that takes none
+// by itself it goes as a header.
+func (c *socket) choose(own *run, with bool) {
+	const name = "sec-websocket-protocol"
+	kept := own.ops[:0]
+	for _, op := range own.ops {
+		if !strings.EqualFold(op.Name, name) {
+			kept = append(kept, op)
+		} else if c.protocol == "" && op.Number != wire.OpRemoveResponseHeader {
+			c.protocol = op.Value
+		}
+	}
+	own.ops = kept
+	if c.protocol != "" && !with {
+		own.ops = append(own.ops, wire.Operation{Number: wire.OpSetResponseHeader, Name: name, Value: c.protocol})
+	}
 }
 
 func (s *live) socketEvent(method uint32, payload []byte) {
@@ -78,31 +146,57 @@ func (s *live) socketEvent(method uint32, payload []byte) {
 func (c *socket) push(event socketEvent) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closed {
+	if c.closed || event.method == socketFailed && c.failed {
 		return
 	}
+	if event.method == upgradeWith {
+		c.refusal = fmt.Errorf("%w: %s", session.ErrNotWebSocket, event.payload)
+		event = socketEvent{method: socketClosed} // it never was one
+	}
+	c.failed = c.failed || event.method == socketFailed
 	c.closed = event.method == socketClosed
 	c.waiting += len(event.payload)
 	if c.waiting > waitingLimit && !c.closed {
 		c.closed = true
-		c.queue = append(c.queue, socketEvent{method: socketFailed, payload: []byte("messages come faster than they are handled")})
+		if !c.failed {
+			c.failed = true
+			c.queue = append(c.queue, socketEvent{method: socketFailed, payload: []byte("messages come faster than they are handled")})
+		}
 		event = socketEvent{method: socketClosed}
-		go func() { _ = c.Close() }() // a session that is over is closed
+		go func() { _ = c.Close(session.CloseFailed, "messages come too fast") }() // a session that is over is closed
+	}
+	if c.closed {
+		c.status(event.payload)
 	}
 	select {
 	case <-c.opened:
 	default:
+		if event.method == socketFailed {
+			return // it never was one, and the close that follows says so
+		}
 		c.open = event.method != socketClosed
 		close(c.opened)
 		if !c.open {
 			close(c.done)
-			return // it never was one
+			return
 		}
 	}
 	c.queue = append(c.queue, event)
 	if !c.working {
 		c.working = true
 		go c.work()
+	}
+}
+
+// status notes how it was closed: a host that knows codes says so, any other only whether it failed. The mutex is held.
+func (c *socket) status(payload []byte) {
+	switch {
+	case len(payload) >= 2:
+		c.code, c.reason = binary.BigEndian.Uint16(payload), string(payload[2:])
+	case c.failed || c.session.closed.Load():
+		c.code = session.CloseNoFrame
+	default:
+		c.code = session.CloseNoCode
 	}
 }
 
@@ -156,8 +250,8 @@ func (c *socket) Send(binary bool, data []byte) error {
 	return c.session.send(socketText, data)
 }
 
-// Close asks the host to close; OnClose follows. Again it does nothing.
-func (c *socket) Close() error {
+// Close asks the host to close; OnClose follows. Again it does nothing. The ABI has neither code nor reason.
+func (c *socket) Close(code uint16, reason string) error {
 	c.mu.Lock()
 	again := c.ended
 	c.ended = true
@@ -165,11 +259,21 @@ func (c *socket) Close() error {
 	if again {
 		return nil
 	}
+	if c.session.library.offers(closeWith) {
+		return c.session.send(closeWith, append(binary.BigEndian.AppendUint16(nil, code), reason...))
+	}
 	return c.session.send(socketClose, nil)
 }
 
-// Fail closes it: the ABI has no code that says more.
-func (c *socket) Fail() error { return c.Close() }
+// Subprotocol is what the upgrade has named.
+func (c *socket) Subprotocol() string { return c.protocol }
+
+// Closed is how it was closed.
+func (c *socket) Closed() (code uint16, reason string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.code, c.reason
+}
 
 func (c *socket) writable() error {
 	c.mu.Lock()

@@ -58,7 +58,7 @@ type at struct {
 	response *sdk.Response
 	payload  map[string]any
 	next     func()
-	upgrade  func(sdk.WebSocketCallbacks) error
+	upgrade  func(sdk.WebSocketOptions, sdk.WebSocketCallbacks) error
 	end      func()
 	over     bool // a stream of its own has ended the phase
 }
@@ -71,7 +71,7 @@ func (s *session) at(name string, in *sdk.Request, out *sdk.Response, payload ma
 
 func (s *session) inRequest(ctx *sdk.PhaseRequestFilter) *at {
 	here := s.at("request_filter", ctx.Request(), ctx.Response(), ctx.GetPayload(), ctx.Next)
-	here.end, here.upgrade = ctx.End, ctx.WebSocketUpgrade
+	here.end, here.upgrade = ctx.End, ctx.WebSocketUpgradeWith
 	return here
 }
 

@@ -1,6 +1,7 @@
 package judged
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/AssetsArt/nylon/sdk/go/sdk"
@@ -12,9 +13,10 @@ func (c *at) websocket(s step) {
 		panic("no WebSocket in a " + c.name)
 	}
 	talk := &talk{at: c, left: steps(s["steps"])}
-	err := c.upgrade(sdk.WebSocketCallbacks{
+	options := sdk.WebSocketOptions{Subprotocols: s.texts("subprotocols"), MaxMessageBytes: s.number("max_message_bytes")}
+	err := c.upgrade(options, sdk.WebSocketCallbacks{
 		OnOpen: func(ws *sdk.WebSocketConn) {
-			c.note(nil, map[string]any{"open": true})
+			c.note(nil, map[string]any{"open": true, "subprotocol": orNothing(ws.Subprotocol())})
 			talk.on(ws, nil)
 		},
 		OnMessageText:   func(ws *sdk.WebSocketConn, text string) { talk.on(ws, &message{"text", []byte(text)}) },
@@ -33,6 +35,14 @@ func (c *at) websocket(s step) {
 	default:
 		panic(err)
 	}
+}
+
+// orNothing is null where there is no text.
+func orNothing(text string) any {
+	if text == "" {
+		return nil
+	}
+	return text
 }
 
 type message struct {
@@ -68,7 +78,9 @@ func (t *talk) on(ws *sdk.WebSocketConn, came *message) {
 			return
 		}
 		t.left = t.left[1:]
-		if s.text("do") == "receive" {
+		if s.text("do") == "receive" && came == nil && t.cancelled() {
+			t.try(s, fmt.Errorf("receiving a message: %s", t.failed))
+		} else if s.text("do") == "receive" {
 			t.received(came)
 			came = nil
 		} else if s.text("do") != "echo" {
@@ -106,9 +118,10 @@ func (t *talk) play(ws *sdk.WebSocketConn, s step) error {
 	case "say":
 		return t.say(ws, s.text("text") == "", s.data())
 	case "ended":
-		t.note(nil, map[string]any{"ended": true})
+		code, reason := ws.CloseStatus()
+		t.note(nil, map[string]any{"code": code, "reason": reason, "error": orNothing(t.failed)})
 	case "close":
-		return ws.Close()
+		return ws.CloseWith(uint16(cmp.Or(s.number("code"), 1000)), s.text("reason"))
 	case "join":
 		if err := ws.JoinRoom(room); err != nil {
 			return err

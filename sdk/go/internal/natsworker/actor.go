@@ -175,7 +175,7 @@ func (w *Worker) failed(r *run, failure session.Failure) error {
 	if s := l.socket; s != nil && s.run == r { // the 101 is out
 		l.entry.lastError = shortened(failure.Text)
 		w.counts.Errors++
-		s.close(closeFailed)
+		s.close(session.CloseFailed, "the handler failed")
 		return nil
 	}
 	l.entry.requests++

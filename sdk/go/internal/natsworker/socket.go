@@ -12,30 +12,28 @@ import (
 	"github.com/AssetsArt/nylon/sdk/go/internal/wire"
 )
 
-// Close codes that a worker gives (RFC 6455, 7.4.1).
-const (
-	closeNormal = 1000
-	closeAway   = 1001
-	closeFailed = 1011
-)
-
-// closeReasons are the words that go with a code, as in the other SDK.
-var closeReasons = map[uint16]string{closeAway: "the worker shuts down", closeFailed: "the handler failed"}
+// defaultMessage is the longest message where the plugin names no limit, as in the other SDK.
+const defaultMessage = 1 << 20
 
 // socket is a session's WebSocket (SPEC 14.3 to 14.10). One goroutine runs its callbacks, in the order in which the news came.
 // Its phase lasts until the last of them has returned.
 type socket struct {
-	run     *run
-	events  session.SocketEvents
-	verdict chan error    // the gateway's, once
-	turn    sync.Mutex    // one sender at a time, so that pieces do not mix
-	more    chan struct{} // there may be credit, or the end
+	run      *run
+	events   session.SocketEvents
+	protocol string        // the sub-protocol that was chosen
+	most     int           // the longest message, bytes
+	verdict  chan error    // the gateway's, once
+	turn     sync.Mutex    // one sender at a time, so that pieces do not mix
+	more     chan struct{} // there may be credit, or the end
 
 	// Guarded by the worker's mutex.
 	id      uint32
 	open    bool
-	shut    bool // nothing goes out to the client any more
-	closed  bool // nothing comes from the client any more
+	shut    bool   // nothing goes out to the client any more
+	closed  bool   // nothing comes from the client any more
+	failed  bool   // its failure is told
+	code    uint16 // how it was closed; 0 until it is
+	reason  string
 	done    bool // the last callback has returned
 	queue   []socketEvent
 	waiting int // whole messages in the queue
@@ -54,8 +52,8 @@ type socketEvent struct {
 }
 
 // Upgrade asks the gateway and waits for its verdict; until that the deadline of the phase holds.
-func (l *live) Upgrade(r *session.Run, events session.SocketEvents) error {
-	s, err := l.w.upgrade(r.Own.(*run), events)
+func (l *live) Upgrade(r *session.Run, options session.SocketOptions, events session.SocketEvents) error {
+	s, err := l.w.upgrade(r.Own.(*run), options, events)
 	if err == nil {
 		err = <-s.verdict
 	}
@@ -65,7 +63,10 @@ func (l *live) Upgrade(r *session.Run, events session.SocketEvents) error {
 	return nil
 }
 
-func (w *Worker) upgrade(r *run, events session.SocketEvents) (*socket, error) {
+// Upgradable leaves it to the gateway to look at the handshake.
+func (l *live) Upgradable(*session.Run) bool { return true }
+
+func (w *Worker) upgrade(r *run, options session.SocketOptions, events session.SocketEvents) (*socket, error) {
 	l := r.live
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -76,16 +77,20 @@ func (w *Worker) upgrade(r *run, events session.SocketEvents) (*socket, error) {
 		return nil, fmt.Errorf("the phase is number %d, and cannot", r.Phase)
 	}
 	s := &socket{
-		run: r, events: events, verdict: make(chan error, 1), more: make(chan struct{}, 1), calls: map[uint32]chan error{},
+		run: r, events: events, most: defaultMessage, verdict: make(chan error, 1), more: make(chan struct{}, 1),
+		calls: map[uint32]chan error{},
 	}
-	frame := &wire.Upgrade{MaxMessageBytes: uint64(w.options.MaxBody)}
+	if options.MaxMessageBytes > 0 {
+		s.most = options.MaxMessageBytes
+	}
+	frame := &wire.Upgrade{MaxMessageBytes: uint64(s.most)}
 	size := 0
 	for _, op := range r.ops {
 		switch {
 		case op.Number == wire.OpSetResponseFullBody || op.Number == wire.OpSetResponseStatus: // a 101 has none and one
 		case strings.EqualFold(op.Name, "sec-websocket-protocol"):
-			if frame.Subprotocol = nil; op.Number != wire.OpRemoveResponseHeader {
-				frame.Subprotocol = &op.Value
+			if s.protocol = ""; op.Number != wire.OpRemoveResponseHeader {
+				s.protocol = op.Value
 			}
 		default:
 			frame.Ops = append(frame.Ops, op)
@@ -94,6 +99,12 @@ func (w *Worker) upgrade(r *run, events session.SocketEvents) (*socket, error) {
 	}
 	if size > w.chunk() {
 		return nil, fmt.Errorf("the headers have %d bytes, which is too much", size)
+	}
+	if chosen := options.Choose(l.snapshot.Headers); chosen != "" {
+		s.protocol = chosen
+	}
+	if s.protocol != "" {
+		frame.Subprotocol = &s.protocol
 	}
 	l.socket, r.socket = s, s
 	frame.First = l.first()
@@ -125,13 +136,13 @@ func (w *Worker) onSocket(l *live, frame wire.Frame, now time.Time) bool {
 		s.verdict <- nil
 		s.push(socketEvent{run: func() { s.events.Open(s) }})
 		if w.life != serving {
-			s.close(closeAway)
+			s.close(session.CloseAway, awayReason)
 		}
 	case *wire.WsError:
 		if !s.open {
 			return false
 		}
-		s.push(socketEvent{run: func() { s.events.Failed(s, f.Text) }})
+		s.fail(f.Text)
 	case *wire.WsClosed:
 		if !s.open {
 			return false
@@ -143,7 +154,7 @@ func (w *Worker) onSocket(l *live, frame wire.Frame, now time.Time) bool {
 			l.owed += uint32(s.queue[i].cost)
 			s.queue[i].cost = 0
 		}
-		s.end()
+		s.end(f.Code, f.Reason)
 	default:
 		return false
 	}
@@ -152,8 +163,10 @@ func (w *Worker) onSocket(l *live, frame wire.Frame, now time.Time) bool {
 
 // onMessage takes a piece of a message, which is within credit; false if the message is none that was to come.
 func (s *socket) onMessage(data *wire.Data, price uint64) bool {
-	l := s.run.live
-	if !s.open || s.closed || data.ID != s.id || len(s.partial)+len(data.Bytes) > l.w.options.MaxBody {
+	if !s.open || s.closed || data.ID != s.id || len(s.partial)+len(data.Bytes) > s.most {
+		return false
+	}
+	if data.Kind != wire.DataText && data.Kind != wire.DataBinary {
 		return false
 	}
 	s.partial = append(s.partial, data.Bytes...)
@@ -190,12 +203,21 @@ func (s *socket) push(event socketEvent) {
 	}
 }
 
+// fail lets OnError follow what has come, once; the mutex is held.
+func (s *socket) fail(text string) {
+	if !s.failed && !s.closed {
+		s.failed = true
+		s.push(socketEvent{run: func() { s.events.Failed(s, text) }})
+	}
+}
+
 // end lets the last callback follow what has come; the mutex is held.
-func (s *socket) end() {
+func (s *socket) end(code uint16, reason string) {
 	if s.closed {
 		return
 	}
 	s.closed = true
+	s.code, s.reason = code, reason
 	s.partial, s.unpaid = nil, 0
 	wake(s.more)
 	s.push(socketEvent{run: func() { s.events.Closed(s) }, last: true})
@@ -290,10 +312,10 @@ func (l *live) endSocketOf(cause error) {
 	}
 	s.shut = true
 	s.settleAll(cause)
-	if !s.closed && !errors.Is(cause, session.ErrShuttingDown) {
-		s.push(socketEvent{run: func() { s.events.Failed(s, cause.Error()) }})
+	if !errors.Is(cause, session.ErrShuttingDown) {
+		s.fail(cause.Error())
 	}
-	s.end()
+	s.end(session.CloseNoFrame, "")
 	wake(s.more)
 	// What its callbacks still do is as old as the connection's end.
 	s.run.takenAt.Store(int64(time.Since(s.run.Received)))
@@ -332,7 +354,7 @@ func (w *Worker) closeSockets(until time.Time) {
 			time.Sleep(pause)
 		}
 		w.mu.Lock()
-		s.close(closeAway)
+		s.close(session.CloseAway, awayReason)
 		w.mu.Unlock()
 	}
 }

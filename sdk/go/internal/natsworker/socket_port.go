@@ -55,29 +55,38 @@ func (s *socket) send(kind wire.DataKind, data []byte) (int, error) {
 	return piece, nil
 }
 
+// awayReason goes with CloseAway, as in the other SDK.
+const awayReason = "the worker shuts down"
+
 // Close closes the connection behind the messages that were sent; one that waits for credit is cut. Again it does nothing.
-func (s *socket) Close() error { return s.closeWith(closeNormal) }
-
-// Fail closes the connection because a callback has failed.
-func (s *socket) Fail() error { return s.closeWith(closeFailed) }
-
-func (s *socket) closeWith(code uint16) error {
+func (s *socket) Close(code uint16, reason string) error {
 	w := s.run.live.w
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	s.close(code)
+	s.close(code, reason)
 	return nil
 }
 
+// Subprotocol is what UPGRADE has named.
+func (s *socket) Subprotocol() string { return s.protocol }
+
+// Closed is what WS_CLOSED has said.
+func (s *socket) Closed() (code uint16, reason string) {
+	w := s.run.live.w
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return s.code, s.reason
+}
+
 // close asks the gateway to close; the mutex is held.
-func (s *socket) close(code uint16) {
+func (s *socket) close(code uint16, reason string) {
 	l := s.run.live
 	if s.shut || s.closed || l.over != nil {
 		return
 	}
 	s.shut = true
 	wake(s.more)
-	l.w.emit(l.gateway, l.reply, &wire.WsOp{Head: l.head(), Operation: wire.WsOperation{Number: wire.WsClose, Code: code, Reason: closeReasons[code]}})
+	l.w.emit(l.gateway, l.reply, &wire.WsOp{Head: l.head(), Operation: wire.WsOperation{Number: wire.WsClose, Code: code, Reason: reason}})
 }
 
 // Join makes the connection a member of a room, and waits until it is one.
@@ -93,7 +102,7 @@ func (s *socket) Leave(room string) error {
 	l := s.run.live
 	l.w.mu.Lock()
 	defer l.w.mu.Unlock()
-	if !s.done && !s.closed && l.over == nil {
+	if !s.done && l.over == nil {
 		op := wire.WsOperation{Number: wire.WsLeaveRoom, Room: room}
 		l.w.emit(l.gateway, l.reply, &wire.WsOp{CallID: l.newID(), Head: l.head(), Operation: op})
 	}

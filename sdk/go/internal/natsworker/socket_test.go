@@ -17,6 +17,7 @@ type talk struct {
 	mu      sync.Mutex
 	heard   []string
 	verdict chan error
+	options session.SocketOptions
 	message func(port session.SocketPort, text string)
 	last    func(port session.SocketPort)
 }
@@ -37,7 +38,7 @@ func (k *talk) open(port session.Port) (session.Handler, *session.Failure) {
 	return handler{wire.RequestFilter.Bit(), func(r *session.Run) {
 		_ = port.Apply(r, wire.Operation{Number: wire.OpSetResponseHeader, Name: "X-A", Value: "1"})
 		_ = port.Apply(r, wire.Operation{Number: wire.OpSetResponseHeader, Name: "Sec-WebSocket-Protocol", Value: "chat"})
-		err := port.Upgrade(r, session.SocketEvents{
+		err := port.Upgrade(r, k.options, session.SocketEvents{
 			Open: func(session.SocketPort) { k.note("open") },
 			Message: func(port session.SocketPort, binary bool, data []byte) {
 				text := fmt.Sprintf("%v:%s", binary, data)
@@ -73,7 +74,7 @@ func upgraded(t *testing.T, change func(*Options), k *talk) (*gateway, *wire.Ope
 	g.queue(open)
 	frame := next[*wire.Upgrade](g)
 	if frame.Seq != 0 || frame.First == nil || len(frame.Ops) != 1 || frame.Subprotocol == nil || *frame.Subprotocol != "chat" ||
-		frame.MaxMessageBytes != uint64(g.worker.options.MaxBody) {
+		k.options.MaxMessageBytes == 0 && frame.MaxMessageBytes != defaultMessage {
 		t.Fatalf("%+v", frame)
 	}
 	g.direct(&wire.WsOpen{Head: with(open, 1), ConnectionID: 9})
@@ -103,7 +104,7 @@ func TestAWebSocketTalksAndItsPhaseEndsWithIt(t *testing.T) {
 		if err := port.Send(false, nil); !errors.Is(err, session.ErrClosed) {
 			t.Error(err)
 		}
-		if err := errors.Join(port.Close(), port.Leave("r")); err != nil {
+		if err := errors.Join(port.Close(1000, ""), port.Leave("r")); err != nil {
 			t.Error(err)
 		}
 	}
@@ -223,9 +224,10 @@ func TestRooms(t *testing.T) {
 
 func TestCloseCodes(t *testing.T) {
 	for code, act := range map[uint16]func(g *gateway, port session.SocketPort) error{
-		closeNormal: func(_ *gateway, port session.SocketPort) error { return errors.Join(port.Close(), port.Close()) },
-		closeFailed: func(_ *gateway, port session.SocketPort) error { return port.Fail() },
-		closeAway:   func(g *gateway, _ session.SocketPort) error { g.worker.Drain(); return nil },
+		4001: func(_ *gateway, port session.SocketPort) error {
+			return errors.Join(port.Close(4001, "so"), port.Close(1000, ""))
+		},
+		session.CloseAway: func(g *gateway, _ session.SocketPort) error { g.worker.Drain(); return nil },
 	} {
 		t.Run(fmt.Sprint(code), func(t *testing.T) {
 			worker := make(chan *gateway, 1)
@@ -265,6 +267,59 @@ func TestALostSessionClosesItsWebSocketOnce(t *testing.T) {
 			end(g, open)
 			k.is(g, fmt.Sprintf("[open failed %v closed]", want))
 			g.eventually("nothing is left", func(w *Worker) bool { return len(w.live) == 0 && len(w.left) == 0 })
+		})
+	}
+}
+
+func TestAFailureIsToldOnce(t *testing.T) {
+	k := &talk{last: func(port session.SocketPort) {
+		if code, _ := port.Closed(); code != session.CloseNoFrame {
+			t.Error(code)
+		}
+	}}
+	g, open := upgraded(t, nil, k)
+	g.direct(&wire.WsError{Head: with(open, 2), Text: "it broke"})
+	g.direct(&wire.Abort{Head: open.Head, Reason: wire.AbortClientGone})
+	k.is(g, "[open failed it broke closed]")
+}
+
+func TestWhatTheHandlerWantsOfAWebSocket(t *testing.T) {
+	k := &talk{options: session.SocketOptions{Subprotocols: []string{"v3", "v2", "v1"}, MaxMessageBytes: 10}, verdict: make(chan error, 1)}
+	closed := make(chan string, 1)
+	k.last = func(port session.SocketPort) {
+		code, reason := port.Closed()
+		closed <- fmt.Sprintf("%d %s %s", code, reason, port.Subprotocol())
+	}
+	g := stage(t, nil, k.open)
+	open := g.open()
+	open.Snapshot.Headers = append(open.Snapshot.Headers, wire.Header{Name: "sec-websocket-protocol", Value: "v0, v1 ,v2"})
+	g.queue(open)
+	if frame := next[*wire.Upgrade](g); frame.MaxMessageBytes != 10 || frame.Subprotocol == nil || *frame.Subprotocol != "v2" {
+		t.Errorf("%+v", frame)
+	}
+	g.direct(&wire.WsOpen{Head: with(open, 1), ConnectionID: 9})
+	g.says(open, 2, "0123456789", false)
+	g.direct(&wire.WsClosed{Head: with(open, 3), Code: 4002, Reason: "bye"})
+	next[*wire.Result](g)
+	if got := <-closed; got != "4002 bye v2" {
+		t.Error(got)
+	}
+	k.is(g, "[open false:0123456789 closed]")
+}
+
+func TestWhatIsNoMessageEndsTheSession(t *testing.T) {
+	for name, data := range map[string]*wire.Data{
+		"another kind": {ID: 9, Bytes: []byte("x"), Kind: wire.DataStream},
+		"another id":   {ID: 8, Bytes: []byte("x"), Kind: wire.DataText},
+		"too long":     {ID: 9, Bytes: []byte("12345"), Kind: wire.DataText},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g, open := upgraded(t, nil, &talk{options: session.SocketOptions{MaxMessageBytes: 4}})
+			data.Head = with(open, 2)
+			g.direct(data)
+			if abort := next[*wire.Abort](g); abort.Reason != wire.AbortProtocol {
+				t.Errorf("%+v", abort)
+			}
 		})
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/AssetsArt/nylon/sdk/go/internal/wire"
@@ -48,9 +49,11 @@ type Port interface {
 	OpenStream(run *Run) (StreamPort, error)
 	// ReadStream reads a body of any length as it comes: FetchRequestStream or, behind OpenStream, FetchResponseStream.
 	ReadStream(run *Run, what wire.FetchKind) BodyPort
+	// Upgradable says whether Upgrade may be called: false where the request is no handshake and nobody else would say so.
+	Upgradable(run *Run) bool
 	// Upgrade makes the request a WebSocket and waits for the gateway's verdict; then the run lasts until its end. An error
 	// leaves the run as it was.
-	Upgrade(run *Run, events SocketEvents) error
+	Upgrade(run *Run, options SocketOptions, events SocketEvents) error
 }
 
 // Part is what a reader needs of a run. Some transports have all of it from the start, others ask for it.
@@ -78,7 +81,42 @@ const (
 	PartError
 )
 
-// SocketEvents is user code's side of a WebSocket. A transport calls them one at a time, in order, Closed last and once.
+// SocketOptions is what a plugin wants of a WebSocket.
+type SocketOptions struct {
+	// Subprotocols that the plugin speaks, the first one first; the first that the client offers is chosen.
+	Subprotocols []string
+	// MaxMessageBytes is the longest message of the client; 0: the transport's own limit.
+	MaxMessageBytes int
+}
+
+// Choose is the first sub-protocol that a request offers; "" if that is none.
+func (o *SocketOptions) Choose(headers []wire.Header) string {
+	for _, name := range o.Subprotocols {
+		for _, header := range headers {
+			if header.Name != "sec-websocket-protocol" {
+				continue
+			}
+			for offer := range strings.SplitSeq(header.Value, ",") {
+				if strings.TrimSpace(offer) == name {
+					return name
+				}
+			}
+		}
+	}
+	return ""
+}
+
+// Close codes that the SDK gives, or takes for what has none (RFC 6455, 7.4.1).
+const (
+	CloseNormal  = 1000
+	CloseAway    = 1001
+	CloseNoCode  = 1005 // a close frame without a code
+	CloseNoFrame = 1006 // no close frame came
+	CloseFailed  = 1011
+)
+
+// SocketEvents is user code's side of a WebSocket. A transport calls them one at a time, in order, Failed at most once, Closed
+// once and last.
 type SocketEvents struct {
 	Open    func(port SocketPort)
 	Message func(port SocketPort, binary bool, data []byte)
@@ -89,9 +127,12 @@ type SocketEvents struct {
 // SocketPort is a WebSocket on its way out. Safe for concurrent use.
 type SocketPort interface {
 	Send(binary bool, data []byte) error
-	Close() error
-	// Fail closes it because a callback has failed.
-	Fail() error
+	// Close closes it behind what was sent; again it does nothing.
+	Close(code uint16, reason string) error
+	// Subprotocol is what was chosen; "" if nothing was.
+	Subprotocol() string
+	// Closed is how it was closed; 0 until it is.
+	Closed() (code uint16, reason string)
 	Join(room string) error
 	Leave(room string) error
 	Broadcast(room string, binary bool, data []byte) error
