@@ -1,10 +1,13 @@
 """Writes every generated page and file of the project; with --check it only says which are out of date.
 
-A generator is a function in this file that returns the text of one file. Generated files name their source in line 1.
+A generator is a function in this file that returns the text of one file, or None if it cannot be made here. Generated
+files name their source in line 1.
 """
 
 import difflib
 import json
+import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -64,10 +67,21 @@ def exit_codes() -> str:
     return "\n".join(lines)
 
 
-GENERATED: dict[str, Callable[[], str]] = {
+def go_reference() -> str | None:
+    """docs/go-reference.md, from the comments and examples of the Go SDK; None where there is no Go to read them."""
+    go = shutil.which("go")
+    if go is None:
+        print("docs/go-reference.md is left as it is: there is no go")
+        return None
+    command = [go, "-C", str(ROOT / "sdk/go"), "run", "./internal/reference"]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, encoding="utf-8").stdout
+
+
+GENERATED: dict[str, Callable[[], str | None]] = {
     "docs/configuration.md": configuration_reference,
     "docs/nylon.schema.json": json_schema,
     "docs/exit-codes.md": exit_codes,
+    "docs/go-reference.md": go_reference,
 }
 
 
@@ -147,7 +161,7 @@ def main(arguments: list[str]) -> int:
     for name, make in GENERATED.items():
         path, text = ROOT / name, make()
         before = path.read_text(encoding="utf-8") if path.exists() else ""
-        if before == text:
+        if text is None or before == text:
             continue
         if "--check" in arguments:
             stale += 1

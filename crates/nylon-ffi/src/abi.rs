@@ -7,6 +7,7 @@ use std::{
 };
 
 use libloading::os::unix::{Library, RTLD_LAZY, RTLD_LOCAL};
+use nylon_plugin::PhaseMask;
 
 use crate::LoadError;
 
@@ -60,8 +61,12 @@ pub(crate) struct Symbols {
 }
 
 /// Methods beyond the ABI that the gateway takes, as libraries are told: request headers, headers that keep what is there,
-/// the failure of a handler, the request's body in pieces, its id, WebSockets with options and codes, and headers of any bytes.
-const EXTENSIONS: [u32; 11] = [400, 401, 402, 410, 430, 431, 432, 433, 434, 435, 436];
+/// the failure of a handler, the request's body in pieces, its id, WebSockets with options and codes, headers of any bytes,
+/// and the answer's body in pieces.
+const EXTENSIONS: [u32; 12] = [400, 401, 402, 410, 430, 431, 432, 433, 434, 435, 436, 437];
+
+/// Beside the bits of the phases: the body filter takes the body piece by piece.
+const STREAMS: u8 = 16;
 
 impl Symbols {
     /// Opens a library and looks its functions up.
@@ -161,10 +166,12 @@ impl Symbols {
         self.session_phases.is_some()
     }
 
-    /// The phases that a session has registered: bit `1 << (phase - 1)`. `None` from a library that cannot say.
-    pub(crate) fn session_phases(&self, sid: u32) -> Option<u8> {
+    /// The phases that a session has registered: bit `1 << (phase - 1)`; and whether its body filter takes the body piece by
+    /// piece. `None` from a library that cannot say.
+    pub(crate) fn session_phases(&self, sid: u32) -> Option<(PhaseMask, bool)> {
         // SAFETY: it takes a number.
-        self.session_phases.map(|phases| unsafe { phases(sid) })
+        let bits = self.session_phases.map(|phases| unsafe { phases(sid) })?;
+        Some((PhaseMask(bits & !STREAMS), bits & STREAMS != 0))
     }
 }
 

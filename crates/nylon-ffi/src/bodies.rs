@@ -8,6 +8,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
 use nylon_plugin::{BodyError, BodyStream, Exchange, Piece, PluginError, PluginErrorKind, ResponseBody, StreamError};
 use tokio::time::Sleep;
 
@@ -57,14 +58,14 @@ pub(crate) async fn read_piece(
         },
     };
     let read = poll_fn(|cx| {
-        if let Poll::Ready(piece) = next_piece(body.as_mut(), cx) {
+        if let Poll::Ready(piece) = next_piece(body.as_mut(), &mut None, cx) {
             return Poll::Ready(Some(piece));
         }
         let over = shared.poll_any(cx).is_ready() || deadline.as_mut().poll(cx).is_ready();
         if over { Poll::Ready(None) } else { Poll::Pending }
     });
     match read.await {
-        Some(Ok(piece)) => shared.supply_request_piece(piece),
+        Some(Ok(piece)) => shared.supply_piece(piece),
         Some(Err(StreamError::Plugin(error))) => return Err(error),
         Some(Err(StreamError::Source(what))) => return Err(PluginError::new(PluginErrorKind::ClientGone, what)),
         None => {}
@@ -72,15 +73,19 @@ pub(crate) async fn read_piece(
     Ok(())
 }
 
-/// Bytes of a request's body; none behind the last.
-pub(crate) fn next_piece(body: &mut dyn BodyStream, cx: &mut Context<'_>) -> Poll<Result<Bytes, StreamError>> {
+/// Bytes of a body; none behind the last. Its trailers are put aside.
+pub(crate) fn next_piece(
+    body: &mut dyn BodyStream,
+    trailers: &mut Option<HeaderMap>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Bytes, StreamError>> {
     loop {
         match std::task::ready!(body.poll_piece(cx)) {
             Some(Ok(Piece::Data(data))) => {
                 body.moved_on();
                 return Poll::Ready(Ok(data));
             }
-            Some(Ok(Piece::Trailers(_))) => {}
+            Some(Ok(Piece::Trailers(found))) => *trailers = Some(found),
             Some(Err(error)) => return Poll::Ready(Err(error)),
             None => return Poll::Ready(Ok(Bytes::new())),
         }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, sync::atomic::AtomicUsize, sync::atomic::Ordering::Relaxed, time::Duration};
 
 use bytes::Bytes;
-use nylon_plugin::{Action, MessageKind, Operation, Phase, PluginErrorKind};
+use nylon_plugin::{Action, Operation, Phase, PluginErrorKind};
 use nylon_wire::{ResponseBody, method};
 
 use crate::{
@@ -27,11 +27,6 @@ const WAITING: usize = 256;
 /// Beyond this the client is too slow for it, bytes.
 const HARD: usize = 8 << 20;
 
-/// RFC 6455, 7.4.1.
-const NORMAL: u16 = 1000;
-/// What fits beside the code into a frame, bytes.
-const REASON: usize = 123;
-
 static WAITERS: AtomicUsize = AtomicUsize::new(0);
 
 impl Shared {
@@ -45,15 +40,13 @@ impl Shared {
             | method::READ_REQUEST_FULL_BODY..=method::READ_REQUEST_TIMESTAMP
             | extension::READ_REQUEST_PIECE..=extension::READ_REQUEST_ID
             | extension::READ_REQUEST_HEADERS..=extension::READ_RESPONSE_HEADERS => self.read(number, payload),
+            extension::READ_RESPONSE_PIECE if self.filters() => self.read(number, payload),
             method::SET_RESPONSE_HEADER..=method::SET_RESPONSE_FULL_BODY
             | extension::SET_REQUEST_HEADER..=extension::ADD_REQUEST_HEADER
             | extension::ADD_RESPONSE_HEADER => self.write(number, payload),
             method::SET_RESPONSE_STREAM_DATA..=method::SET_RESPONSE_STREAM_HEADER => self.stream(number, payload),
             method::WEBSOCKET_UPGRADE => self.upgrade(Wish::default()),
-            extension::UPGRADE_WITH => match wish(payload) {
-                Some(wish) => self.upgrade(wish),
-                None => self.violation(format_args!("the payload of method {number} is not understood")),
-            },
+            extension::UPGRADE_WITH => self.upgrade_with(payload),
             method::WEBSOCKET_SEND_TEXT..=method::WEBSOCKET_CLOSE | extension::CLOSE_WITH => {
                 self.socket(number, payload);
             }
@@ -135,11 +128,15 @@ impl Shared {
                 None if state.may_take() => None,
                 piece => Some(piece.unwrap_or_default()),
             },
+            extension::READ_RESPONSE_PIECE => match state.piece.take() {
+                None if state.stage == Stage::Streaming => None,
+                piece => Some(piece.unwrap_or_default()),
+            },
             method::GET_PAYLOAD => Some(state.payload.clone().unwrap_or_default()),
             method::READ_REQUEST_FULL_BODY => match &state.request_body {
                 Some(body) => Some(body.clone()),
                 // Only while a phase runs there is somebody to fetch it.
-                None if state.stage == Stage::Streaming => None,
+                None if state.stage == Stage::Streaming && !state.filtering => None,
                 None if matches!(state.stage, Stage::Running(phase) if phase != Phase::Logging) => None,
                 None => Some(Bytes::new()),
             },
@@ -158,8 +155,8 @@ impl Shared {
         self.answer_held(&mut state);
     }
 
-    /// A piece of it, likewise; empty behind the last.
-    pub(crate) fn supply_request_piece(self: &Arc<Self>, piece: Bytes) {
+    /// A piece of it, or of the answer that a filter streams, likewise; empty behind the last.
+    pub(crate) fn supply_piece(self: &Arc<Self>, piece: Bytes) {
         let mut state = self.state();
         state.piece = Some(piece);
         self.answer_held(&mut state);
@@ -244,6 +241,12 @@ impl Shared {
                 self.release_reads(&mut state);
                 state.push(Event::Stream);
             }
+            (Stage::Running(Phase::ResponseBodyFilter), method::SET_RESPONSE_STREAM_HEADER) if state.streams_body => {
+                state.stage = Stage::Streaming;
+                state.filtering = true;
+                self.release_reads(&mut state);
+                state.push(Event::Stream);
+            }
             (Stage::Streaming, method::SET_RESPONSE_STREAM_DATA) => {
                 if !payload.is_empty() {
                     self.queue(state, Event::Data(Bytes::copy_from_slice(payload)), payload.len());
@@ -260,68 +263,14 @@ impl Shared {
         }
     }
 
-    fn upgrade(self: &Arc<Self>, wish: Wish) {
-        let mut state = self.state();
-        match state.stage {
-            // The gateway thread may be in the library, and cannot be asked.
-            Stage::Running(Phase::RequestFilter) if wish.answered && !self.request.websocket => {
-                let why = Bytes::from_static(b"it is no handshake");
-                if state.replying {
-                    self.reply(&mut state, extension::UPGRADE_WITH, why);
-                } else {
-                    drop(state);
-                    self.library.symbols.event(self.sid, 0, extension::UPGRADE_WITH, &why);
-                }
-            }
-            Stage::Running(Phase::RequestFilter) => {
-                state.stage = Stage::Upgrading;
-                self.release_reads(&mut state);
-                state.push(Event::Upgrade(wish));
-            }
-            Stage::Dead => {}
-            Stage::Running(_) | Stage::Streaming => {
-                self.fail(&mut state, PluginErrorKind::Protocol, "only a request filter can make a websocket");
-            }
-            Stage::Upgrading | Stage::Socket | Stage::Idle | Stage::Due(_) => {
-                self.complain(format_args!("it asks for a websocket when it has one or cannot have one: ignored"));
-            }
-        }
-    }
-
-    fn socket(self: &Arc<Self>, number: u32, payload: &[u8]) {
-        let mut state = self.state();
-        match state.stage {
-            Stage::Upgrading | Stage::Socket => {}
-            Stage::Running(_) | Stage::Streaming if !state.had_socket => {
-                self.fail(&mut state, PluginErrorKind::Protocol, format!("method {number} without a websocket"));
-                return;
-            }
-            // Callbacks behind the close.
-            _ => return,
-        }
-        let bytes = Bytes::copy_from_slice(payload);
-        match number {
-            method::WEBSOCKET_SEND_TEXT if std::str::from_utf8(payload).is_err() => {
-                self.fail(&mut state, PluginErrorKind::Protocol, "a text message is not UTF-8");
-            }
-            method::WEBSOCKET_SEND_TEXT => {
-                self.queue(state, Event::Send(MessageKind::Text, bytes), payload.len());
-            }
-            method::WEBSOCKET_SEND_BINARY => {
-                self.queue(state, Event::Send(MessageKind::Binary, bytes), payload.len());
-            }
-            extension::CLOSE_WITH => match closing(payload) {
-                Some(event) => state.push(event),
-                None => {
-                    self.fail(&mut state, PluginErrorKind::Protocol, "it closes with a code or a reason that is none")
-                }
-            },
-            _ => state.push(Event::Close { code: NORMAL, reason: "".into() }),
-        }
+    /// Whether its body filter streams, or nothing counts any more.
+    fn filters(&self) -> bool {
+        let state = self.state();
+        state.stage == Stage::Dead || state.stage == Stage::Streaming && state.filtering
     }
 
     /// Queues something for the client. The library's thread waits a little while the client is slow.
-    fn queue(self: &Arc<Self>, mut state: std::sync::MutexGuard<'_, State>, event: Event, length: usize) {
+    pub(crate) fn queue(self: &Arc<Self>, mut state: std::sync::MutexGuard<'_, State>, event: Event, length: usize) {
         if length > HARD.max(self.max_body) {
             self.fail(&mut state, PluginErrorKind::Protocol, format!("a message of {length} bytes is too long"));
             return;
@@ -349,28 +298,9 @@ impl Shared {
     }
 }
 
-/// What a library wants of a WebSocket, from its message.
-fn wish(payload: &[u8]) -> Option<Wish> {
-    let (longest, subprotocol) = payload.split_first_chunk()?;
-    let longest = u32::from_be_bytes(*longest) as usize;
-    let subprotocol = std::str::from_utf8(subprotocol).ok()?;
-    Some(Wish {
-        max_message: (longest > 0).then_some(longest),
-        subprotocol: (!subprotocol.is_empty()).then(|| subprotocol.into()),
-        answered: true,
-    })
-}
-
-/// A close with a code that may be sent (RFC 6455, 7.4.1) and a reason that fits a frame.
-fn closing(payload: &[u8]) -> Option<Event> {
-    let (code, reason) = payload.split_first_chunk()?;
-    let (code, reason) = (u16::from_be_bytes(*code), std::str::from_utf8(reason).ok()?);
-    let sendable = matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999) && reason.len() <= REASON;
-    sendable.then(|| Event::Close { code, reason: reason.into() })
-}
-
 fn end_stream(state: &mut State) {
     state.stage = Stage::Idle;
+    state.filtering = false;
     state.push(Event::StreamEnd);
 }
 
@@ -378,7 +308,7 @@ fn end_stream(state: &mut State) {
 fn ask(state: &mut State, number: u32) {
     state.push(match number {
         method::READ_REQUEST_FULL_BODY => Event::RequestBody,
-        extension::READ_REQUEST_PIECE => Event::RequestPiece,
+        extension::READ_REQUEST_PIECE | extension::READ_RESPONSE_PIECE => Event::Piece,
         _ => Event::ResponseBody,
     });
 }

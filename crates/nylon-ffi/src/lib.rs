@@ -28,6 +28,7 @@ mod rooms;
 mod session;
 mod shared;
 mod socket;
+mod socket_calls;
 mod state;
 mod stream;
 mod table;

@@ -24,6 +24,8 @@ pub(crate) mod extension {
     /// All headers, whatever bytes their values are.
     pub(crate) const READ_REQUEST_HEADERS: u32 = 435;
     pub(crate) const READ_RESPONSE_HEADERS: u32 = 436;
+    /// The next piece of the body that a body filter streams; empty behind the last.
+    pub(crate) const READ_RESPONSE_PIECE: u32 = 437;
 }
 
 /// What a call to change something means.

@@ -82,10 +82,11 @@ impl Shared {
                     state.calling = Some(Instant::now());
                     drop(state);
                     let known = symbols.register(self.sid, &self.entry.entry, self.library.callback);
-                    let mask = if known { symbols.session_phases(self.sid).map(PhaseMask) } else { None };
+                    let said = if known { symbols.session_phases(self.sid) } else { None };
                     let mut state = self.state();
                     state.calling = None;
-                    state.mask = mask;
+                    (state.mask, state.streams_body) =
+                        said.map_or((None, false), |(mask, streams)| (Some(mask), streams));
                     if !known && state.stage != Stage::Dead {
                         let what = format!("the library has no entry {:?}, or refuses the session", self.entry.entry);
                         self.fail(&mut state, PluginErrorKind::Handler, what);

@@ -14,7 +14,7 @@ use futures_util::future::LocalBoxFuture;
 use http::StatusCode;
 use nylon_plugin::{
     Action, BodyMode, BodyStream, Call, Exchange, Operation, Outcome, Phase, PhaseMask, PluginError, PluginErrorKind,
-    Session, Timing, Upgrade,
+    ResponseBody, Session, Timing, Upgrade, Whole,
 };
 use nylon_wire::{ResponseBody as WireBody, Text};
 use tokio::time::sleep_until;
@@ -43,6 +43,7 @@ pub(crate) struct FfiSession {
     /// Once it has begun.
     shared: Option<Arc<Shared>>,
     phases: Option<PhaseMask>,
+    streams_body: bool,
 }
 
 /// A phase while somebody waits for it. Dropped before its end, it gives the session up.
@@ -68,6 +69,7 @@ impl FfiSession {
             executor: plugin.executor,
             shared: None,
             phases: None,
+            streams_body: false,
         }
     }
 
@@ -124,12 +126,21 @@ impl FfiSession {
                 Some(Event::Done(action)) => break (action, None, None),
                 Some(Event::Failed(error)) => return Err(error),
                 Some(Event::RequestBody) => read_request(shared, exchange, deadline.as_mut()).await?,
-                Some(Event::RequestPiece) => read_piece(shared, exchange, &mut taken, deadline.as_mut()).await?,
+                Some(Event::Piece) => read_piece(shared, exchange, &mut taken, deadline.as_mut()).await?,
                 Some(Event::ResponseBody) => read_response(shared, exchange, deadline.as_mut()).await?,
+                Some(Event::Stream) if call.phase == Phase::ResponseBodyFilter => {
+                    let body = match std::mem::take(&mut exchange.response.body) {
+                        ResponseBody::Stream(body) => body,
+                        // It has read all of it before.
+                        other => Box::new(Whole(other.full().cloned().unwrap_or_default())),
+                    };
+                    let stream = FfiStream::new(Arc::clone(shared), Some(body), true);
+                    break (Action::Next, Some(Box::new(stream) as Box<dyn BodyStream>), None);
+                }
                 Some(Event::Stream) => {
                     // Whoever streams an answer is the last to read the request.
                     let body = taken.or_else(|| exchange.request_body.stream().ok());
-                    let stream: Box<dyn BodyStream> = Box::new(FfiStream::new(Arc::clone(shared), body));
+                    let stream: Box<dyn BodyStream> = Box::new(FfiStream::new(Arc::clone(shared), body, false));
                     break (Action::Next, Some(stream), None);
                 }
                 Some(Event::Upgrade(wish)) => {
@@ -148,6 +159,7 @@ impl FfiSession {
             }
         };
         self.phases = shared.mask();
+        self.streams_body = shared.streams_body();
         let operations = shared.take_operations();
         let sets_body = operations.iter().any(|operation| matches!(operation, Operation::SetResponseBody(_)));
         if call.phase == Phase::ResponseBodyFilter
@@ -256,7 +268,7 @@ impl Session for FfiSession {
     }
 
     fn body_mode(&self) -> BodyMode {
-        body_mode(self.library)
+        if self.streams_body { BodyMode::Streaming } else { body_mode(self.library) }
     }
 
     fn run<'a>(&'a mut self, call: Call<'a>) -> LocalBoxFuture<'a, Result<Outcome, PluginError>> {

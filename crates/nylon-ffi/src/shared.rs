@@ -75,6 +75,11 @@ impl Shared {
         self.state().mask
     }
 
+    /// Whether it says that its body filter takes the body piece by piece.
+    pub(crate) fn streams_body(&self) -> bool {
+        self.state().streams_body
+    }
+
     /// Begins a phase. Whether the session is still good for it.
     pub(crate) fn begin(
         self: &Arc<Self>,

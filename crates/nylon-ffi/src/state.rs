@@ -39,8 +39,8 @@ pub(crate) enum Event {
     Failed(PluginError),
     /// A read waits for the request's body.
     RequestBody,
-    /// A read waits for the next piece of it.
-    RequestPiece,
+    /// A read waits for the next piece of it, or of the answer that a filter streams.
+    Piece,
     /// A read waits for the body of the answer.
     ResponseBody,
     /// The answer follows piece by piece.
@@ -112,6 +112,10 @@ pub(crate) struct State {
     pub(crate) replying: bool,
     pub(crate) registered: bool,
     pub(crate) mask: Option<PhaseMask>,
+    /// Its body filter takes the body piece by piece.
+    pub(crate) streams_body: bool,
+    /// What it streams is what its body filter makes of the answer.
+    pub(crate) filtering: bool,
     /// When the library was told of the phase.
     pub(crate) begun: Option<Instant>,
     /// Nobody waits for the phase; it has to be over by then.
@@ -139,7 +143,7 @@ pub(crate) struct State {
 impl State {
     /// Whether the request's body can be taken piece by piece: by a request filter, or in its stream.
     pub(crate) fn may_take(&self) -> bool {
-        matches!(self.stage, Stage::Running(Phase::RequestFilter) | Stage::Streaming)
+        matches!(self.stage, Stage::Running(Phase::RequestFilter) | Stage::Streaming) && !self.filtering
     }
 
     /// Tells the gateway thread.

@@ -8,6 +8,7 @@ use std::{
 };
 
 use bytes::BytesMut;
+use http::HeaderMap;
 use nylon_plugin::{BodyError, BodyStream, Piece, PluginError, PluginErrorKind, StreamError};
 use tokio::time::{Instant, Sleep, sleep};
 
@@ -25,23 +26,26 @@ enum Wanted {
 
 pub(crate) struct FfiStream {
     session: Arc<Shared>,
-    /// The request's, for a library that reads it while it streams.
+    /// The request's, for a library that reads it while it streams; the answer's, for a filter.
     body: Option<Box<dyn BodyStream>>,
+    filters: bool,
+    /// Of the answer that is filtered: they stand behind what is made of it.
+    trailers: Option<HeaderMap>,
     wanted: Option<Wanted>,
     idle: Pin<Box<Sleep>>,
     ended: bool,
 }
 
 impl FfiStream {
-    pub(crate) fn new(session: Arc<Shared>, body: Option<Box<dyn BodyStream>>) -> Self {
-        Self { session, body, wanted: None, idle: Box::pin(sleep(IDLE)), ended: false }
+    pub(crate) fn new(session: Arc<Shared>, body: Option<Box<dyn BodyStream>>, filters: bool) -> Self {
+        Self { session, body, filters, trailers: None, wanted: None, idle: Box::pin(sleep(IDLE)), ended: false }
     }
 
     /// Reads on for a library that has asked: the next piece, or the whole.
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Result<(), StreamError> {
         while let Some(wanted) = &mut self.wanted {
             let piece = match &mut self.body {
-                Some(body) => match next_piece(body.as_mut(), cx) {
+                Some(body) => match next_piece(body.as_mut(), &mut self.trailers, cx) {
                     Poll::Ready(piece) => piece?,
                     Poll::Pending => return Ok(()),
                 },
@@ -63,7 +67,7 @@ impl FfiStream {
                 }
                 Wanted::Piece => {
                     self.wanted = None;
-                    self.session.supply_request_piece(piece);
+                    self.session.supply_piece(piece);
                 }
             }
         }
@@ -101,10 +105,11 @@ impl BodyStream for FfiStream {
                 Poll::Ready(Some(Ok(Piece::Data(bytes))))
             }
             Poll::Ready(Event::RequestBody) => self.want(Wanted::Whole(BytesMut::new()), cx),
-            Poll::Ready(Event::RequestPiece) => self.want(Wanted::Piece, cx),
+            Poll::Ready(Event::Piece) => self.want(Wanted::Piece, cx),
             Poll::Ready(Event::StreamEnd) => {
                 self.ended = true;
-                Poll::Ready(None)
+                let trailers = if self.filters { self.trailers.take() } else { None };
+                Poll::Ready(trailers.map(|trailers| Ok(Piece::Trailers(trailers))))
             }
             Poll::Ready(Event::Failed(error)) => self.broken(error),
             Poll::Ready(other) => {

@@ -14,7 +14,7 @@ import (
 
 // TestDocs compiles the Go snippets of the documentation as they stand, and runs the tests among them.
 func TestDocs(t *testing.T) {
-	first := snippets(t, "nats-plugins/getting-started.md", 2)
+	first := snippets(t, "nats-plugins/getting-started.md", 4)
 	compile(t, first, [][]string{{"vet", "."}, {"test", "-count=1", "."}})
 	for _, program := range snippets(t, "migration/ffi-to-nats.md", 4) {
 		if strings.Contains(program, "NewNylonPlugin") && !hasCgo(t) {

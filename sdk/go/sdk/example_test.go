@@ -152,5 +152,48 @@ func ExamplePhaseRequestFilter_WebSocketUpgrade() {
 	plugin := sdktest.New()
 	plugin.AddPhaseHandler("chat", chat)
 	fmt.Println(plugin.Do("chat", sdktest.Get("/")).Status)
-	// Output: 400
+	ws, answer := plugin.Dial("chat", sdktest.Get("/"))
+	if ws == nil {
+		log.Fatal(answer.Status, answer.Err)
+	}
+	if err := ws.SendText("hello"); err != nil {
+		log.Fatal(err)
+	}
+	message, err := ws.Receive()
+	fmt.Println(answer.Status, message.Text(), err)
+	ws.Close(1000, "")
+	fmt.Println(ws.Wait().Phases)
+	// Output:
+	// 400
+	// 101 hello <nil>
+	// [request filter]
+}
+
+func ExamplePhaseRequestFilter_WebSocketUpgradeWith() {
+	chat := func(phase *sdk.PhaseHandler) {
+		phase.RequestFilter(func(ctx *sdk.PhaseRequestFilter) {
+			options := sdk.WebSocketOptions{Subprotocols: []string{"chat.v2", "chat.v1"}, MaxMessageBytes: 4 << 10}
+			err := ctx.WebSocketUpgradeWith(options, sdk.WebSocketCallbacks{
+				OnOpen: func(ws *sdk.WebSocketConn) {
+					if ws.Subprotocol() == "" {
+						_ = ws.CloseWith(4000, "no protocol in common")
+					}
+				},
+			})
+			if err != nil {
+				ctx.Response().SetStatus(sdk.StatusBadRequest)
+				ctx.End()
+			}
+		})
+	}
+	plugin := sdktest.New()
+	plugin.AddPhaseHandler("chat", chat)
+	ws, _ := plugin.Dial("chat", sdktest.Get("/", "Sec-WebSocket-Protocol", "chat.v1, mqtt"))
+	fmt.Println(ws.Subprotocol())
+	other, _ := plugin.Dial("chat", sdktest.Get("/", "Sec-WebSocket-Protocol", "mqtt"))
+	_, err := other.Receive()
+	fmt.Println(err)
+	// Output:
+	// chat.v1
+	// the WebSocket is closed: 4000 no protocol in common
 }

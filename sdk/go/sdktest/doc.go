@@ -7,4 +7,13 @@
 //
 // Do runs every phase that the handler registers, as a gateway would: the request filter, then the upstream or what End made,
 // the response filter, the response body filter with the whole body, and logging.
+//
+// Dial opens a WebSocket and is its client; WebSockets of one plugin meet in its rooms:
+//
+//	ws, answer := plugin.Dial("chat", sdktest.Get("/chat"))
+//	if ws == nil { … } // answer says what the handler has answered instead
+//	err := ws.SendText("hello")
+//	message, err := ws.Receive()
+//	ws.Close(1000, "")
+//	got := ws.Wait() // OnClose has returned, and the logging phase has run
 package sdktest

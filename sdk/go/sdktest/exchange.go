@@ -68,6 +68,11 @@ func (e *exchange) run() {
 		if p.stream != nil {
 			e.stream(p)
 		}
+		if p.socket != nil { // a 101 passes no filter
+			e.result.Status, e.result.Header = http.StatusSwitchingProtocols, p.socket.header()
+			e.log()
+			return
+		}
 		for _, op := range p.ops {
 			switch op.Number {
 			case wire.OpSetRequestHeader, wire.OpAddRequestHeader, wire.OpRemoveRequestHeader:
@@ -154,7 +159,7 @@ func (e *exchange) phase(kind wire.Phase, body []byte) *phase {
 		e.fail(http.StatusInternalServerError, err)
 		return nil
 	}
-	p := &phase{done: make(chan struct{}), response: body}
+	p := &phase{done: make(chan struct{}), upgraded: make(chan struct{}), response: body}
 	run := &session.Run{Phase: kind, Request: e.session.snapshot, Payload: payload, Received: time.Now(), Own: p}
 	if kind != wire.RequestFilter {
 		run.Response = e.response(kind)
@@ -166,14 +171,18 @@ func (e *exchange) phase(kind wire.Phase, body []byte) *phase {
 	}()
 	timer := time.NewTimer(e.session.plugin.Timeout)
 	defer timer.Stop()
+	late := timer.C
+	select {
+	case <-p.upgraded:
+		late = nil // a WebSocket lasts as long as it likes
+	case <-p.done:
+	case <-e.session.ctx.Done():
+	case <-late:
+		return e.overdue(kind)
+	}
 	select {
 	case <-p.done:
 	case <-e.session.ctx.Done(): // the client has left its stream, and the handler has been told
-	case <-timer.C:
-		e.session.cancel(sdk.ErrPhaseTimeout)
-		what := fmt.Sprintf("running the %s: neither Next nor End was called within %s", phaseNames[kind], e.session.plugin.Timeout)
-		e.fail(http.StatusGatewayTimeout, fmt.Errorf("%s: %w", what, sdk.ErrPhaseTimeout))
-		return nil
 	}
 	<-returned // callbacks of a session never overlap
 	p.mu.Lock()
@@ -198,6 +207,14 @@ func (e *exchange) phase(kind wire.Phase, body []byte) *phase {
 		}
 	}
 	return p
+}
+
+// overdue is a phase that has missed its deadline: it has failed.
+func (e *exchange) overdue(kind wire.Phase) *phase {
+	e.session.cancel(sdk.ErrPhaseTimeout)
+	what := fmt.Sprintf("running the %s: neither Next nor End was called within %s", phaseNames[kind], e.session.plugin.Timeout)
+	e.fail(http.StatusGatewayTimeout, fmt.Errorf("%s: %w", what, sdk.ErrPhaseTimeout))
+	return nil
 }
 
 // stream is what the client got of a streamed answer.

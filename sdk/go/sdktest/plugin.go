@@ -26,6 +26,8 @@ type Plugin struct {
 	handlers   map[string]func(*sdk.PhaseHandler)
 	initialize func(map[string]interface{})
 	shutdown   func()
+	rooms      map[string][]*socket
+	speaking   sync.Mutex // held while a room is spoken to
 	sessions   atomic.Int32
 }
 
@@ -35,6 +37,7 @@ var _ sdk.Plugin = (*Plugin)(nil)
 func New() *Plugin {
 	return &Plugin{
 		Timeout: 5 * time.Second, MaxBody: 10 << 20, Logger: slog.Default(), handlers: map[string]func(*sdk.PhaseHandler){},
+		rooms: map[string][]*socket{},
 	}
 }
 
@@ -85,7 +88,10 @@ func (p *Plugin) Close() {
 }
 
 // Do sends a request through the middleware entry and gives what came of it.
-func (p *Plugin) Do(entry string, request *Request) *Result {
+func (p *Plugin) Do(entry string, request *Request) *Result { return p.do(entry, request, nil) }
+
+// do tells `dialled` of a WebSocket; nil: there is nobody who could use one.
+func (p *Plugin) do(entry string, request *Request, dialled chan<- *socket) *Result {
 	p.mu.Lock()
 	handler := p.handlers[entry]
 	p.mu.Unlock()
@@ -93,6 +99,7 @@ func (p *Plugin) Do(entry string, request *Request) *Result {
 		return &Result{Err: fmt.Errorf("running entry %q: the plugin has none of that name", entry)}
 	}
 	s := newSession(p, request)
+	s.dialled = dialled
 	defer s.cancel(sdk.ErrSessionClosed)
 	user, failure := bridge.Open(handler, s)
 	if failure != nil {

@@ -21,6 +21,8 @@ type memory struct {
 	cancel   context.CancelCauseFunc
 	// leaveAfter is after how many bytes of a stream the client leaves; 0: never.
 	leaveAfter int
+	// dialled hears of a WebSocket; nil: nobody can use one.
+	dialled chan<- *socket
 
 	mu    sync.Mutex
 	read  bool // the request body is in the handler's memory
@@ -36,6 +38,8 @@ type phase struct {
 	response []byte // the body that a body filter reads
 	done     chan struct{}
 	stream   *stream // what it answers with, if it streams
+	upgraded chan struct{}
+	socket   *socket // likewise; there once `upgraded` is closed
 	over     bool
 	action   wire.Action
 	failure  *session.Failure
@@ -121,10 +125,3 @@ func (p *phase) end(action wire.Action, failure *session.Failure) error {
 }
 
 func (s *memory) Load(*session.Run, session.Part) {}
-
-// Upgradable is what a gateway would say.
-func (s *memory) Upgradable(run *session.Run) bool { return run.Request.Websocket }
-
-func (s *memory) Upgrade(*session.Run, session.SocketOptions, session.SocketEvents) error {
-	return session.ErrUnsupported
-}

@@ -119,6 +119,22 @@ static void stream(Session *session) {
   tell(session, NEXT, NULL, 0);
 }
 
+/* Takes the answer piece by piece, and breaks the ABI at one that begins with "!". */
+static void filter_pieces(Session *session) {
+  size_t length = 1;
+  tell(session, 106, NULL, 0);
+  free(ask(session, 200, "", &length)); /* the request's is not what it filters */
+  tell(session, 104, length ? "?" : "<", 1);
+  for (length = 1; length;) {
+    char *piece = ask(session, 437, "", &length);
+    tell(session, 104, piece, length);
+    if (length && piece[0] == '!') tell(session, 999, NULL, 0);
+    free(piece);
+  }
+  tell_text(session, 104, ">");
+  tell(session, 105, NULL, 0);
+}
+
 void on_socket(Session *session, uint32_t method, const unsigned char *payload, size_t length) {
   char out[256] = "";
   switch (method) {
@@ -253,6 +269,7 @@ static int wrong(Session *session) {
   if (IS("broadcast_without_socket")) tell(session, 312, "room\0text", 9);
   if (IS("short_upgrade")) tell(session, 433, "\0\0", 2);
   if (IS("close_without_socket")) tell(session, 434, "\x03\xe8", 2);
+  if (IS("piece_of_no_filter")) tell(session, 437, NULL, 0);
   if (IS("null_buffer")) session->call(NULL);
   if (IS("null_payload")) {
     FfiBuffer buffer = {session->sid, 0, 103, NULL, 10};
@@ -356,6 +373,9 @@ void serve(Session *session, int phase) {
     thread(session, phase);
   } else if (IS("until_closed")) {
     until_closed(session, phase);
+  } else if (IS("filter_pieces")) {
+    if (phase == BODY) filter_pieces(session);
+    else tell(session, NEXT, NULL, 0);
   } else if (IS("filter")) {
     filter(session, phase);
   } else if (IS("streams")) {

@@ -129,6 +129,7 @@ uint8_t nylon_session_phases(uint32_t sid) {
   Session *session = find(sid);
   if (!session) return 0;
   if (!strcmp(session->entry, "filter")) return 15;
+  if (!strcmp(session->entry, "filter_pieces")) return 4 | 16;
   return !strcmp(session->entry, "response_only") ? 2 : 1;
 }
 #endif

@@ -41,6 +41,22 @@ async fn a_body_of_any_length_is_read_piece_by_piece() {
 }
 
 #[tokio::test]
+async fn a_filter_takes_the_answer_piece_by_piece_if_it_says_so() {
+    let masked = Options { max_body: 4, library: library(&["MASK"]), ..options() };
+    let got = serve(run(&["filter_pieces"], false, &masked), &mut exchange(&[], b"request"), &["some ", "body"]).await;
+    assert_eq!((got.status, got.text(), got.header("etag")), (200, "<some body>", ""));
+    let two = run(&["filter_pieces", "filter_pieces"], false, &masked);
+    let got = serve(two, &mut exchange(&[], b""), &["some ", "body"]).await;
+    assert_eq!(got.text(), "<<some body>>");
+    let got = serve(run(&["filter_pieces"], false, &masked), &mut exchange(&[], b""), &["some", "!"]).await;
+    assert!(got.body.is_err(), "half an answer is none: {:?}", got.body);
+    calm(masked.library).await;
+    // Without the bit it is no filter that streams.
+    let got = serve(run(&["filter_pieces"], false, &options()), &mut exchange(&[], b""), &["some body"]).await;
+    assert_eq!((got.status, got.text()), (502, "PLUGIN_PROTOCOL"));
+}
+
+#[tokio::test]
 async fn a_stream_that_is_not_ended_breaks() {
     for entry in ["half_stream", "broken_stream"] {
         let got = serve(run(&[entry], true, &options()), &mut exchange(&[], b""), &[]).await;

@@ -114,12 +114,20 @@ func (l *Library) Register(sid uint32, name string, send Send) (registered bool)
 	return true
 }
 
+// streamsBody is the bit beside those of the phases that says that the body filter works piece by piece.
+const streamsBody = 16
+
 // Phases is the mask of the phases that a session has registered; 0 for one that is not open.
 func (l *Library) Phases(sid uint32) uint32 {
-	if s := l.session(sid); s != nil {
+	s := l.session(sid)
+	switch {
+	case s == nil:
+		return 0
+	case s.handler.Streams() && l.offers(readResponsePiece):
+		return s.handler.Mask() | streamsBody
+	default:
 		return s.handler.Mask()
 	}
-	return 0
 }
 
 // Event takes a message of the host: the start of a phase, an answer, or news of a WebSocket. It never calls back by itself.

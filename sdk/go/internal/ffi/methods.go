@@ -46,6 +46,7 @@ const (
 	closeWith          = 434 // likewise: socketClose with code (2 bytes) and reason; then socketClosed has them as well
 	readAllRequest     = 435 // likewise: readRequestFields with values of any bytes
 	readAllResponse    = 436 // likewise
+	readResponsePiece  = 437 // likewise: the next piece of what a body filter streams, empty behind the last
 )
 
 // 201, one header by its name, is never asked for: the original host does not answer it where the header is absent.

@@ -150,16 +150,19 @@ func (s *live) Fetch(ctx context.Context, r *session.Run, what wire.FetchKind, l
 	return body, err
 }
 
-// ReadStream reads the request's body piece by piece from a host that offers that, and from the whole of it elsewhere: the ABI
-// has no other. So it is with every body of an answer, and with one that has been read before.
+// ReadStream reads a body piece by piece from a host that offers that, and from the whole of it elsewhere: the ABI has no other.
+// So it is with a request's body that has been read before.
 func (s *live) ReadStream(r *session.Run, what wire.FetchKind) session.BodyPort {
 	asked := false
 	return &reading{next: func() ([]byte, error) {
 		kind := wire.FetchResponseBody
-		if what == wire.FetchRequestStream {
-			if s.library.offers(readRequestPiece) && !s.whole.Load() {
-				return s.piece(r.Phase)
-			}
+		switch {
+		case what == wire.FetchResponseStream && s.library.offers(readResponsePiece):
+			return s.piece(r.Phase, readResponsePiece)
+		case what == wire.FetchRequestStream && s.library.offers(readRequestPiece) && !s.whole.Load():
+			s.taken.Store(true)
+			return s.piece(r.Phase, readRequestPiece)
+		case what == wire.FetchRequestStream:
 			kind = wire.FetchRequestBody
 		}
 		if asked {
@@ -170,10 +173,9 @@ func (s *live) ReadStream(r *session.Run, what wire.FetchKind) session.BodyPort 
 	}}
 }
 
-// piece is the next one of the request's body, which is taken by it.
-func (s *live) piece(phase wire.Phase) ([]byte, error) {
-	s.taken.Store(true)
-	piece, err := s.ask(s.ctx, phase, readRequestPiece)
+// piece is the next one of a body, which is taken by it.
+func (s *live) piece(phase wire.Phase, method uint32) ([]byte, error) {
+	piece, err := s.ask(s.ctx, phase, method)
 	if err == nil && len(piece) == 0 {
 		err = io.EOF
 	}

@@ -9,7 +9,8 @@ import (
 	"github.com/AssetsArt/nylon/sdk/go/internal/wire"
 )
 
-// stream is an answer that is sent piece by piece, or a filtered body that is gathered, for which the ABI has no pieces.
+// stream is an answer that is sent piece by piece, or a filtered body; that is gathered where the host has no
+// pieces of it: the ABI has none.
 type stream struct {
 	session *live
 	own     *run
@@ -27,11 +28,14 @@ func (s *live) OpenStream(r *session.Run) (session.StreamPort, error) {
 	if own.over || s.closed.Load() {
 		return nil, session.ErrClosed
 	}
-	own.stream = &stream{session: s, own: own, gathers: r.Phase == wire.ResponseBodyFilter}
+	own.stream = &stream{session: s, own: own, gathers: r.Phase == wire.ResponseBodyFilter && !s.library.offers(readResponsePiece)}
 	if own.stream.gathers {
 		return newWriter(own.stream), nil
 	}
 	s.entry.pace[r.Phase].waits()
+	if r.Phase == wire.ResponseBodyFilter { // its head is nobody's to change
+		return newWriter(own.stream), s.sendLocked(streamHeader, nil)
+	}
 	s.mu.Lock()
 	s.streamed = true
 	s.mu.Unlock()

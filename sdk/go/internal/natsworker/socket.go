@@ -299,28 +299,6 @@ func (s *socket) refuse(err error) {
 	s.verdict <- err
 }
 
-// endSocketOf ends the WebSocket of a session that is over; the mutex is held.
-func (l *live) endSocketOf(cause error) {
-	s := l.socket
-	if s == nil {
-		return
-	}
-	l.socket = nil
-	if !s.open {
-		s.refuse(cause)
-		return
-	}
-	s.shut = true
-	s.settleAll(cause)
-	if !errors.Is(cause, session.ErrShuttingDown) {
-		s.fail(cause.Error())
-	}
-	s.end(session.CloseNoFrame, "")
-	wake(s.more)
-	// What its callbacks still do is as old as the connection's end.
-	s.run.takenAt.Store(int64(time.Since(s.run.Received)))
-}
-
 // settle answers a call; false if there is none.
 func (s *socket) settle(id uint32, err error) bool {
 	answer, known := s.calls[id]
@@ -335,27 +313,6 @@ func (s *socket) settle(id uint32, err error) bool {
 func (s *socket) settleAll(err error) {
 	for id := range s.calls {
 		s.settle(id, err)
-	}
-}
-
-// closeSockets closes every WebSocket, spread over half of the time that is left, so that clients do not come back at once.
-func (w *Worker) closeSockets(until time.Time) {
-	w.mu.Lock()
-	var open []*socket
-	for _, l := range w.live {
-		if l.socket != nil && l.socket.open {
-			open = append(open, l.socket)
-		}
-	}
-	w.mu.Unlock()
-	pause := time.Until(until) / 2 / time.Duration(max(len(open), 1))
-	for i, s := range open {
-		if i > 0 {
-			time.Sleep(pause)
-		}
-		w.mu.Lock()
-		s.close(session.CloseAway, awayReason)
-		w.mu.Unlock()
 	}
 }
 

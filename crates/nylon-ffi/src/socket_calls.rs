@@ -1,0 +1,108 @@
+//! The messages about WebSockets.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use nylon_plugin::{MessageKind, Phase, PluginErrorKind};
+use nylon_wire::method;
+
+use crate::{
+    operations::extension,
+    shared::Shared,
+    state::{Event, Stage, Wish},
+};
+
+/// RFC 6455, 7.4.1.
+const NORMAL: u16 = 1000;
+/// What fits beside the code into a frame, bytes.
+const REASON: usize = 123;
+
+impl Shared {
+    /// Method 433.
+    pub(crate) fn upgrade_with(self: &Arc<Self>, payload: &[u8]) {
+        match wish(payload) {
+            Some(wish) => self.upgrade(wish),
+            None => self.violation(format_args!("the payload of method {} is not understood", extension::UPGRADE_WITH)),
+        }
+    }
+
+    pub(crate) fn upgrade(self: &Arc<Self>, wish: Wish) {
+        let mut state = self.state();
+        match state.stage {
+            // The gateway thread may be in the library, and cannot be asked.
+            Stage::Running(Phase::RequestFilter) if wish.answered && !self.request.websocket => {
+                let why = Bytes::from_static(b"it is no handshake");
+                if state.replying {
+                    self.reply(&mut state, extension::UPGRADE_WITH, why);
+                } else {
+                    drop(state);
+                    self.library.symbols.event(self.sid, 0, extension::UPGRADE_WITH, &why);
+                }
+            }
+            Stage::Running(Phase::RequestFilter) => {
+                state.stage = Stage::Upgrading;
+                self.release_reads(&mut state);
+                state.push(Event::Upgrade(wish));
+            }
+            Stage::Dead => {}
+            Stage::Running(_) | Stage::Streaming => {
+                self.fail(&mut state, PluginErrorKind::Protocol, "only a request filter can make a websocket");
+            }
+            Stage::Upgrading | Stage::Socket | Stage::Idle | Stage::Due(_) => {
+                self.complain(format_args!("it asks for a websocket when it has one or cannot have one: ignored"));
+            }
+        }
+    }
+
+    pub(crate) fn socket(self: &Arc<Self>, number: u32, payload: &[u8]) {
+        let mut state = self.state();
+        match state.stage {
+            Stage::Upgrading | Stage::Socket => {}
+            Stage::Running(_) | Stage::Streaming if !state.had_socket => {
+                self.fail(&mut state, PluginErrorKind::Protocol, format!("method {number} without a websocket"));
+                return;
+            }
+            // Callbacks behind the close.
+            _ => return,
+        }
+        let bytes = Bytes::copy_from_slice(payload);
+        match number {
+            method::WEBSOCKET_SEND_TEXT if std::str::from_utf8(payload).is_err() => {
+                self.fail(&mut state, PluginErrorKind::Protocol, "a text message is not UTF-8");
+            }
+            method::WEBSOCKET_SEND_TEXT => {
+                self.queue(state, Event::Send(MessageKind::Text, bytes), payload.len());
+            }
+            method::WEBSOCKET_SEND_BINARY => {
+                self.queue(state, Event::Send(MessageKind::Binary, bytes), payload.len());
+            }
+            extension::CLOSE_WITH => match closing(payload) {
+                Some(event) => state.push(event),
+                None => {
+                    self.fail(&mut state, PluginErrorKind::Protocol, "it closes with a code or a reason that is none")
+                }
+            },
+            _ => state.push(Event::Close { code: NORMAL, reason: "".into() }),
+        }
+    }
+}
+
+/// What a library wants of a WebSocket, from its message.
+fn wish(payload: &[u8]) -> Option<Wish> {
+    let (longest, subprotocol) = payload.split_first_chunk()?;
+    let longest = u32::from_be_bytes(*longest) as usize;
+    let subprotocol = std::str::from_utf8(subprotocol).ok()?;
+    Some(Wish {
+        max_message: (longest > 0).then_some(longest),
+        subprotocol: (!subprotocol.is_empty()).then(|| subprotocol.into()),
+        answered: true,
+    })
+}
+
+/// A close with a code that may be sent (RFC 6455, 7.4.1) and a reason that fits a frame.
+fn closing(payload: &[u8]) -> Option<Event> {
+    let (code, reason) = payload.split_first_chunk()?;
+    let (code, reason) = (u16::from_be_bytes(*code), std::str::from_utf8(reason).ok()?);
+    let sendable = matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999) && reason.len() <= REASON;
+    sendable.then(|| Event::Close { code, reason: reason.into() })
+}
