@@ -14,8 +14,8 @@ help: ## show this list
 build: ## compile the extension and leave a working .venv/bin/nylon
 	@NYLON_PROFILE="$(PROFILE)" .ci/run --quiet setup build
 
-run: build ## start gateway, NATS, upstream and an auth plugin, and print three curl lines to try
-	@$(PYTHON) examples/quickstart/run.py
+run: build ## start gateway, NATS, upstream and an auth plugin, and print three curl lines (FREE_PORTS=1: on free ports)
+	@$(PYTHON) examples/quickstart/run.py $(if $(FREE_PORTS),--free-ports)
 
 test: ## install what is missing and run every test
 	@.ci/run setup build rust-tests go python-tests e2e

@@ -39,7 +39,7 @@ SYSTEMS: tuple[type[System], ...] = (Direct, *PEERS, *OURS, *GO)
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=5.0, help="length of one measured interval (default 5)")
+    parser.add_argument("--seconds", type=float, default=2.0, help="length of one measured interval (default 2)")
     parser.add_argument(
         "--quick", action="store_true", help="1 round, 1 s, bare requests, 64 connections; short scenarios"
     )

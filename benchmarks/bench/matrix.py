@@ -25,7 +25,7 @@ class Refused(Exception):
 @dataclass(frozen=True)
 class Plan:
     rounds: int = 5
-    seconds: float = 5.0
+    seconds: float = 2.0
     warmup: float = 1.0
     connections: tuple[int, ...] = (64, 200)
     shapes: tuple[str, ...] = ("bare", "headers")

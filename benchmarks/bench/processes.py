@@ -85,13 +85,17 @@ def cpu_seconds(roots: Sequence[int]) -> float:
     return ticks / TICKS
 
 
+def resident(pid: int) -> int:
+    """Resident memory of one process; none of one that has ended."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE
+    except OSError:
+        return 0
+
+
 def rss_bytes(roots: Sequence[int]) -> int:
     """Resident memory of the processes and their descendants."""
-    total = 0
-    for pid in tree(roots):
-        with contextlib.suppress(OSError):
-            total += int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE
-    return total
+    return sum(map(resident, tree(roots)))
 
 
 @dataclass

@@ -9,7 +9,7 @@ import time
 from collections.abc import Generator
 
 from bench.places import AUTH
-from bench.processes import rss_bytes
+from bench.processes import resident, tree
 
 from scenarios.setup import Setup
 
@@ -28,13 +28,14 @@ class Memory:
     """The largest resident memory of gateway and workers over what they had before."""
 
     def __init__(self, system: Setup) -> None:
-        self._system = system
+        # Once: looking for them among all processes would be a load of its own.
+        self._pids = {role: tree(system.processes.roots(role)) for role in ("gateway", "workers")}
         self._before = self._now()
         self._most = dict(self._before)
         self._done = threading.Event()
 
     def _now(self) -> dict[str, int]:
-        return {role: rss_bytes(self._system.processes.roots(role)) for role in ("gateway", "workers")}
+        return {role: sum(map(resident, pids)) for role, pids in self._pids.items()}
 
     @contextlib.contextmanager
     def watched(self) -> Generator[None]:

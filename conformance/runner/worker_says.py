@@ -1,11 +1,11 @@
 """What a fake worker says to a gateway: frames as they should be, or wrong on purpose."""
 
-import asyncio
 import secrets
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from .beats import Beats
 from .bus import Bus
 from .cases import FailedError, Step
 from .frames import NUMBERS, Values, encode, plain
@@ -40,7 +40,7 @@ class Worker:
 
     name: str
     beat: Values = field(default_factory=dict[str, Any])
-    beats: asyncio.Task[None] | None = None
+    beats: Beats | None = None
 
 
 class Speaking:

@@ -4,6 +4,7 @@ import asyncio
 import re
 import secrets
 
+from .beats import Beats
 from .bus import Bus, Message, token
 from .cases import Case, FailedError, Step
 from .client_steps import ClientSteps
@@ -45,9 +46,8 @@ class WorkerSide(Speaking):
         try:
             await play(self.case, verbs, self.violations)
         finally:
-            beats = [worker.beats for worker in self.workers.values() if worker.beats is not None]
-            for task in beats:
-                task.cancel()
+            beats = [worker.beats.end() for worker in self.workers.values() if worker.beats is not None]
+            # the verdict is there already, and a connection that broke on the way to it is part of it
             await asyncio.gather(*beats, return_exceptions=True)
             self.client.quit()
 
@@ -70,7 +70,7 @@ class WorkerSide(Speaking):
         """Beat from now on, with these differences; `"stop": true` ends it. Two beats are out when this returns."""
         worker = self.workers[step["beats"]]
         if worker.beats is not None:
-            worker.beats.cancel()
+            await worker.beats.end()
         if step.get("stop"):
             return
         group = step.get("group", self.group)
@@ -81,18 +81,12 @@ class WorkerSide(Speaking):
             "revision": None, "state": "Ready", "ext": {}, **step.get("beat", {}),
         }  # fmt: skip
         subject = step.get("subject", f"{self.prefix}.v1.beat.{token(group)}.{worker.name}")
-        out = asyncio.Event()
 
-        async def beat() -> None:
-            for number in range(1 << 20):
-                # cancelled in the middle of a flush nats-py loses its connection
-                await asyncio.shield(self.bus.publish(subject, encode("BEAT", {**worker.beat, "seq": number})))
-                if number == 1:
-                    out.set()
-                await asyncio.sleep(0.02 if number == 0 else 0.25)
+        async def beat(number: int) -> None:
+            await self.bus.publish(subject, encode("BEAT", {**worker.beat, "seq": number}))
 
-        worker.beats = asyncio.ensure_future(beat())
-        await out.wait()
+        worker.beats = Beats(beat)
+        await worker.beats.two_are_out()
         # the gateway reads beats on another connection than this one
         await asyncio.sleep(0.05)
 
@@ -100,7 +94,7 @@ class WorkerSide(Speaking):
         """A worker is gone without a word: no subscription, no beat."""
         worker = self.workers[step["quit"]]
         if worker.beats is not None and not step.get("beats"):
-            worker.beats.cancel()
+            await worker.beats.end()
         await self.bus.unsubscribe(f"{self.prefix}.v1.w.{token(self.group)}.{worker.name}")
 
     def _arrived(self, message: Message, name: str) -> None:

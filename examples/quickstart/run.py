@@ -1,6 +1,7 @@
 """`make run`: upstream, NATS, two workers and the gateway, then three lines to try.
 
-`--free-ports` takes free ports instead of 8080, 6192 and 9000, for tests and busy machines.
+`--free-ports` takes free ports instead of 8080, 6192 and 9000, for tests and busy machines. The exit code is that of
+`nylon run` (docs/exit-codes.md): 4 where a port is taken.
 """
 
 import argparse
@@ -17,10 +18,13 @@ from pathlib import Path
 import upstream
 
 from nylon.control.child import Child
+from nylon.control.exit_codes import ExitCode
 
 HERE = Path(__file__).resolve().parent
 PATIENCE_SECONDS = 60.0
 GRACE_SECONDS = 40.0
+UPSTREAM_PORT = 9000
+ELSEWHERE = "end what listens there, or take free ports: make run FREE_PORTS=1"
 LINES = """
 Nylon is running. Try, in another terminal:
 
@@ -39,12 +43,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--free-ports", action="store_true")
     free = parser.parse_args().free_ports
-    server = upstream.start(0 if free else 9000)
+    try:
+        server = upstream.start(0 if free else UPSTREAM_PORT)
+    except OSError as error:
+        print(
+            f"error: listening on 127.0.0.1:{UPSTREAM_PORT} for the demo upstream: {error.strerror}; {ELSEWHERE}",
+            file=sys.stderr,
+        )
+        return ExitCode.ADDRESS
     threading.Thread(target=server.serve_forever, daemon=True).start()
     text = (HERE / "nylon.yaml").read_text()
     if free:
         text = text.replace("127.0.0.1:8080", "127.0.0.1:0").replace("127.0.0.1:6192", "127.0.0.1:0")
-        text = text.replace("port: 9000", f"port: {server.server_port}")
+        text = text.replace(f"port: {UPSTREAM_PORT}", f"port: {server.server_port}")
     with tempfile.TemporaryDirectory() as directory:
         config = Path(directory) / "nylon.yaml"
         config.write_text(text)
@@ -77,7 +88,10 @@ def serve(gateway: Child) -> int:
     listening.wait(PATIENCE_SECONDS)
     if len(addresses) == 2 and wait_for_worker(addresses["admin"]):
         print(LINES.format(address=addresses["http"]), flush=True)
-    return gateway.wait()
+    code = gateway.wait()
+    if code == ExitCode.ADDRESS:
+        print(f"error: the gateway cannot listen, as it says above; {ELSEWHERE}", file=sys.stderr)
+    return code
 
 
 def wait_for_worker(admin: str) -> bool:

@@ -1,7 +1,9 @@
 """`nylon dev app.py`: one command, and a saved file counts."""
 
 import json
+import socket
 from pathlib import Path
+from typing import Any
 
 from .support.http import Answer, get
 from .support.patience import eventually
@@ -88,11 +90,10 @@ def test_entries_stand_in_front_of_an_upstream(tmp_path: Path) -> None:
         assert upstream.seen[0].header("x-guarded") == "yes"
 
 
-def test_a_configuration_beside_it_is_used_and_read_again(tmp_path: Path) -> None:
-    app = tmp_path / "app.py"
-    app.write_text(APP.replace("WORDS", "here"))
-    config = {
-        "http": ["127.0.0.1:0"],
+def beside(listen: str) -> dict[str, Any]:
+    """A configuration that was written for another NATS."""
+    return {
+        "http": [listen],
         "messaging": [{"name": "production", "servers": ["nats://nats.invalid:4222"]}],
         "plugins": [{"name": "greeter", "type": "messaging"}],
         "services": [{"name": "s", "service_type": "plugin", "plugin": {"name": "greeter", "entry": "hello"}}],
@@ -104,6 +105,12 @@ def test_a_configuration_beside_it_is_used_and_read_again(tmp_path: Path) -> Non
             }
         ],
     }
+
+
+def test_a_configuration_beside_it_is_used_and_read_again(tmp_path: Path) -> None:
+    app = tmp_path / "app.py"
+    app.write_text(APP.replace("WORDS", "here"))
+    config = beside("127.0.0.1:0")
     file = tmp_path / "nylon.yaml"
     file.write_text(json.dumps(config))
     with Process([*NYLON, "dev", str(app)]) as process:
@@ -112,3 +119,18 @@ def test_a_configuration_beside_it_is_used_and_read_again(tmp_path: Path) -> Non
         assert get(address, "/two").status == 404
         file.write_text(json.dumps(config).replace("/one", "/two"))
         eventually(lambda: get(address, "/two").status == 200, what="the new configuration", seconds=30)
+
+
+def test_a_taken_port_ends_with_4_and_says_what_to_do(tmp_path: Path) -> None:
+    app = tmp_path / "app.py"
+    app.write_text(APP)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        with Process([*NYLON, "dev", str(app), "--listen", address]) as process:
+            assert process.wait() == 4
+            process.wait_for(rf"cannot listen .*{address}.*in use.*advice=.*--listen \(127.0.0.1:0")
+        file = tmp_path / "nylon.yaml"
+        file.write_text(json.dumps(beside(address)))
+        with Process([*NYLON, "dev", str(app)]) as process:
+            assert process.wait() == 4
+            process.wait_for(rf"cannot listen .*{address}.*in use.*advice=.*{file}")

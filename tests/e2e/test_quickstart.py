@@ -1,9 +1,11 @@
 """`make run` says three lines; they do what it says."""
 
+import contextlib
 import json
 import os
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -44,6 +46,17 @@ def test_a_killed_embedded_nats_is_replaced() -> None:
         os.kill(server, signal.SIGKILL)
         process.wait_for("embedded NATS ended, starting another", seconds=30)
         eventually(lambda: curl(answered)[0] == 200, what="workers at the new server", seconds=40)
+
+
+def test_a_taken_port_of_the_upstream_ends_with_4_and_says_what_to_do() -> None:
+    with contextlib.ExitStack() as held:
+        # whoever has it, it is taken
+        with contextlib.suppress(OSError):
+            held.enter_context(socket.create_server(("127.0.0.1", 9000)))
+        with Process([sys.executable, str(QUICKSTART / "run.py")]) as process:
+            assert process.wait() == 4
+            process.wait_for(r"^error: listening on 127.0.0.1:9000 for the demo upstream: Address .*; .*FREE_PORTS=1$")
+            assert len(process.lines) == 1
 
 
 def is_nats_server(pid: int) -> bool:

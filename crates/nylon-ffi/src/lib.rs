@@ -13,10 +13,12 @@
 #![allow(unsafe_code)] // C is on the other side; every block says why it is sound
 
 mod abi;
+mod affinity;
 mod bodies;
 mod callback;
 mod calls;
 mod complaints;
+mod courier;
 mod failures;
 mod flat;
 mod library;

@@ -50,7 +50,8 @@ impl Shared {
         if !state.delivering {
             state.delivering = true;
             if !state.here {
-                self.library.pool.submit(Job::Deliver(Arc::clone(self)));
+                let awaited = matches!(state.stage, Stage::Due(_)) && state.logging_until.is_none();
+                self.submit(Job::Deliver(Arc::clone(self)), awaited);
             }
         }
     }
@@ -144,7 +145,7 @@ impl Shared {
         state.replies.push_back((number, answer));
         if !state.replying {
             state.replying = true;
-            self.library.pool.submit(Job::Reply(Arc::clone(self)));
+            self.submit(Job::Reply(Arc::clone(self)), false);
         }
     }
 

@@ -6,11 +6,14 @@ use std::{
         Arc, Condvar, Mutex,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
-    thread::Builder,
+    thread::{Builder, Thread},
     time::{Duration, Instant},
 };
 
-use crate::shared::{Shared, lock};
+use crate::{
+    affinity::Core,
+    shared::{Shared, lock},
+};
 
 /// Threads that a library always has.
 const BASE: usize = 2;
@@ -18,6 +21,10 @@ const BASE: usize = 2;
 const MOST: usize = 64;
 /// When something has waited for so long, another thread is started.
 pub(crate) const STUCK: Duration = Duration::from_millis(20);
+/// When something has waited for so long, another thread is woken: the one that came first is kept.
+const SLOW: Duration = Duration::from_millis(1);
+/// How often the watchdog looks while something waits.
+const LOOK: Duration = Duration::from_millis(2);
 /// When all threads hang and something has waited for so long, nothing more is asked of the library.
 const HOPELESS: Duration = Duration::from_secs(1);
 /// A thread beyond [`BASE`] that has nothing to do for so long ends. Go keeps something for every thread that calls it.
@@ -38,9 +45,7 @@ pub(crate) enum Job {
 /// The threads of one library.
 pub(crate) struct Pool {
     queue: Mutex<Queue>,
-    /// There is work.
-    work: Condvar,
-    /// There is more work than threads that are idle.
+    /// There is more work than threads that come for it.
     watch: Condvar,
     hangs: AtomicBool,
 }
@@ -49,17 +54,35 @@ struct Queue {
     /// With the time since which they wait.
     jobs: VecDeque<(Instant, Job)>,
     threads: usize,
-    idle: usize,
+    idle: Vec<Arc<Bed>>,
+    /// Threads that have been woken and do not run yet.
+    coming: usize,
     /// The watchdog looks by itself; it need not be woken.
     watching: bool,
 }
 
+/// A thread that has nothing to do.
+struct Bed {
+    thread: Thread,
+    /// The core that it wakes up on.
+    core: Option<usize>,
+}
+
+impl Queue {
+    /// Takes a thread that is idle, if there is one: best on that core.
+    fn wake(&mut self, core: Option<usize>) -> Option<Arc<Bed>> {
+        let near = self.idle.iter().rposition(|bed| core.is_some() && bed.core == core);
+        let index = near.or(self.idle.len().checked_sub(1))?;
+        self.coming += 1;
+        Some(self.idle.swap_remove(index))
+    }
+}
+
 impl Pool {
     pub(crate) fn start() -> Result<&'static Self, std::io::Error> {
-        let queue = Queue { jobs: VecDeque::new(), threads: BASE, idle: 0, watching: false };
+        let queue = Queue { jobs: VecDeque::new(), threads: BASE, idle: Vec::new(), coming: 0, watching: false };
         let pool: &'static Self = Box::leak(Box::new(Self {
             queue: Mutex::new(queue),
-            work: Condvar::new(),
             watch: Condvar::new(),
             hangs: AtomicBool::new(false),
         }));
@@ -71,13 +94,19 @@ impl Pool {
     }
 
     pub(crate) fn submit(&self, job: Job) {
+        self.submit_all(std::iter::once(job), None);
+    }
+
+    /// Wakes one thread for all of them, if none is coming: best on that core, where the caller is.
+    pub(crate) fn submit_all(&self, jobs: impl Iterator<Item = Job>, core: Option<usize>) {
+        let now = Instant::now();
         let mut queue = lock(&self.queue);
-        queue.jobs.push_back((Instant::now(), job));
-        // Threads that have been woken count as idle until they run: more jobs than those need the watchdog.
-        let (wake, watch) = (queue.idle > 0, queue.jobs.len() > queue.idle && !queue.watching);
+        queue.jobs.extend(jobs.map(|job| (now, job)));
+        let woken = if queue.coming == 0 { queue.wake(core) } else { None };
+        let watch = queue.jobs.len() > queue.coming && !queue.watching;
         drop(queue);
-        if wake {
-            self.work.notify_one();
+        if let Some(bed) = woken {
+            bed.thread.unpark();
         }
         if watch {
             self.watch.notify_one();
@@ -95,6 +124,8 @@ impl Pool {
     }
 
     fn work(&self) {
+        let core = Core::of_this_thread();
+        let mut done = 0;
         let mut queue = lock(&self.queue);
         loop {
             if let Some((_, job)) = queue.jobs.pop_front() {
@@ -105,22 +136,39 @@ impl Pool {
                     Job::Close(session) => session.deliver_close(),
                     Job::Call(call) => call(),
                 }
+                done += 1;
                 queue = lock(&self.queue);
                 continue;
             }
-            queue.idle += 1;
-            let (woken, waited) =
-                self.work.wait_timeout(queue, IDLE).unwrap_or_else(std::sync::PoisonError::into_inner);
-            queue = woken;
-            queue.idle -= 1;
-            if waited.timed_out() && queue.jobs.is_empty() && queue.threads > BASE {
-                queue.threads -= 1;
-                return;
+            // One that found more has no need of its caller's core: everything is busy.
+            let near = if done == 1 { core.now() } else { None };
+            done = 0;
+            let bed = Arc::new(Bed { thread: std::thread::current(), core: near });
+            queue.idle.push(Arc::clone(&bed));
+            drop(queue);
+            if let Some(near) = near {
+                core.stay_on(near);
             }
+            loop {
+                let slept = Instant::now();
+                std::thread::park_timeout(IDLE);
+                queue = lock(&self.queue);
+                let Some(place) = queue.idle.iter().position(|other| Arc::ptr_eq(other, &bed)) else {
+                    queue.coming -= 1;
+                    break;
+                };
+                if slept.elapsed() >= IDLE && queue.threads > BASE {
+                    queue.idle.swap_remove(place);
+                    queue.threads -= 1;
+                    return;
+                }
+                drop(queue);
+            }
+            core.roam();
         }
     }
 
-    /// Starts more threads while those there are do not return.
+    /// Sees to it that what waits is done while the threads there are do not return.
     fn watch(&'static self) {
         let mut queue = lock(&self.queue);
         loop {
@@ -131,17 +179,21 @@ impl Pool {
             }
             queue.watching = true;
             let waited = queue.jobs.front().map_or(Duration::ZERO, |(since, _)| since.elapsed());
-            let stuck = waited >= STUCK && queue.threads < MOST;
+            let woken = if waited >= SLOW { queue.wake(None) } else { None };
+            let stuck = woken.is_none() && waited >= STUCK && queue.threads < MOST;
             self.hangs.store(waited >= HOPELESS && queue.threads >= MOST, Relaxed);
             if stuck {
                 queue.threads += 1;
             }
             drop(queue);
+            if let Some(bed) = woken {
+                bed.thread.unpark();
+            }
             if stuck && let Err(error) = Builder::new().name("nylon-ffi".to_owned()).spawn(|| self.work()) {
                 lock(&self.queue).threads -= 1;
                 tracing::error!(%error, "starting another thread for a plugin library that does not return");
             }
-            std::thread::sleep(STUCK / 2);
+            std::thread::sleep(LOOK);
             queue = lock(&self.queue);
         }
     }

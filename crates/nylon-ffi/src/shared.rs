@@ -10,6 +10,7 @@ use bytes::Bytes;
 use nylon_plugin::{Action, Phase, PhaseMask, PluginError, PluginErrorKind, RoomCarrier};
 
 use crate::{
+    courier,
     library::Library,
     outbox::Item,
     pool::{Job, STUCK},
@@ -52,7 +53,8 @@ impl Shared {
         max_body: usize,
     ) -> Self {
         library.live.fetch_add(1, Relaxed);
-        Self { sid, library, entry, request, max_body, state: Mutex::default(), space: Condvar::new() }
+        let state = State { inbox: Some(courier::inbox()), ..State::default() };
+        Self { sid, library, entry, request, max_body, state: Mutex::new(state), space: Condvar::new() }
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
@@ -198,9 +200,16 @@ impl Shared {
         self.wake_writers(state);
         if state.starting {
             // The handler may be running in that call, and this is how it hears that nobody waits for it.
-            self.library.pool.submit(Job::Close(Arc::clone(self)));
+            self.submit(Job::Close(Arc::clone(self)), false);
         } else if !state.parted {
             self.tell(state, Item::Close);
+        }
+    }
+
+    /// Gives the library's threads something to do. `awaited`: a task of this gateway thread waits for what comes of it.
+    pub(crate) fn submit(&self, job: Job, awaited: bool) {
+        if let Err(job) = courier::carry(self.library.pool, job, awaited) {
+            self.library.pool.submit(job);
         }
     }
 

@@ -1,11 +1,11 @@
 //! What is known of a session, behind its lock.
 
-use std::{collections::VecDeque, task::Waker, time::Instant};
+use std::{collections::VecDeque, sync::Arc, task::Waker, time::Instant};
 
 use bytes::Bytes;
 use nylon_plugin::{Action, MessageKind, Operation, Phase, PhaseMask, PluginError};
 
-use crate::{outbox::Item, view::ResponseView};
+use crate::{courier::Inbox, outbox::Item, view::ResponseView};
 
 /// What a queued message weighs besides its bytes.
 pub(crate) const OVERHEAD: usize = 64;
@@ -97,6 +97,8 @@ pub(crate) struct State {
     pub(crate) held: VecDeque<(u32, Bytes)>,
     pub(crate) events: VecDeque<Event>,
     pub(crate) waker: Option<Waker>,
+    /// Of the gateway thread, which is to wake it.
+    pub(crate) inbox: Option<Arc<Inbox>>,
     /// Of messages for the client that are not in its socket, bytes; and those of them that were handed to it.
     pub(crate) weight: usize,
     pub(crate) handed: usize,
@@ -153,8 +155,10 @@ impl State {
     }
 
     pub(crate) fn wake(&mut self) {
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
+        let Some(waker) = self.waker.take() else { return };
+        match &self.inbox {
+            Some(inbox) => inbox.wake(waker),
+            None => waker.wake(),
         }
     }
 }

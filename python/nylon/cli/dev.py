@@ -58,5 +58,12 @@ def dev(  # noqa: PLR0913 (one argument per option)
                 typer.echo(f"    {entry.name:<20} {where}")
             typer.echo("")
 
-        code = GatewayProcess(source, changed=source.changed, started=started, dev=True).run()
+        where = f"the configuration ({config})" if config is not None else "--listen (127.0.0.1:0 takes a free port)"
+        code = GatewayProcess(
+            source,
+            changed=source.changed,
+            started=started,
+            elsewhere=f"end what listens there, or name another address in {where}",
+            dev=True,
+        ).run()
     raise typer.Exit(code)

@@ -39,16 +39,19 @@ class GatewayProcess:
         *,
         changed: Callable[[], bool] = lambda: False,
         started: Callable[[dict[str, list[str]]], None] = lambda _addresses: None,
+        elsewhere: str = "end what listens there, or name another address in the configuration",
         dev: bool = False,
     ) -> None:
         """Make one that reads its configuration from `source`.
 
-        `changed` is asked every second whether that is worth doing again, `started` is told where it listens, and
-        `dev` lets workers start again when their code changes.
+        `changed` is asked every second whether that is worth doing again, `started` is told where it listens,
+        `elsewhere` is what to do about an address that is taken, and `dev` lets workers start again when their code
+        changes.
         """
         self._source = source
         self._changed = changed
         self._started = started
+        self._elsewhere = elsewhere
         self._dev = dev
         self._events: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._ending = False
@@ -95,7 +98,7 @@ class GatewayProcess:
         try:
             gateway.start()
         except OSError as error:
-            log.error("cannot listen", reason=str(error))
+            log.error("cannot listen", reason=str(error), advice=self._elsewhere)
             return ExitCode.ADDRESS
         except ValueError as error:
             # A plugin library does not take its configuration.

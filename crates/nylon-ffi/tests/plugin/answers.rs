@@ -4,7 +4,7 @@ use nylon_plugin::Phase;
 
 use crate::support::{Options, calm, exchange, library, options, run, serve};
 
-#[tokio::test]
+#[tokio::test(flavor = "local")]
 async fn everything_can_be_read() {
     let options = Options { payload: Some(r#"{"k":1}"#), ..options() };
     let mut exchange = exchange(&[("x-test", "value")], b"the body");
@@ -34,7 +34,7 @@ async fn everything_can_be_read() {
     assert_eq!(got.header("x-read-back"), "201", "what it has set is what it reads");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "local")]
 async fn a_filter_lets_pass_or_ends() {
     for entry in ["auth", "inline"] {
         let mut good = exchange(&[("authorization", "Bearer secret")], b"");
@@ -46,7 +46,7 @@ async fn a_filter_lets_pass_or_ends() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "local")]
 async fn an_entry_that_occurs_twice_has_one_session() {
     let library = library(&["MASK"]);
     let options = Options { library, ..options() };
@@ -56,7 +56,7 @@ async fn an_entry_that_occurs_twice_has_one_session() {
     calm(library).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "local")]
 async fn the_mask_of_a_session_says_which_phases_it_has() {
     let options = Options { library: library(&["MASK"]), ..options() };
     let mut filtered = exchange(&[], b"");
@@ -68,7 +68,7 @@ async fn the_mask_of_a_session_says_which_phases_it_has() {
     assert_eq!(Phase::ALL.len(), 4);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "local")]
 async fn sessions_are_gone_when_their_logging_is_over() {
     let library = library(&[]);
     for _ in 0..50 {

@@ -5,7 +5,7 @@ use nylon_plugin::OnError;
 
 use crate::support::{Options, exchange, options, run, serve};
 
-#[tokio::test]
+#[tokio::test(flavor = "local")]
 async fn a_body_in_pieces_is_filtered_as_one() {
     let got = serve(run(&["filter"], false, &options()), &mut exchange(&[], b""), &["he", "l", "lo"]).await;
     assert_eq!(got.text(), "hello+5");
@@ -14,7 +14,7 @@ async fn a_body_in_pieces_is_filtered_as_one() {
     assert_eq!(got.text(), "+0");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "local")]
 async fn a_body_that_nobody_reads_stays_where_it_is() {
     let got = serve(run(&["phases", "auth"], false, &options()), &mut exchange(&[], b""), &["hello"]).await;
     assert_eq!((got.status, got.untouched), (401, true));
@@ -23,7 +23,7 @@ async fn a_body_that_nobody_reads_stays_where_it_is() {
     assert_eq!((got.text(), got.header("etag"), got.untouched), ("hello", "1", true));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "local")]
 async fn a_body_beyond_the_limit_goes_by_the_policy() {
     let small = Options { max_body: 4, ..options() };
     let got = serve(run(&["filter"], false, &small), &mut exchange(&[], b""), &["he", "llo"]).await;
@@ -35,7 +35,7 @@ async fn a_body_beyond_the_limit_goes_by_the_policy() {
     assert_eq!((got.status, got.text()), (413, "BODY_TOO_LARGE"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "local")]
 async fn a_request_body_is_read_once_and_answered_twice() {
     // Also by one that reads on the thread that tells it to begin.
     for entry in ["body_twice", "inline_body"] {
@@ -45,7 +45,7 @@ async fn a_request_body_is_read_once_and_answered_twice() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "local")]
 async fn reads_behind_one_that_waits_for_the_body_are_answered_in_order() {
     for body in [&b""[..], b"some body"] {
         let mut read = exchange(&[], body);
@@ -54,13 +54,13 @@ async fn reads_behind_one_that_waits_for_the_body_are_answered_in_order() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "local")]
 async fn a_body_that_is_read_and_left_stays_as_it_is() {
     let got = serve(run(&["body_watcher"], false, &options()), &mut exchange(&[], b""), &["he", "llo"]).await;
     assert_eq!((got.status, got.text()), (200, "hello"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "local")]
 async fn an_encoded_body_is_a_failure_for_those_only_that_read_it() {
     for (entry, status) in [("phases", 200), ("body_reader", 200), ("body_watcher", 502), ("filter", 502)] {
         let mut encoded = exchange(&[], b"");

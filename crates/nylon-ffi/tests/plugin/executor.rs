@@ -25,7 +25,7 @@ async fn thread_of(entry: &str, options: &Options, body: &'static [u8]) -> Strin
     exchange.request.headers["x-thread"].to_str().unwrap().to_owned()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "local")]
 async fn inline_is_the_thread_that_serves() {
     let inline = inline("WHERE");
     assert_eq!(thread_of("thread", &inline, b"").await, this_thread());
@@ -44,7 +44,7 @@ async fn inline_is_the_thread_that_serves() {
     calm(inline.library).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "local")]
 async fn every_phase_works_inline() {
     let inline = inline("PHASES");
     let got = serve(run(&["filter", "auth"], false, &inline), &mut exchange(&[], b""), &["hello"]).await;
@@ -57,7 +57,7 @@ async fn every_phase_works_inline() {
     calm(inline.library).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "local")]
 async fn a_stream_that_is_too_fast_does_not_wait_for_its_own_thread() {
     let began = Instant::now();
     let inline = inline("STREAMS");
@@ -75,7 +75,7 @@ async fn moved(library: &Library) {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "local")]
 async fn a_library_that_keeps_the_thread_is_never_called_there_again() {
     let inline = inline("KEEPS");
     assert_eq!(thread_of("thread_slow", &inline, b"").await, this_thread());
@@ -84,7 +84,7 @@ async fn a_library_that_keeps_the_thread_is_never_called_there_again() {
     calm(inline.library).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "local")]
 async fn a_handler_that_listens_lets_the_thread_go_at_its_deadline() {
     let inline = Options { timeout: Duration::from_millis(300), ..inline("LISTENS") };
     let got = serve(run(&["until_closed"], false, &inline), &mut exchange(&[], b""), &["passed"]).await;
@@ -93,7 +93,7 @@ async fn a_handler_that_listens_lets_the_thread_go_at_its_deadline() {
     calm(inline.library).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "local")]
 async fn a_late_answer_is_no_answer() {
     let inline = Options { timeout: Duration::from_millis(50), ..inline("LATE") };
     let got = serve(run(&["thread_slow"], false, &inline), &mut exchange(&[], b""), &["passed"]).await;
@@ -101,7 +101,7 @@ async fn a_late_answer_is_no_answer() {
     calm(inline.library).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "local")]
 async fn a_handler_within_the_call_hears_that_its_client_has_left() {
     let runs = Options { library: library(&["RUNS", "LEFT"]), ..options() };
     let mut exchange = exchange(&[], b"");

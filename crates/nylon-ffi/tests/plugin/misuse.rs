@@ -38,7 +38,7 @@ fn everywhere() -> [Options; 3] {
     [options(), runs.clone(), Options { executor: Executor::Inline, ..runs }]
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "local")]
 async fn in_a_request_filter_nothing_passes() {
     for options in everywhere() {
         for entry in BROKEN {
@@ -49,7 +49,7 @@ async fn in_a_request_filter_nothing_passes() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "local")]
 async fn a_handler_that_says_how_it_failed_is_believed() {
     for (entry, status, code) in [
         ("fails", 500, "PLUGIN_ERROR"),
@@ -68,7 +68,7 @@ async fn a_handler_that_says_how_it_failed_is_believed() {
     calm(library(&[])).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "local")]
 async fn in_a_body_filter_the_body_does_not_go_out() {
     for entry in BROKEN {
         // Headers and status come too late there, which is no failure.
@@ -86,7 +86,7 @@ async fn in_a_body_filter_the_body_does_not_go_out() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "local")]
 async fn in_the_logging_phase_it_ends_the_session() {
     for entry in BROKEN.iter().chain(&["never", "twice", "end", "stream", "upgrade"]) {
         let name = format!("logging:{entry}");
@@ -97,7 +97,7 @@ async fn in_the_logging_phase_it_ends_the_session() {
     calm(library(&[])).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "local")]
 async fn who_does_not_answer_is_late_and_stays_so() {
     let quick = Options { timeout: Duration::from_millis(150), ..options() };
     for entry in ["never", "wrong_sid", "back_late", "hang_event", "hang_register"] {
@@ -110,7 +110,7 @@ async fn who_does_not_answer_is_late_and_stays_so() {
     assert_eq!(got.status, 401, "threads that hang are replaced");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "local")]
 async fn a_library_of_which_nothing_returns_is_not_asked_any_more() {
     let library = library(&["HANGS"]);
     let quick = Options { timeout: Duration::from_millis(50), library, ..options() };
@@ -130,7 +130,7 @@ async fn a_library_of_which_nothing_returns_is_not_asked_any_more() {
     assert_eq!(got.status, 401, "another library is not touched by that");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "local")]
 async fn a_second_answer_counts_nothing() {
     for options in everywhere() {
         for entry in ["twice", "stray", "early", "null_buffer", "response:twice", "body:twice"] {
@@ -141,13 +141,13 @@ async fn a_second_answer_counts_nothing() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "local")]
 async fn an_entry_that_is_refused_is_an_error() {
     let got = serve(run(&["refused"], false, &options()), &mut exchange(&[], b""), &["passed"]).await;
     assert_eq!((got.status, got.text()), (500, "PLUGIN_ERROR"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "local")]
 async fn a_client_that_leaves_ends_the_phase() {
     let mut exchange = exchange(&[], b"");
     let mut run = run(&["never"], false, &options());

@@ -2,7 +2,7 @@
 
 use crate::support::{Options, calm, exchange, library, options, run, serve};
 
-#[tokio::test]
+#[tokio::test(flavor = "local")]
 async fn pieces_come_in_order_and_nothing_that_is_too_late() {
     for service in [true, false] {
         let mut asked = exchange(&[], b"");
@@ -15,7 +15,7 @@ async fn pieces_come_in_order_and_nothing_that_is_too_late() {
     calm(library(&[])).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "local")]
 async fn a_stream_may_read_the_request() {
     for body in [&b""[..], b"some body"] {
         let got = serve(run(&["reading_stream"], true, &options()), &mut exchange(&[], body), &[]).await;
@@ -27,7 +27,7 @@ async fn a_stream_may_read_the_request() {
     calm(library(&[])).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "local")]
 async fn a_body_of_any_length_is_read_piece_by_piece() {
     let small = Options { max_body: 4, ..options() };
     for body in [&b""[..], b"some body"] {
@@ -40,7 +40,7 @@ async fn a_body_of_any_length_is_read_piece_by_piece() {
     calm(library(&[])).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "local")]
 async fn a_filter_takes_the_answer_piece_by_piece_if_it_says_so() {
     let masked = Options { max_body: 4, library: library(&["MASK"]), ..options() };
     let got = serve(run(&["filter_pieces"], false, &masked), &mut exchange(&[], b"request"), &["some ", "body"]).await;
@@ -56,7 +56,7 @@ async fn a_filter_takes_the_answer_piece_by_piece_if_it_says_so() {
     assert_eq!((got.status, got.text()), (502, "PLUGIN_PROTOCOL"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "local")]
 async fn a_stream_that_is_not_ended_breaks() {
     for entry in ["half_stream", "broken_stream"] {
         let got = serve(run(&[entry], true, &options()), &mut exchange(&[], b""), &[]).await;
@@ -65,7 +65,7 @@ async fn a_stream_that_is_not_ended_breaks() {
     calm(library(&[])).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "local")]
 async fn a_client_that_leaves_ends_the_stream() {
     let mut exchange = exchange(&[], b"");
     let mut run = run(&["fast_stream"], true, &options());
@@ -75,7 +75,7 @@ async fn a_client_that_leaves_ends_the_stream() {
     calm(library(&[])).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "local")]
 async fn a_stream_is_as_long_as_the_library_likes() {
     let options = Options { max_body: 10, ..options() };
     let mut asked = exchange(&[], b"");

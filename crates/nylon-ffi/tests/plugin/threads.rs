@@ -13,7 +13,10 @@ fn nobody_passes_without_the_token_whatever_the_others_do() {
         for thread in 0..8 {
             let passed = &passed;
             scope.spawn(move || {
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build_local(tokio::runtime::LocalOptions::default())
+                    .unwrap();
                 runtime.block_on(async {
                     for round in 0..60 {
                         let good = (thread + round) % 2 == 0;

@@ -54,11 +54,11 @@ func (w *Worker) end() {
 	}
 	w.actors = nil
 	w.mu.Unlock()
-	close(w.done)
 	if w.ownConn {
 		w.conn.Close()
 	}
 	w.options.Logger.Info("nylon worker: ended", "group", w.options.Group, "worker", w.id)
+	close(w.done) // last: who waits for it may end the process
 }
 
 // leaveQueues unsubscribes the open subjects only. Drain of a subscription keeps serving what the server had sent before its

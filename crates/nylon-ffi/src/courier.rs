@@ -1,0 +1,174 @@
+//! What one gateway thread hands to libraries and hears from them, in batches. A wake-up of another thread costs more than
+//! what most handlers do: everything that its tasks have for a library until the thread would turn to its sockets goes out with
+//! one wake-up, and what the library's threads answer meanwhile comes back with one.
+//!
+//! A thread with little to do waits for the answer a moment, without leaving its core; so does a thread of the pool that waits
+//! for work ([`Core`]). To wake a thread on another core that sleeps takes several times as long as a quick handler.
+
+use std::{
+    cell::{Cell, RefCell},
+    future::poll_fn,
+    rc::Rc,
+    sync::{Arc, Condvar, Mutex},
+    task::{Poll, Waker},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    affinity::Core,
+    pool::{Job, Pool},
+    shared::lock,
+};
+
+/// How long a thread with little to do waits for an answer, instead of sleeping on its sockets.
+const PATIENCE: Duration = Duration::from_micros(50);
+/// A thread that has sent nothing for so long has little to do.
+const QUIET: Duration = Duration::from_micros(150);
+
+thread_local! {
+    static HERE: RefCell<Option<Rc<Courier>>> = const { RefCell::new(None) };
+}
+
+/// The gateway thread's side.
+pub(crate) struct Courier {
+    jobs: RefCell<Vec<(&'static Pool, Job)>>,
+    /// Answers that somebody waits for, of those.
+    awaited: Cell<usize>,
+    scheduled: Cell<bool>,
+    last: Cell<Option<Instant>>,
+    core: Core,
+    inbox: Arc<Inbox>,
+}
+
+/// What the threads of libraries leave for a gateway thread: whom to wake.
+pub(crate) struct Inbox {
+    arrived: Mutex<Arrived>,
+    /// As many as the gateway thread waits for.
+    enough: Condvar,
+}
+
+#[derive(Default)]
+struct Arrived {
+    wakers: Vec<Waker>,
+    /// The gateway thread knows that there is something, or looks by itself.
+    told: bool,
+    /// It waits for so many.
+    wanted: usize,
+    task: Option<Waker>,
+}
+
+impl Inbox {
+    /// Has the gateway thread wake a task.
+    pub(crate) fn wake(&self, waker: Waker) {
+        let mut arrived = lock(&self.arrived);
+        arrived.wakers.push(waker);
+        let enough = arrived.wanted > 0 && arrived.wakers.len() >= arrived.wanted;
+        let told = std::mem::replace(&mut arrived.told, true);
+        let task = if told { None } else { arrived.task.clone() };
+        drop(arrived);
+        if enough {
+            self.enough.notify_one();
+        }
+        if let Some(task) = task {
+            task.wake();
+        }
+    }
+}
+
+/// The inbox of this gateway thread. Called in its runtime.
+pub(crate) fn inbox() -> Arc<Inbox> {
+    HERE.with_borrow_mut(|here| Arc::clone(&here.get_or_insert_with(Courier::start).inbox))
+}
+
+/// Takes a job along, if this is a gateway thread; gives it back otherwise. `awaited`: a task waits for what comes of it.
+pub(crate) fn carry(pool: &'static Pool, job: Job, awaited: bool) -> Result<(), Job> {
+    HERE.with_borrow(|here| match here {
+        Some(courier) => {
+            courier.carry(pool, job, awaited);
+            Ok(())
+        }
+        None => Err(job),
+    })
+}
+
+impl Courier {
+    fn start() -> Rc<Self> {
+        let inbox = Inbox { arrived: Mutex::default(), enough: Condvar::new() };
+        let courier = Rc::new(Self {
+            jobs: RefCell::default(),
+            awaited: Cell::new(0),
+            scheduled: Cell::new(true),
+            last: Cell::new(None),
+            core: Core::of_this_thread(),
+            inbox: Arc::new(inbox),
+        });
+        let round = Round(Rc::clone(&courier));
+        tokio::task::spawn_local(poll_fn(move |cx| {
+            let courier = &round.0;
+            lock(&courier.inbox.arrived).task.get_or_insert_with(|| cx.waker().clone());
+            courier.turn();
+            Poll::<()>::Pending
+        }));
+        courier
+    }
+
+    fn carry(&self, pool: &'static Pool, job: Job, awaited: bool) {
+        self.jobs.borrow_mut().push((pool, job));
+        self.awaited.set(self.awaited.get() + usize::from(awaited));
+        // Behind the tasks that can go on already, which may have more.
+        if !self.scheduled.replace(true) {
+            let task = lock(&self.inbox.arrived).task.clone();
+            if let Some(task) = task {
+                task.wake();
+            }
+        }
+    }
+
+    /// Sends what there is, and wakes whoever has an answer.
+    fn turn(&self) {
+        self.scheduled.set(false);
+        let awaited = self.awaited.take();
+        let waits = awaited > 0 && self.is_quiet();
+        if waits {
+            let mut arrived = lock(&self.inbox.arrived);
+            (arrived.told, arrived.wanted) = (true, awaited);
+        }
+        self.send();
+        let mut arrived = lock(&self.inbox.arrived);
+        if waits && arrived.wakers.len() < awaited {
+            self.core.stay();
+            let missing = |arrived: &mut Arrived| arrived.wakers.len() < awaited;
+            let waited = self.inbox.enough.wait_timeout_while(arrived, PATIENCE, missing);
+            arrived = waited.unwrap_or_else(std::sync::PoisonError::into_inner).0;
+            self.core.roam();
+        }
+        (arrived.told, arrived.wanted) = (false, 0);
+        let wakers = std::mem::take(&mut arrived.wakers);
+        drop(arrived);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    fn is_quiet(&self) -> bool {
+        let now = Instant::now();
+        self.last.replace(Some(now)).is_none_or(|last| now.saturating_duration_since(last) > QUIET)
+    }
+
+    fn send(&self) {
+        let mut jobs = self.jobs.borrow_mut();
+        let core = self.core.now();
+        while let Some(&(pool, _)) = jobs.first() {
+            pool.submit_all(jobs.extract_if(.., |(other, _)| std::ptr::eq(*other, pool)).map(|(_, job)| job), core);
+        }
+    }
+}
+
+/// The task that sends. It ends with the runtime of its thread, after which nothing may be left to it.
+struct Round(Rc<Courier>);
+
+impl Drop for Round {
+    fn drop(&mut self) {
+        HERE.with_borrow_mut(Option::take);
+        lock(&self.0.inbox.arrived).task = None;
+        self.0.send();
+    }
+}
