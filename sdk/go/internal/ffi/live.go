@@ -117,7 +117,7 @@ func (s *live) begin(phase wire.Phase) {
 // beginHere is begin; if the callback is a quick one, it has returned.
 func (s *live) beginHere(phase wire.Phase) bool {
 	pace := &s.entry.pace[phase]
-	if !pace.here() {
+	if !pace.here() || s.talks() {
 		s.begin(phase)
 		return false
 	}
@@ -171,6 +171,7 @@ func (s *live) work() {
 			_ = s.Finish(run, wire.Next) // a session that is over needs no answer
 			continue
 		}
+		s.afterTalk()
 		s.handler.Run(run)
 		s.entry.pace[run.Phase].seen.Store(true)
 	}
@@ -181,17 +182,47 @@ const goodbye = 100 * time.Millisecond
 
 // close ends the session.
 func (s *live) close() {
-	s.cancel(session.ErrClosed)
 	s.mu.Lock()
 	socket := s.socket
 	s.runs = nil
 	s.mu.Unlock()
 	if socket != nil {
-		socket.push(socketEvent{method: socketClosed}) // unless the host has said so
+		if !socket.over() { // nobody has closed it: the session is lost
+			s.cancel(session.ErrClosed)
+			socket.push(socketEvent{method: socketClosed})
+		}
 		select {
 		case <-socket.done:
 		case <-time.After(goodbye):
 		}
 	}
+	s.cancel(session.ErrClosed)
 	s.closed.Store(true)
+}
+
+// talks says whether callbacks of a WebSocket still run.
+func (s *live) talks() bool {
+	s.mu.Lock()
+	socket := s.socket
+	s.mu.Unlock()
+	if socket == nil {
+		return false
+	}
+	select {
+	case <-socket.done:
+		return false
+	default:
+		return true
+	}
+}
+
+// afterTalk waits for the last callback of the WebSocket: the host begins the next phase when it has told of the close, and
+// callbacks of a session never overlap.
+func (s *live) afterTalk() {
+	s.mu.Lock()
+	socket := s.socket
+	s.mu.Unlock()
+	if socket != nil {
+		<-socket.done
+	}
 }

@@ -265,6 +265,13 @@ func (c *socket) Close(code uint16, reason string) error {
 	return c.session.send(socketClose, nil)
 }
 
+// over says whether the host has said that it is closed.
+func (c *socket) over() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closed
+}
+
 // Subprotocol is what the upgrade has named.
 func (c *socket) Subprotocol() string { return c.protocol }
 

@@ -217,3 +217,40 @@ func oneHeader(name, value string) []byte {
 	}
 	return list
 }
+
+// TestOnCloseGoesBeforeLogging: the host begins logging when it has told of the close, whether or not that was heard.
+func TestOnCloseGoesBeforeLogging(t *testing.T) {
+	h, heard, free, logged := newHost(), "", make(chan struct{}), make(chan struct{})
+	h.open(t, 1, func(port session.Port, run *session.Run) {
+		if run.Phase == wire.Logging {
+			heard += "logging"
+			_ = port.Finish(run, wire.Next)
+			close(logged)
+			return
+		}
+		if err := port.Upgrade(run, session.SocketOptions{}, session.SocketEvents{
+			Open: func(session.SocketPort) { <-free },
+			Closed: func(session.SocketPort) {
+				if port.Context().Err() != nil {
+					t.Error("the session is over before its last word")
+				}
+				heard += "closed "
+			},
+		}); err != nil {
+			t.Error(err)
+		}
+	})
+	h.library.Event(1, uint8(wire.RequestFilter), 0, nil)
+	<-h.came
+	h.library.Event(1, 0, socketOpened, nil)
+	h.library.Event(1, 0, socketClosed, nil)
+	if h.library.RunPhase(1, uint8(wire.Logging)) {
+		t.Error("it has waited on a thread of the host")
+	}
+	close(free)
+	<-logged
+	if heard != "closed logging" {
+		t.Errorf("%q", heard)
+	}
+	h.library.Close(1)
+}
