@@ -25,6 +25,7 @@ use crate::{
     acceptor::{self, Command, Purpose, Target, bind},
     metrics,
     plugins::{PluginSource, PreparedPlugins},
+    starting::{Starting, attend},
     thread::{self, Message, Outside},
 };
 
@@ -35,7 +36,7 @@ const SWITCH: Duration = Duration::from_secs(5);
 const CONNECT: Duration = Duration::from_secs(5);
 
 /// How often a drain or a reload looks whether it is done.
-const LOOK: Duration = Duration::from_millis(5);
+pub(crate) const LOOK: Duration = Duration::from_millis(5);
 
 /// Why a gateway does not start or a new snapshot is not taken.
 #[derive(Debug, thiserror::Error)]
@@ -242,6 +243,15 @@ impl Gateway {
     /// # Errors
     /// [`StartError`]; nothing has changed then.
     pub fn reload(&self, snapshot: &[u8]) -> Result<(), StartError> {
+        self.reload_with(snapshot, &[])
+    }
+
+    /// As [`Gateway::reload`]; the new snapshot waits for the first beats of workers that are `starting`, so that no
+    /// request goes to a group that nobody is in yet. It goes on without those that take longer than 10 s.
+    ///
+    /// # Errors
+    /// As [`Gateway::reload`].
+    pub fn reload_with(&self, snapshot: &[u8], starting: &[Starting]) -> Result<(), StartError> {
         let snapshot = Arc::new(Snapshot::compile(snapshot)?);
         let mut state = lock(&self.state);
         if state.stopped || self.shared.draining.load(Relaxed) {
@@ -254,7 +264,7 @@ impl Gateway {
         };
         let new = wanted.iter().filter(|want| !state.listeners.iter().any(|listener| is(listener, want))).copied();
         let (added, sockets) = bind_all(new.collect())?;
-        if let Err(refusal) = self.set_up(&plugins) {
+        if let Err(refusal) = self.set_up(&plugins, starting) {
             let running = lock(&self.shared.plugins).clone();
             self.shared.tell(|| Message::Keep(running.clone()));
             return Err(refusal);
@@ -295,7 +305,8 @@ impl Gateway {
     }
 
     /// Makes plugins ready to be used: a request that finds a connection still on its way would fail.
-    fn set_up(&self, plugins: &Arc<dyn PreparedPlugins>) -> Result<(), StartError> {
+    fn set_up(&self, plugins: &Arc<dyn PreparedPlugins>, starting: &[Starting]) -> Result<(), StartError> {
+        let before = plugins.workers();
         let threads = self.shared.target.threads.len();
         if !plugins.connected(threads) {
             self.shared.tell(|| Message::Connect(plugins.clone()));
@@ -308,6 +319,7 @@ impl Gateway {
                 std::thread::sleep(LOOK);
             }
         }
+        attend(&**plugins, &before, starting);
         plugins.commit().map_err(StartError::Plugins)
     }
 

@@ -25,6 +25,7 @@ mod nats;
 mod plugins;
 mod request_body;
 mod request_id;
+mod starting;
 mod thread;
 mod transports;
 mod up;
@@ -38,7 +39,8 @@ pub mod fuzz {
 }
 
 pub use gateway::{Gateway, StartError};
-pub use plugins::{NoPlugins, PluginSource, PreparedPlugins};
+pub use plugins::{Heard, NoPlugins, PluginSource, PreparedPlugins};
+pub use starting::Starting;
 pub use transports::Transports;
 
 #[cfg(test)]
