@@ -25,6 +25,8 @@ mod nats;
 mod plugins;
 mod request_body;
 mod request_id;
+mod shared;
+mod start_error;
 mod starting;
 mod thread;
 mod transports;
@@ -38,8 +40,9 @@ pub mod fuzz {
     pub use crate::{down::fuzz::request, up::fuzz::response, websocket::fuzz::websocket};
 }
 
-pub use gateway::{Gateway, StartError};
+pub use gateway::Gateway;
 pub use plugins::{Heard, NoPlugins, PluginSource, PreparedPlugins};
+pub use start_error::StartError;
 pub use starting::Starting;
 pub use transports::Transports;
 
