@@ -38,3 +38,4 @@ mod view;
 
 pub use library::{Library, LoadError, stray_calls};
 pub use plugin::{Executor, FfiPlugin};
+pub use rooms::deliver;

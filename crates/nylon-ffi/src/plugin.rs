@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use nylon_plugin::{BodyMode, Plugin, Session};
+use nylon_plugin::{BodyMode, Plugin, RoomCarrier, Session};
 
 use crate::{library::Library, session::FfiSession, shared::EntryName};
 
@@ -28,10 +28,19 @@ impl FfiPlugin {
     /// The entry of a plugin in a library. `max_body` is the longest body that it gets or makes, bytes.
     #[must_use]
     pub fn new(library: &'static Library, plugin: &Arc<str>, entry: &str, max_body: usize) -> Self {
-        let name =
-            EntryName { plugin: Arc::clone(plugin), entry: entry.into(), label: format!("{plugin}/{entry}").into() };
+        let label = format!("{plugin}/{entry}").into();
+        let name = EntryName { plugin: Arc::clone(plugin), entry: entry.into(), label, rooms: None };
         // A library reads answers through a view of 1 GiB.
         Self { library, entry: Arc::new(name), max_body: max_body.min((1 << 30) - 1), executor: Executor::Pool }
+    }
+
+    /// What takes its rooms to other gateways; without it they are those of this process.
+    #[must_use]
+    pub fn rooms(mut self, rooms: Option<Arc<dyn RoomCarrier>>) -> Self {
+        let EntryName { plugin, entry, label, .. } = &*self.entry;
+        self.entry =
+            Arc::new(EntryName { plugin: Arc::clone(plugin), entry: entry.clone(), label: label.clone(), rooms });
+        self
     }
 
     /// Where it is called.

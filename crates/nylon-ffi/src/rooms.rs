@@ -1,5 +1,5 @@
-//! Rooms of this process: which sockets of a plugin are in which, and the way of a broadcast to them. Scoped by the name
-//! of the plugin, as on NATS.
+//! Rooms of this process: which sockets of a plugin are in which, and the way of a broadcast to them, over a carrier if other
+//! gateways have members too. Scoped by the name of the plugin, as on NATS.
 
 use std::{
     collections::HashMap,
@@ -72,6 +72,9 @@ fn join(session: &Arc<Shared>, state: &mut State, room: String) {
     }
     let key = (Arc::clone(&session.entry.plugin), room.clone());
     lock(&ROOMS_OF_ALL).entry(key).or_default().push(Arc::downgrade(session));
+    if let Some(rooms) = &session.entry.rooms {
+        rooms.open(&session.entry.plugin, &room);
+    }
     state.rooms.push(room);
 }
 
@@ -83,6 +86,9 @@ pub(crate) fn leave_all(session: &Arc<Shared>, state: &mut State) {
 }
 
 fn depart(session: &Arc<Shared>, room: String) {
+    if let Some(rooms) = &session.entry.rooms {
+        rooms.close(&session.entry.plugin, &room);
+    }
     let key = (Arc::clone(&session.entry.plugin), room);
     let mut rooms = lock(&ROOMS_OF_ALL);
     let Some(members) = rooms.get_mut(&key) else { return };
@@ -104,7 +110,15 @@ fn broadcast(session: &Arc<Shared>, number: u32, payload: &[u8]) {
     } else {
         (MessageKind::Binary, Bytes::copy_from_slice(message))
     };
-    let key = (Arc::clone(&session.entry.plugin), room.into_owned());
+    match &session.entry.rooms {
+        Some(rooms) => rooms.say(&session.entry.plugin, &room, kind, bytes),
+        None => deliver(&session.entry.plugin, &room, kind, &bytes),
+    }
+}
+
+/// Hands a message to the members of a room in this process.
+pub fn deliver(plugin: &str, room: &str, kind: MessageKind, bytes: &Bytes) {
+    let key = (Arc::from(plugin), room.to_owned());
     let members: Vec<_> = lock(&ROOMS_OF_ALL).get(&key).into_iter().flatten().filter_map(Weak::upgrade).collect();
     for member in members {
         give(&member, kind, bytes.clone());

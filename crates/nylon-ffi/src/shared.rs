@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use nylon_plugin::{Action, Phase, PhaseMask, PluginError, PluginErrorKind};
+use nylon_plugin::{Action, Phase, PhaseMask, PluginError, PluginErrorKind, RoomCarrier};
 
 use crate::{
     courier,
@@ -40,6 +40,8 @@ pub(crate) struct EntryName {
     pub(crate) entry: Box<str>,
     /// `plugin/entry`.
     pub(crate) label: Box<str>,
+    /// What takes its rooms to other gateways, if they reach there.
+    pub(crate) rooms: Option<Arc<dyn RoomCarrier>>,
 }
 
 impl Shared {

@@ -12,7 +12,7 @@ use nylon_ffi::{Executor, FfiPlugin, Library, LoadError, stray_calls};
 use nylon_plugin::{Entry, InFlight};
 use nylon_routing::{Place, Snapshot, config};
 
-use crate::nats::escape;
+use crate::nats::{PreparedNats, escape};
 
 /// How long a library's `initialize` may take.
 const INITIALIZE: Duration = Duration::from_secs(10);
@@ -115,7 +115,12 @@ impl PreparedLibraries {
     }
 
     /// The entry, if its plugin is a library.
-    pub(crate) fn entry(&self, snapshot: &Snapshot, entry: &nylon_routing::Entry) -> Option<Entry> {
+    pub(crate) fn entry(
+        &self,
+        snapshot: &Snapshot,
+        entry: &nylon_routing::Entry,
+        nats: &PreparedNats,
+    ) -> Option<Entry> {
         let (library, in_flight) = self.plugins.get(&entry.plugin)?;
         let plugin = snapshot.plugin(entry);
         let Place::Library(place) = &plugin.place else { return None };
@@ -123,7 +128,9 @@ impl PreparedLibraries {
             config::Executor::Pool => Executor::Pool,
             config::Executor::Inline => Executor::Inline,
         };
-        let made = FfiPlugin::new(library, &plugin.name, &entry.name, plugin.max_body).executor(executor);
+        let made = FfiPlugin::new(library, &plugin.name, &entry.name, plugin.max_body)
+            .executor(executor)
+            .rooms(place.rooms.map(|messaging| nats.rooms(messaging)));
         let label = format!("{}/{}", plugin.name, entry.name);
         Some(Entry::new(label, Rc::new(made), plugin.max_body, Arc::clone(in_flight)))
     }

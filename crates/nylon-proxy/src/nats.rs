@@ -17,7 +17,7 @@ use nylon_messaging::{
         Balance, Counter, Link, LinkStats, Messaging, MessagingOptions, NatsPlugin, PluginOptions, PluginShared,
     },
 };
-use nylon_plugin::{Entry, InFlight, Plugin, PluginError, PluginErrorKind, Session};
+use nylon_plugin::{Entry, InFlight, Plugin, PluginError, PluginErrorKind, RoomCarrier, Session};
 use nylon_routing::{Place, Snapshot, config};
 use nylon_wire::Revision;
 
@@ -115,6 +115,11 @@ impl NatsPlugins {
 }
 
 impl PreparedNats {
+    /// What takes rooms of this process to other gateways over a messaging entry.
+    pub(crate) fn rooms(&self, messaging: usize) -> Arc<dyn RoomCarrier> {
+        Arc::clone(self.messaging[messaging].messaging.rooms()) as Arc<dyn RoomCarrier>
+    }
+
     /// Starts the thread's links to messaging entries that are new.
     pub(crate) fn connect(&self, thread: u32) {
         // Why one cannot be started is in the log, and comes again with the entries.
@@ -272,6 +277,9 @@ fn link(known: &Known, thread: u32) -> Result<Rc<Link>, String> {
     let started = started.inspect_err(|error| {
         tracing::error!(messaging = %known.name, %error, "starting a nats link");
     })?;
+    if thread == 0 {
+        known.messaging.rooms().start(&started, nylon_ffi::deliver);
+    }
     LINKS.with_borrow_mut(|links| links.push((Arc::downgrade(&known.messaging), Rc::clone(&started))));
     Ok(started)
 }

@@ -41,7 +41,8 @@ impl PreparedPlugins for Prepared {
         let links = self.nats.links(thread);
         let entry = |entry: &nylon_routing::Entry| {
             let made = self.nats.entry(&self.snapshot, entry, &links);
-            made.or_else(|| self.libraries.entry(&self.snapshot, entry)).unwrap_or_else(|| Broken::entry(&entry.name))
+            made.or_else(|| self.libraries.entry(&self.snapshot, entry, &self.nats))
+                .unwrap_or_else(|| Broken::entry(&entry.name))
         };
         self.snapshot.entries.iter().map(entry).collect()
     }

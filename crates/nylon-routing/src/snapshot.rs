@@ -90,6 +90,8 @@ pub struct InLibrary {
     pub file: std::path::PathBuf,
     /// Which threads call it.
     pub executor: Executor,
+    /// What its rooms reach other gateways by: index into [`Snapshot::messaging`].
+    pub rooms: Option<usize>,
 }
 
 /// What a plugin on NATS has besides.

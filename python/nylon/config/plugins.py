@@ -51,8 +51,9 @@ class Plugin(Section):
     restarts."""
 
     messaging: Text | None = None
-    """Name of the entry of `messaging` to use. May be left out where there is only one. Only for
-    `type: messaging`."""
+    """Name of the entry of `messaging` to use. With `type: messaging` it may be left out where there is only one. With
+    `type: ffi` it is what the rooms of its WebSockets reach other gateways by; without it they are those of this
+    process."""
 
     group: Text | None = None
     """Queue group of the workers. Default: the name of the plugin. Only for `type: messaging`."""

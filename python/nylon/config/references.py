@@ -20,7 +20,7 @@ T = TypeVar("T")
 _FOREIGN = {
     "messaging": ["module", "file", "executor"],
     "python": ["messaging", "group", "balance", "file", "executor"],
-    "ffi": ["messaging", "group", "balance", "prefetch_body_bytes", "module"],
+    "ffi": ["group", "balance", "prefetch_body_bytes", "module"],
 }
 """Keys that say nothing to a plugin of a type."""
 
@@ -175,7 +175,7 @@ class _Check:
             if key in plugin.model_fields_set:
                 text = f"'{key}' has no effect in a plugin of type {plugin.type}"
                 self.report.warn(placed.document.key(*placed.path, key), text)
-        if plugin.type == "messaging":
+        if plugin.type == "messaging" or (plugin.type == "ffi" and plugin.messaging is not None):
             self._messaging_of(placed, plugin.messaging, f"plugin '{plugin.name}'")
         if plugin.type == "ffi" and plugin.file is not None:
             self._library(placed, plugin.file)

@@ -130,6 +130,7 @@ class _Compiler:
                 "type": "ffi",
                 "file": plugin.file,
                 "executor": plugin.executor,
+                "messaging": plugin.messaging,
                 "config": _json(plugin.config),
                 "max_in_flight": plugin.max_in_flight,
                 "max_body_bytes": plugin.max_body_bytes,

@@ -11,6 +11,7 @@ use std::{
 use nylon_wire::subject::{self, SubjectError};
 
 use super::{
+    carried::CarriedRooms,
     group::Group,
     options::{MessagingOptions, PluginOptions},
     random,
@@ -44,6 +45,7 @@ pub struct Messaging {
     pub(super) table: WorkerTable,
     links: Mutex<HashMap<u32, Arc<LinkStats>>>,
     plugins: Mutex<HashMap<Box<str>, Arc<PluginCounters>>>,
+    rooms: Arc<CarriedRooms>,
 }
 
 /// Counters of a plugin; they outlive reloads of the configuration.
@@ -73,7 +75,14 @@ impl Messaging {
             options,
             links: Mutex::default(),
             plugins: Mutex::default(),
+            rooms: Arc::default(),
         }))
+    }
+
+    /// Rooms of plugins that are not workers. They are carried once [`CarriedRooms::start`] was called on a thread's link.
+    #[must_use]
+    pub fn rooms(&self) -> &Arc<CarriedRooms> {
+        &self.rooms
     }
 
     /// A plugin of this entry, in the state that the configuration gives it now. Its counters and its workers are

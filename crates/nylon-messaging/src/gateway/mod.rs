@@ -4,6 +4,7 @@
 //! a [`PluginShared`]. Each gateway thread starts a [`Link`] on its `LocalRuntime` and makes a [`NatsPlugin`] per entry.
 
 mod answer;
+mod carried;
 mod encode;
 mod ewma;
 mod group;
@@ -26,6 +27,7 @@ mod stream;
 mod table;
 mod talk;
 
+pub use carried::{CarriedRooms, Deliver};
 pub use group::Group;
 pub use known::KnownWorker;
 pub use link::Link;

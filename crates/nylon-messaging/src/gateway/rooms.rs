@@ -217,7 +217,7 @@ impl Link {
     }
 }
 
-fn subject_of(link: &Link, plugin: &str, room: &str) -> Result<String, RoomError> {
+pub(super) fn subject_of(link: &Link, plugin: &str, room: &str) -> Result<String, RoomError> {
     if room.contains('\0') {
         return Err(RoomError::Nul);
     }
@@ -262,7 +262,7 @@ async fn subscribe(link: &Weak<Link>, subject: &str) -> Option<Subscription> {
     Some(messages)
 }
 
-fn read(message: Message) -> Option<(MessageKind, Bytes)> {
+pub(super) fn read(message: Message) -> Option<(MessageKind, Bytes)> {
     let mut bytes = message.payload;
     if bytes.is_empty() {
         return None;

@@ -118,6 +118,9 @@ pub enum Plugin {
         file: std::path::PathBuf,
         /// Which threads call it.
         executor: Executor,
+        /// Name of the NATS connection that its rooms reach other gateways by; `null` for rooms of this process.
+        #[serde(deserialize_with = "explicit")]
+        messaging: Option<String>,
         /// Configuration for `initialize`, JSON text; `null` for none.
         #[serde(deserialize_with = "explicit")]
         config: Option<String>,

@@ -63,11 +63,21 @@ pub(super) fn plugins(plugins: Vec<config::Plugin>, messaging: &Names) -> Result
                 };
                 (Place::Messaging(place), config, max_in_flight, max_body_bytes)
             }
-            config::Plugin::Ffi { name: _, file, executor, config, max_in_flight, max_body_bytes } => {
+            config::Plugin::Ffi {
+                name: _,
+                file,
+                executor,
+                messaging: connection,
+                config,
+                max_in_flight,
+                max_body_bytes,
+            } => {
                 if file.as_os_str().is_empty() {
                     return Err(CompileError::new(at("file"), "is empty"));
                 }
-                (Place::Library(InLibrary { file, executor }), config, max_in_flight, max_body_bytes)
+                let rooms =
+                    connection.map(|name| messaging.find(&name, "messaging", || at("messaging"))).transpose()?;
+                (Place::Library(InLibrary { file, executor, rooms }), config, max_in_flight, max_body_bytes)
             }
         };
         positive(max_in_flight as u64, || at("max_in_flight"))?;

@@ -1,0 +1,110 @@
+"""Rooms of libraries that reach other gateways over a messaging connection."""
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from .support.gateway import Gateway
+from .support.library import build, calm, library_configuration
+from .support.nats import NatsServer
+from .support.patience import eventually
+from .support.upstream import Upstream
+from .support.websocket import WebSocketClient
+
+
+def configured(nats: str, upstream: Upstream) -> dict[str, Any]:
+    """A library whose WebSockets stand at `/plugin`, with rooms over NATS."""
+    config = library_configuration(upstream.address, build(), service="socket", plugin={})
+    config["messaging"] = [{"name": "bus", "type": "nats", "servers": [nats]}]
+    config["plugins"][0]["messaging"] = "bus"
+    return config
+
+
+def connected(gateway: Gateway) -> bool:
+    """Whether its threads are."""
+    return gateway.metric("nylon_nats_connected") == 2
+
+
+def member(gateway: Gateway, name: str) -> WebSocketClient:
+    """A client that is in the room, as the server knows: it has heard itself."""
+    client = WebSocketClient(gateway.address, "/plugin")
+    assert client.receive() == "hello"
+    client.send(f"all:{name} is here")
+    while client.receive() != f"{name} is here":
+        pass
+    return client
+
+
+def hears_itself(client: WebSocketClient) -> bool:
+    """Whether what the client says in the room comes back: its gateway is subscribed."""
+    client.send("all:again")
+    client.socket.settimeout(1)
+    try:
+        return bool(client.receive())
+    except TimeoutError:
+        return False
+    finally:
+        client.socket.settimeout(15)
+
+
+def test_a_room_spans_gateways(shared_nats: NatsServer, upstream: Upstream, tmp_path: Path) -> None:
+    config = configured(shared_nats.url, upstream)
+    with ExitStack() as stack:
+        gateways = [stack.enter_context(Gateway(tmp_path / name, config)) for name in ("one", "two")]
+        for gateway in gateways:
+            eventually(lambda gateway=gateway: connected(gateway), what="a connection")
+        clients = [
+            stack.enter_context(member(gateway, f"{place}{number}"))
+            for place, gateway in enumerate(gateways)
+            for number in range(3)
+        ]
+        for number in range(100):
+            clients[0].send(f"all:{number}")
+        for client in clients:
+            heard: list[str | bytes] = []
+            while len(heard) < 100:
+                message = client.receive()
+                if not str(message).endswith("is here"):
+                    heard.append(message)
+            assert heard == [str(number) for number in range(100)], "each once, in order"
+        clients[5].send("leave")
+        assert clients[5].receive() == "left"
+        clients[5].send("all:from outside")
+        for client in clients[:5]:
+            assert client.receive() == "from outside"
+        clients[5].send("still here")
+        assert clients[5].receive() == "still here"
+        # One that has gone says goodbye to all of them from its callback.
+        clients[0].drop()
+        for client in clients[1:5]:
+            assert client.receive() == b"gone"
+        for client in clients[1:]:
+            client.drop()
+        for gateway in gateways:
+            eventually(lambda gateway=gateway: calm(gateway), what="no session is left")
+
+
+def test_members_survive_a_lost_connection(own_nats: NatsServer, upstream: Upstream, tmp_path: Path) -> None:
+    config = configured(own_nats.url, upstream)
+    with Gateway(tmp_path / "one", config) as one, Gateway(tmp_path / "two", config) as two:
+        for gateway in (one, two):
+            eventually(lambda gateway=gateway: connected(gateway), what="a connection")
+        with member(one, "a") as speaker, member(two, "b") as listener:
+            own_nats.kill()
+            for gateway in (one, two):
+                eventually(lambda gateway=gateway: not connected(gateway), what="a lost connection")
+            speaker.send("all:lost")
+            speaker.send("direct")  # what is no room's goes on
+            while speaker.receive() != "direct":
+                pass
+            one.process.wait_for("what a plugin library says in a room is lost")
+            own_nats.start()
+            for gateway in (one, two):
+                eventually(lambda gateway=gateway: connected(gateway), what="a connection")
+
+            for client in (speaker, listener):
+                eventually(lambda client=client: hears_itself(client), what="its own word")
+            listener.send("all:me too")
+            for client in (speaker, listener):
+                while client.receive() != "me too":
+                    pass
