@@ -60,8 +60,8 @@ pub(crate) struct Symbols {
 }
 
 /// Methods beyond the ABI that the gateway takes, as libraries are told: request headers, headers that keep what is there,
-/// the failure of a handler, the request's body in pieces, and its id.
-const EXTENSIONS: [u32; 7] = [400, 401, 402, 410, 430, 431, 432];
+/// the failure of a handler, the request's body in pieces, its id, and several messages in one.
+const EXTENSIONS: [u32; 8] = [400, 401, 402, 410, 430, 431, 432, 433];
 
 impl Symbols {
     /// Opens a library and looks its functions up.

@@ -16,6 +16,8 @@ pub(crate) mod extension {
     /// The next piece of the request's body; empty behind the last. The body is taken by it.
     pub(crate) const READ_REQUEST_PIECE: u32 = 431;
     pub(crate) const READ_REQUEST_ID: u32 = 432;
+    /// Several messages in one call.
+    pub(crate) const SEVERAL: u32 = 433;
 }
 
 /// What a call to change something means.
