@@ -42,6 +42,7 @@ const (
 	failPhase          = 430 // of hosts that offer it: how the phase has failed, a header of code and text
 	readRequestPiece   = 431 // likewise: the next piece of the request's body, empty behind the last
 	readRequestID      = 432 // likewise
+	several            = 433 // likewise: messages one behind the other, each its method, its length and its payload
 )
 
 // 201, one header by its name, is never asked for: the original host does not answer it where the header is absent.

@@ -83,7 +83,7 @@ func (s *live) Load(r *session.Run, part session.Part) {
 		return
 	}
 	question := &questions[part]
-	answer, err := s.ask(s.ctx, r.Phase, question.method)
+	answer, err := s.ask(nil, r.Phase, question.method)
 	if err == nil {
 		own.known[part] = true
 		err = question.take(r, answer)

@@ -53,8 +53,7 @@ func (s *live) Upgrade(r *session.Run, events session.SocketEvents) error {
 	s.socket = c
 	s.mu.Unlock()
 	own.ops = slices.DeleteFunc(own.ops, func(op wire.Operation) bool { return !isResponseHeader(op.Number) })
-	s.sendOps(own) // headers of the 101
-	s.out(s.sid, socketUpgrade, nil)
+	s.sendOps(own, socketUpgrade) // behind headers of the 101
 	s.sending.Unlock()
 	<-c.opened // also when the session is over
 	c.mu.Lock()
