@@ -46,8 +46,8 @@ func (s *live) OpenStream(r *session.Run) (session.StreamPort, error) {
 	own.ops = append(kept,
 		wire.Operation{Number: wire.OpSetResponseHeader, Name: "Transfer-Encoding", Value: "chunked"},
 		wire.Operation{Number: wire.OpRemoveResponseHeader, Name: "Content-Length"})
-	s.sendOps(own)
-	return newWriter(own.stream), s.sendLocked(streamHeader, nil)
+	s.sendOps(own, streamHeader, nil)
+	return newWriter(own.stream), nil
 }
 
 // breakStream tells the host that the answer is not whole; sending is held. One that knows the original ABI only ends it with
