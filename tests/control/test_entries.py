@@ -10,7 +10,7 @@ from nylon.control.entries import EntriesError, find_entries
 @pytest.mark.parametrize(
     ("code", "reason"),
     [
-        ("x = 1", "has no plugin; make one with `plugin = Plugin()`"),
+        ("x = 1", r"has no plugin; make one with `plugin = Plugin\(\)`"),
         ("def (", r"SyntaxError: invalid syntax \(app.py, line 1\)"),
         ("import nothing_of_that_name", r"No module named 'nothing_of_that_name' \(.*app.py:1\)"),
         ("print('said')\n1 / 0", r"ZeroDivisionError: division by zero \(.*app.py:2\)"),
