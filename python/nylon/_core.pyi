@@ -638,8 +638,12 @@ class Gateway:
     def addresses(self) -> dict[str, list[str]]:
         """Return where it listens, by listener: `http` and `admin`."""
 
-    def reload(self, snapshot_json: bytes) -> None:
-        """Swap the snapshot. Raises ValueError with the reason, and the old one keeps serving."""
+    def reload(self, snapshot_json: bytes, starting: list[tuple[str, str, int]]) -> None:
+        """Swap the snapshot. Raises ValueError with the reason, and the old one keeps serving.
+
+        `starting` are workers that are on their way (messaging, group, how many), each group once: the swap waits for
+        their first beats, 10 seconds at most.
+        """
 
     def drain(self, timeout_ms: int) -> bool:
         """Take no new connections and wait for requests in flight; return whether all have ended."""

@@ -1,18 +1,9 @@
 /* The auth rule as a Nylon plugin library in C: everything is said within the call that begins the phase. */
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct {
-  uint32_t sid;
-  uint8_t phase;
-  uint32_t method;
-  const unsigned char *ptr;
-  uint64_t len;
-} FfiBuffer;
-
-typedef void (*data_event_fn)(const FfiBuffer *);
+#include "../../../crates/nylon-ffi/include/nylon_plugin.h"
 
 enum { NEXT = 1, END = 2, SET_STATUS = 102, SET_BODY = 103, GET_HEADER = 201, SET_REQUEST_HEADER = 400 };
 

@@ -62,8 +62,8 @@ pub(crate) struct Symbols {
 
 /// Methods beyond the ABI that the gateway takes, as libraries are told: request headers, headers that keep what is there,
 /// the failure of a handler, the request's body in pieces, its id, WebSockets with options and codes, headers of any bytes,
-/// and the answer's body in pieces.
-const EXTENSIONS: [u32; 12] = [400, 401, 402, 410, 430, 431, 432, 433, 434, 435, 436, 437];
+/// the answer's body in pieces, and several messages in one.
+const EXTENSIONS: [u32; 13] = [400, 401, 402, 410, 430, 431, 432, 433, 434, 435, 436, 437, 438];
 
 /// Beside the bits of the phases: the body filter takes the body piece by piece.
 const STREAMS: u8 = 16;

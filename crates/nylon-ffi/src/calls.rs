@@ -52,6 +52,7 @@ impl Shared {
             }
             method::WEBSOCKET_JOIN_ROOM..=method::WEBSOCKET_BROADCAST_ROOM_BINARY => rooms::call(self, number, payload),
             extension::FAIL => self.failed(payload),
+            extension::SEVERAL => self.several(payload),
             _ => self.violation(format_args!("method {number} is none of the ABI")),
         }
     }

@@ -15,6 +15,7 @@
 mod abi;
 mod affinity;
 mod bodies;
+mod bundle;
 mod callback;
 mod calls;
 mod complaints;

@@ -26,6 +26,8 @@ pub(crate) mod extension {
     pub(crate) const READ_RESPONSE_HEADERS: u32 = 436;
     /// The next piece of the body that a body filter streams; empty behind the last.
     pub(crate) const READ_RESPONSE_PIECE: u32 = 437;
+    /// Several messages in one call.
+    pub(crate) const SEVERAL: u32 = 438;
 }
 
 /// What a call to change something means.

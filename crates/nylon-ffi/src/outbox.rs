@@ -49,7 +49,9 @@ impl Shared {
         state.outbox.push_back(item);
         if !state.delivering {
             state.delivering = true;
-            if !state.here {
+            if state.later {
+                self.library.pool.submit_later(Job::Deliver(Arc::clone(self)));
+            } else if !state.here {
                 let awaited = matches!(state.stage, Stage::Due(_)) && state.logging_until.is_none();
                 self.submit(Job::Deliver(Arc::clone(self)), awaited);
             }

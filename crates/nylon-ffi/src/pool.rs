@@ -51,14 +51,20 @@ pub(crate) struct Pool {
 }
 
 struct Queue {
-    /// With the time since which they wait.
-    jobs: VecDeque<(Instant, Job)>,
+    jobs: VecDeque<Waiting>,
     threads: usize,
     idle: Vec<Arc<Bed>>,
     /// Threads that have been woken and do not run yet.
     coming: usize,
     /// The watchdog looks by itself; it need not be woken.
     watching: bool,
+}
+
+struct Waiting {
+    since: Instant,
+    /// Where its caller is.
+    core: Option<usize>,
+    job: Job,
 }
 
 /// A thread that has nothing to do.
@@ -101,13 +107,24 @@ impl Pool {
     pub(crate) fn submit_all(&self, jobs: impl Iterator<Item = Job>, core: Option<usize>) {
         let now = Instant::now();
         let mut queue = lock(&self.queue);
-        queue.jobs.extend(jobs.map(|job| (now, job)));
+        queue.jobs.extend(jobs.map(|job| Waiting { since: now, core, job }));
         let woken = if queue.coming == 0 { queue.wake(core) } else { None };
         let watch = queue.jobs.len() > queue.coming && !queue.watching;
         drop(queue);
         if let Some(bed) = woken {
             bed.thread.unpark();
         }
+        if watch {
+            self.watch.notify_one();
+        }
+    }
+
+    /// For what nobody waits for: with the next that somebody waits for, or in a few milliseconds.
+    pub(crate) fn submit_later(&self, job: Job) {
+        let mut queue = lock(&self.queue);
+        queue.jobs.push_back(Waiting { since: Instant::now(), core: None, job });
+        let watch = !queue.watching;
+        drop(queue);
         if watch {
             self.watch.notify_one();
         }
@@ -124,11 +141,11 @@ impl Pool {
     }
 
     fn work(&self) {
-        let core = Core::of_this_thread();
-        let mut done = 0;
+        let here = Core::of_this_thread();
+        let (mut done, mut caller) = (0, None);
         let mut queue = lock(&self.queue);
         loop {
-            if let Some((_, job)) = queue.jobs.pop_front() {
+            if let Some(Waiting { core, job, .. }) = queue.jobs.pop_front() {
                 drop(queue);
                 match job {
                     Job::Deliver(session) => session.deliver(),
@@ -136,22 +153,23 @@ impl Pool {
                     Job::Close(session) => session.deliver_close(),
                     Job::Call(call) => call(),
                 }
-                done += 1;
+                (done, caller) = (done + usize::from(core.is_some()), core.or(caller));
                 queue = lock(&self.queue);
                 continue;
             }
             // One that found more has no need of its caller's core: everything is busy.
-            let near = if done == 1 { core.now() } else { None };
-            done = 0;
+            let near = caller.filter(|_| done == 1);
+            (done, caller) = (0, None);
             let bed = Arc::new(Bed { thread: std::thread::current(), core: near });
             queue.idle.push(Arc::clone(&bed));
             drop(queue);
             if let Some(near) = near {
-                core.stay_on(near);
+                here.stay_on(near);
             }
             loop {
                 let slept = Instant::now();
                 std::thread::park_timeout(IDLE);
+                here.roam();
                 queue = lock(&self.queue);
                 let Some(place) = queue.idle.iter().position(|other| Arc::ptr_eq(other, &bed)) else {
                     queue.coming -= 1;
@@ -164,7 +182,6 @@ impl Pool {
                 }
                 drop(queue);
             }
-            core.roam();
         }
     }
 
@@ -178,7 +195,7 @@ impl Pool {
                 queue = self.watch.wait(queue).unwrap_or_else(std::sync::PoisonError::into_inner);
             }
             queue.watching = true;
-            let waited = queue.jobs.front().map_or(Duration::ZERO, |(since, _)| since.elapsed());
+            let waited = queue.jobs.front().map_or(Duration::ZERO, |waiting| waiting.since.elapsed());
             let woken = if waited >= SLOW { queue.wake(None) } else { None };
             let stuck = woken.is_none() && waited >= STUCK && queue.threads < MOST;
             self.hangs.store(waited >= HOPELESS && queue.threads >= MOST, Relaxed);
@@ -219,5 +236,43 @@ mod tests {
         pool.submit(Job::Call(Box::new(move || sender.send(()).unwrap())));
         receiver.recv_timeout(Duration::from_secs(20)).unwrap();
         assert!(pool.threads() > 10);
+    }
+
+    #[test]
+    fn what_nobody_waits_for_is_done_all_the_same() {
+        let pool = Pool::start().unwrap();
+        let (sender, receiver) = channel();
+        pool.submit_later(Job::Call(Box::new(move || sender.send(()).unwrap())));
+        receiver.recv_timeout(Duration::from_secs(20)).unwrap();
+    }
+
+    #[test]
+    fn the_first_of_several_keeps_no_other_from_running() {
+        let pool = Pool::start().unwrap();
+        let (sender, receiver) = channel();
+        let first = Job::Call(Box::new(|| {
+            loop {
+                std::thread::park();
+            }
+        }));
+        let second = Job::Call(Box::new(move || sender.send(()).unwrap()));
+        pool.submit_all([first, second].into_iter(), None);
+        receiver.recv_timeout(Duration::from_secs(20)).unwrap();
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_library_has_every_core_wherever_its_thread_has_waited() {
+        let pool = Pool::start().unwrap();
+        let (sender, receiver) = channel();
+        let all = std::thread::available_parallelism().unwrap();
+        let core = Core::of_this_thread().now();
+        for _ in 0..20 {
+            let sender = sender.clone();
+            // One at a time, so that the thread waits on this core in between.
+            let look = move || sender.send(std::thread::available_parallelism().unwrap()).unwrap();
+            pool.submit_all(std::iter::once(Job::Call(Box::new(look))), core);
+            assert_eq!(receiver.recv_timeout(Duration::from_secs(20)).unwrap(), all);
+        }
     }
 }

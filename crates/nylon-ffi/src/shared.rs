@@ -125,7 +125,9 @@ impl Shared {
         // A read of another thread of the handler that waits for a body: it will not come any more.
         self.release_reads(state);
         if state.logging_until.take().is_some() {
+            state.later = true;
             self.close_in(state);
+            state.later = false;
         } else {
             state.push(Event::Done(action));
         }

@@ -109,6 +109,8 @@ pub(crate) struct State {
     pub(crate) delivering: bool,
     /// The thread that holds this will deliver; nobody else need be called for it.
     pub(crate) here: bool,
+    /// Nobody waits for what the library is told.
+    pub(crate) later: bool,
     /// Answers to reads that had to wait: what is answered now comes behind them.
     pub(crate) replies: VecDeque<(u32, Bytes)>,
     pub(crate) replying: bool,

@@ -1,10 +1,10 @@
 //! A connection that is kept up for ever, tells its state, and never makes a publisher wait: to NATS, or to a bus of this
 //! process.
 
+mod options;
+
 use std::{
-    fmt,
     future::Future,
-    path::PathBuf,
     pin::pin,
     sync::{
         Arc, OnceLock,
@@ -14,9 +14,7 @@ use std::{
     time::Duration,
 };
 
-use async_nats::{
-    Client, ConnectOptions, Event, Subject, client::traits::Publisher, connection::State, message::OutboundMessage,
-};
+use async_nats::{Client, Event, Subject, client::traits::Publisher, connection::State, message::OutboundMessage};
 use bytes::Bytes;
 
 use crate::{
@@ -24,126 +22,10 @@ use crate::{
     subscription::Subscription,
 };
 
+pub use self::options::{Auth, ConnectionError, ConnectionOptions, TlsOptions};
+
 /// So long after a reconnect the other side may still be on its way back: that it does not answer proves nothing.
 pub(crate) const SETTLING: Duration = Duration::from_millis(2_500);
-
-/// How a client proves who it is.
-#[derive(Clone, Default)]
-pub enum Auth {
-    /// Not at all.
-    #[default]
-    None,
-    /// User and password.
-    User {
-        /// The user.
-        user: String,
-        /// The password.
-        password: String,
-    },
-    /// A shared token.
-    Token(String),
-    /// An nkey seed (`SU…`); the server knows the public key.
-    NkeySeed(String),
-    /// A `.creds` file: JWT and seed. Read when the connection is made.
-    CredsFile(PathBuf),
-}
-
-impl fmt::Debug for Auth {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Secrets never reach a log.
-        f.write_str(match self {
-            Self::None => "None",
-            Self::User { .. } => "User",
-            Self::Token(_) => "Token",
-            Self::NkeySeed(_) => "NkeySeed",
-            Self::CredsFile(_) => "CredsFile",
-        })
-    }
-}
-
-/// TLS to the servers. Its presence makes TLS required.
-#[derive(Clone, Debug, Default)]
-pub struct TlsOptions {
-    /// PEM file of the authorities to trust instead of the system's.
-    pub ca_file: Option<PathBuf>,
-    /// PEM file of the client's certificate, for mutual TLS. Needs `key_file`.
-    pub cert_file: Option<PathBuf>,
-    /// PEM file of the client's private key.
-    pub key_file: Option<PathBuf>,
-}
-
-/// Where and how to connect.
-#[derive(Clone, Debug)]
-pub struct ConnectionOptions {
-    /// URLs such as `nats://127.0.0.1:4222`; tried in random order, the least failing first. Or the one URL
-    /// `memory:<name>`: the bus of that name in this process; there, everything else of these options means nothing.
-    pub servers: Vec<String>,
-    /// Who we are.
-    pub auth: Auth,
-    /// TLS; `None` uses it only if a server or its URL asks for it.
-    pub tls: Option<TlsOptions>,
-    /// How often an idle connection is pinged; two unanswered pings end it. Default 5 s.
-    pub ping_interval: Duration,
-    /// Name in the server's connection list.
-    pub name: String,
-}
-
-impl Default for ConnectionOptions {
-    fn default() -> Self {
-        Self {
-            servers: vec!["nats://127.0.0.1:4222".to_owned()],
-            auth: Auth::None,
-            tls: None,
-            ping_interval: Duration::from_secs(5),
-            name: "nylon".to_owned(),
-        }
-    }
-}
-
-impl ConnectionOptions {
-    /// Finds what no retry can heal, without connecting.
-    ///
-    /// # Errors
-    /// See [`ConnectionError`].
-    pub fn check(&self) -> Result<(), ConnectionError> {
-        if self.servers.is_empty() {
-            return Err(ConnectionError::NoServer);
-        }
-        let tls = self.tls.iter().flat_map(|tls| [&tls.ca_file, &tls.cert_file, &tls.key_file]);
-        for path in tls.flatten() {
-            std::fs::File::open(path).map_err(|cause| ConnectionError::Credentials { path: path.clone(), cause })?;
-        }
-        Connection::authenticated(self).map(drop)
-    }
-
-    /// Whether it is a bus of this process, not NATS.
-    #[must_use]
-    pub fn is_memory(&self) -> bool {
-        bus::bus_name(&self.servers).is_some()
-    }
-}
-
-/// Why a connection cannot even be tried. Everything that may heal by itself is retried instead.
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectionError {
-    /// No server is named.
-    #[error("connecting to nats: no server is configured")]
-    NoServer,
-    /// A file cannot be read or used.
-    #[error("reading nats credentials {path}: {cause}", path = path.display())]
-    Credentials {
-        /// The file.
-        path: PathBuf,
-        /// What the system or the parser says.
-        cause: std::io::Error,
-    },
-    /// A certificate comes without its key, or the other way round.
-    #[error("configuring nats tls: cert_file and key_file belong together")]
-    HalfCertificate,
-    /// A server's URL is not understood.
-    #[error("connecting to nats: {0}")]
-    Connect(#[from] async_nats::ConnectError),
-}
 
 /// Why a message was not handed over. Nothing was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -264,7 +146,7 @@ impl Connection {
         }
         let events = shared.clone();
         let on_event = Arc::new(on_event);
-        let connect = Self::authenticated(options)?
+        let connect = options::authenticated(options)?
             .name(&options.name)
             .ping_interval(options.ping_interval)
             .connection_timeout(Duration::from_secs(2))
@@ -286,32 +168,6 @@ impl Connection {
             });
         let client = connect.connect(options.servers.as_slice()).await?;
         Ok(Self { transport: Transport::Nats(client), shared })
-    }
-
-    fn authenticated(options: &ConnectionOptions) -> Result<ConnectOptions, ConnectionError> {
-        let mut connect = match &options.auth {
-            Auth::None => ConnectOptions::new(),
-            Auth::User { user, password } => ConnectOptions::with_user_and_password(user.clone(), password.clone()),
-            Auth::Token(token) => ConnectOptions::with_token(token.clone()),
-            Auth::NkeySeed(seed) => ConnectOptions::with_nkey(seed.clone()),
-            Auth::CredsFile(path) => {
-                let wrap = |cause| ConnectionError::Credentials { path: path.clone(), cause };
-                let text = std::fs::read_to_string(path).map_err(wrap)?;
-                ConnectOptions::with_credentials(&text).map_err(wrap)?
-            }
-        };
-        if let Some(tls) = &options.tls {
-            connect = connect.require_tls(true);
-            if let Some(ca) = &tls.ca_file {
-                connect = connect.add_root_certificates(ca.clone());
-            }
-            connect = match (&tls.cert_file, &tls.key_file) {
-                (Some(cert), Some(key)) => connect.add_client_certificate(cert.clone(), key.clone()),
-                (None, None) => connect,
-                _ => return Err(ConnectionError::HalfCertificate),
-            };
-        }
-        Ok(connect)
     }
 
     /// Whether the connection is up now.
@@ -480,18 +336,5 @@ mod tests {
         assert!(tenth.iter().all(|d| (1_000..=2_000).contains(&d.as_millis())));
         assert!(tenth.iter().any(|d| *d != tenth[0]), "no jitter");
         assert!(delay(usize::MAX) <= Duration::from_secs(2));
-    }
-
-    #[test]
-    fn secrets_do_not_show_in_logs() {
-        let options = ConnectionOptions { auth: Auth::Token("hush".into()), ..Default::default() };
-        assert!(!format!("{options:?}").contains("hush"));
-    }
-
-    #[test]
-    fn half_a_certificate_is_refused() {
-        let tls = TlsOptions { cert_file: Some("cert.pem".into()), ..Default::default() };
-        let options = ConnectionOptions { tls: Some(tls), ..Default::default() };
-        assert!(matches!(Connection::authenticated(&options), Err(ConnectionError::HalfCertificate)));
     }
 }

@@ -22,7 +22,7 @@ use tokio::{
 
 use crate::{
     admin,
-    gateway::Shared,
+    shared::Shared,
     thread::{Message, Outside},
 };
 

@@ -1,12 +1,10 @@
 //! The gateway: starts, reloads, drains and stops the threads that serve.
 
 use std::{
-    collections::BTreeMap,
-    fmt::Write as _,
     io,
     net::{SocketAddr, TcpListener},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
         mpsc::sync_channel,
     },
@@ -14,8 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nylon_plugin::EntryMetrics;
-use nylon_routing::{CompileError, Snapshot};
+use nylon_routing::Snapshot;
 use tokio::{
     runtime::{Builder, LocalOptions, LocalRuntime},
     sync::mpsc::{UnboundedSender, unbounded_channel},
@@ -23,8 +20,10 @@ use tokio::{
 
 use crate::{
     acceptor::{self, Command, Purpose, Target, bind},
-    metrics,
     plugins::{PluginSource, PreparedPlugins},
+    shared::{Shared, lock},
+    start_error::StartError,
+    starting::{Starting, attend},
     thread::{self, Message, Outside},
 };
 
@@ -35,89 +34,7 @@ const SWITCH: Duration = Duration::from_secs(5);
 const CONNECT: Duration = Duration::from_secs(5);
 
 /// How often a drain or a reload looks whether it is done.
-const LOOK: Duration = Duration::from_millis(5);
-
-/// Why a gateway does not start or a new snapshot is not taken.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The snapshot is not valid.
-    #[error("compiling the snapshot: {0}")]
-    Snapshot(#[from] CompileError),
-    /// The plugins cannot be set up.
-    #[error("preparing plugins: {0}")]
-    Plugins(String),
-    /// An address cannot be listened on.
-    #[error("binding {address}: {cause}")]
-    Bind {
-        /// The address.
-        address: SocketAddr,
-        /// What the system says.
-        cause: io::Error,
-    },
-    /// A thread cannot be started.
-    #[error("starting a thread: {0}")]
-    Thread(#[from] io::Error),
-    /// The gateway is draining or has stopped.
-    #[error("reloading: the gateway is shutting down")]
-    ShuttingDown,
-}
-
-/// What the gateway's threads share.
-pub(crate) struct Shared {
-    pub(crate) target: Target,
-    plugins: Mutex<Arc<dyn PreparedPlugins>>,
-    draining: AtomicBool,
-}
-
-impl Shared {
-    /// Why no request should be sent here, if so.
-    pub(crate) fn not_ready(&self) -> Option<&'static str> {
-        if self.draining.load(Relaxed) {
-            Some("draining\n")
-        } else if !lock(&self.plugins).ready(self.target.threads.len()) {
-            Some("plugins are not ready\n")
-        } else {
-            None
-        }
-    }
-
-    /// All counters in Prometheus' text format.
-    pub(crate) fn metrics(&self) -> String {
-        let mut text = String::with_capacity(8192);
-        let threads: Vec<_> = self.target.threads.iter().map(|(_, outside)| outside.metrics.clone()).collect();
-        metrics::render(&threads, &mut text);
-        let refused = self.target.refused.load(Relaxed);
-        // Writing to memory cannot fail.
-        let _ = writeln!(
-            text,
-            "# HELP nylon_connections_refused_total Client connections beyond max_connections.\n\
-             # TYPE nylon_connections_refused_total counter\nnylon_connections_refused_total {refused}"
-        );
-        let mut entries: BTreeMap<Arc<str>, Vec<Arc<EntryMetrics>>> = BTreeMap::new();
-        for (_, outside) in &self.target.threads {
-            for (label, metrics) in &*lock(&outside.entries) {
-                entries.entry(label.clone()).or_default().push(metrics.clone());
-            }
-        }
-        if !entries.is_empty() {
-            metrics::render_entries(&entries.into_iter().collect::<Vec<_>>(), &mut text);
-        }
-        let plugins = lock(&self.plugins).clone();
-        plugins.metrics(&mut text);
-        text
-    }
-
-    fn connections(&self) -> usize {
-        self.target.threads.iter().map(|(_, outside)| outside.connections.load(Relaxed)).sum()
-    }
-
-    fn tell(&self, message: impl Fn() -> Message) {
-        for (messages, _) in &self.target.threads {
-            // A thread that has ended needs to be told nothing.
-            drop(messages.send(message()));
-        }
-    }
-}
+pub(crate) const LOOK: Duration = Duration::from_millis(5);
 
 /// A running gateway. Dropping it stops it.
 pub struct Gateway {
@@ -242,6 +159,15 @@ impl Gateway {
     /// # Errors
     /// [`StartError`]; nothing has changed then.
     pub fn reload(&self, snapshot: &[u8]) -> Result<(), StartError> {
+        self.reload_with(snapshot, &[])
+    }
+
+    /// As [`Gateway::reload`]; the new snapshot waits for the first beats of workers that are `starting`, so that no
+    /// request goes to a group that nobody is in yet. It goes on without those that take longer than 10 s.
+    ///
+    /// # Errors
+    /// As [`Gateway::reload`].
+    pub fn reload_with(&self, snapshot: &[u8], starting: &[Starting]) -> Result<(), StartError> {
         let snapshot = Arc::new(Snapshot::compile(snapshot)?);
         let mut state = lock(&self.state);
         if state.stopped || self.shared.draining.load(Relaxed) {
@@ -254,7 +180,7 @@ impl Gateway {
         };
         let new = wanted.iter().filter(|want| !state.listeners.iter().any(|listener| is(listener, want))).copied();
         let (added, sockets) = bind_all(new.collect())?;
-        if let Err(refusal) = self.set_up(&plugins) {
+        if let Err(refusal) = self.set_up(&plugins, starting) {
             let running = lock(&self.shared.plugins).clone();
             self.shared.tell(|| Message::Keep(running.clone()));
             return Err(refusal);
@@ -295,7 +221,8 @@ impl Gateway {
     }
 
     /// Makes plugins ready to be used: a request that finds a connection still on its way would fail.
-    fn set_up(&self, plugins: &Arc<dyn PreparedPlugins>) -> Result<(), StartError> {
+    fn set_up(&self, plugins: &Arc<dyn PreparedPlugins>, starting: &[Starting]) -> Result<(), StartError> {
+        let before = plugins.workers();
         let threads = self.shared.target.threads.len();
         if !plugins.connected(threads) {
             self.shared.tell(|| Message::Connect(plugins.clone()));
@@ -308,6 +235,7 @@ impl Gateway {
                 std::thread::sleep(LOOK);
             }
         }
+        attend(&**plugins, &before, starting);
         plugins.commit().map_err(StartError::Plugins)
     }
 
@@ -402,8 +330,4 @@ fn bind_all(wanted: Vec<(Purpose, SocketAddr)>) -> Result<(Vec<Listener>, Vec<Tc
         sockets.push(socket);
     }
     Ok((listeners, sockets))
-}
-
-fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -25,6 +25,9 @@ mod nats;
 mod plugins;
 mod request_body;
 mod request_id;
+mod shared;
+mod start_error;
+mod starting;
 mod thread;
 mod transports;
 mod up;
@@ -37,8 +40,10 @@ pub mod fuzz {
     pub use crate::{down::fuzz::request, up::fuzz::response, websocket::fuzz::websocket};
 }
 
-pub use gateway::{Gateway, StartError};
-pub use plugins::{NoPlugins, PluginSource, PreparedPlugins};
+pub use gateway::Gateway;
+pub use plugins::{Heard, NoPlugins, PluginSource, PreparedPlugins};
+pub use start_error::StartError;
+pub use starting::Starting;
 pub use transports::Transports;
 
 #[cfg(test)]

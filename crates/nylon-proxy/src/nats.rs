@@ -2,7 +2,7 @@
 
 use std::{
     cell::RefCell,
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fmt::Write,
     rc::Rc,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
@@ -20,6 +20,8 @@ use nylon_messaging::{
 use nylon_plugin::{Entry, InFlight, Plugin, PluginError, PluginErrorKind, RoomCarrier, Session};
 use nylon_routing::{Place, Snapshot, config};
 use nylon_wire::Revision;
+
+use crate::plugins::Heard;
 
 /// Makes plugins that are workers on NATS. Worker tables, connections and counters outlive a reload as long as the
 /// `messaging` entry stays the same.
@@ -127,6 +129,22 @@ impl PreparedNats {
     /// Whether every thread is connected to those.
     pub(crate) fn connected(&self, threads: usize) -> bool {
         all_connected(&self.new, threads)
+    }
+
+    /// As [`crate::PreparedPlugins::workers`].
+    pub(crate) fn workers(&self) -> HashSet<Heard> {
+        let now = nylon_messaging::Clock::now_ms();
+        let mut heard = HashSet::new();
+        for known in &self.messaging {
+            for group in known.messaging.workers().groups() {
+                heard.extend(group.fresh(now).into_iter().map(|id| Heard {
+                    messaging: known.name.clone(),
+                    group: group.name().to_owned(),
+                    id,
+                }));
+            }
+        }
+        heard
     }
 
     /// The snapshot is the one in use from now on.

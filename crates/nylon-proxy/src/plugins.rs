@@ -1,6 +1,6 @@
 //! Where plugins come from: the seam between the gateway and the transports.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use nylon_plugin::Entry;
 use nylon_routing::Snapshot;
@@ -18,6 +18,17 @@ pub trait PluginSource: Send + Sync + 'static {
     fn shut_down(&self) {}
 }
 
+/// A worker that a gateway hears of.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Heard {
+    /// Name of the entry of `messaging`.
+    pub messaging: String,
+    /// Its queue group.
+    pub group: String,
+    /// Its id, which no other worker has.
+    pub id: String,
+}
+
 /// The plugins of one snapshot.
 pub trait PreparedPlugins: Send + Sync + 'static {
     /// The entries of one gateway thread, in the order of [`Snapshot::entries`]. Called on that thread, inside its
@@ -31,6 +42,11 @@ pub trait PreparedPlugins: Send + Sync + 'static {
     /// Whether what is new has come up on each of the gateway's `threads`.
     fn connected(&self, _threads: usize) -> bool {
         true
+    }
+
+    /// The workers that are heard of now.
+    fn workers(&self) -> HashSet<Heard> {
+        HashSet::new()
     }
 
     /// Hands the configurations over, and makes the snapshot the one in use: the last step before it is, and the last

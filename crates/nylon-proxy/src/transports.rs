@@ -1,6 +1,6 @@
 //! All ways to run a plugin, behind one source.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use nylon_plugin::Entry;
 use nylon_routing::Snapshot;
@@ -8,7 +8,7 @@ use nylon_routing::Snapshot;
 use crate::{
     libraries::{Libraries, PreparedLibraries},
     nats::{Broken, NatsPlugins, PreparedNats},
-    plugins::{PluginSource, PreparedPlugins},
+    plugins::{Heard, PluginSource, PreparedPlugins},
 };
 
 /// Makes plugins that are workers on NATS or in this process, or shared libraries.
@@ -53,6 +53,10 @@ impl PreparedPlugins for Prepared {
 
     fn connected(&self, threads: usize) -> bool {
         self.nats.connected(threads)
+    }
+
+    fn workers(&self) -> HashSet<Heard> {
+        self.nats.workers()
     }
 
     fn commit(&self) -> Result<(), String> {

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use nylon_proxy::{StartError, Transports};
+use nylon_proxy::{StartError, Starting, Transports};
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
@@ -88,9 +88,11 @@ impl Gateway {
         Ok(HashMap::from([("http", text(gateway.addresses())), ("admin", text(gateway.admin_addresses()))]))
     }
 
-    fn reload(&self, py: Python<'_>, snapshot_json: &[u8]) -> PyResult<()> {
+    fn reload(&self, py: Python<'_>, snapshot_json: &[u8], starting: Vec<(String, String, usize)>) -> PyResult<()> {
         let gateway = self.running()?;
-        py.detach(|| gateway.reload(snapshot_json)).map_err(exception)
+        let starting = starting.into_iter().map(|(messaging, group, count)| Starting { messaging, group, count });
+        let starting: Vec<_> = starting.collect();
+        py.detach(|| gateway.reload_with(snapshot_json, &starting)).map_err(exception)
     }
 
     fn drain(&self, py: Python<'_>, timeout_ms: u64) -> PyResult<bool> {

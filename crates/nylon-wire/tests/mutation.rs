@@ -7,19 +7,14 @@ mod support;
 use bytes::{Bytes, BytesMut};
 use nylon_wire::{Frame, peek};
 use std::time::{Duration, Instant};
-use support::{cases, hex, meaning, protocol, unhex};
+use support::{
+    cases,
+    damage::{Random, damage},
+    hex, meaning, protocol, unhex,
+};
 
-/// xorshift64*: the seed is printed, so that a failure can be repeated.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % limit.max(1)
-    }
-}
+/// What MessagePack begins with, at the edges of its ranges.
+const SPECIAL: [u8; 12] = [0x00, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xc0, 0xc1, 0xc4, 0xcf, 0xdd, 0xff];
 
 fn inputs() -> Vec<Vec<u8>> {
     let corpus = std::fs::read_to_string(protocol().join("corpus/frames.hex")).unwrap();
@@ -45,25 +40,6 @@ fn check(data: &[u8]) -> bool {
     true
 }
 
-fn mutate(data: &mut Vec<u8>, random: &mut Random, other: &[u8]) {
-    const SPECIAL: [u8; 12] = [0x00, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xc0, 0xc1, 0xc4, 0xcf, 0xdd, 0xff];
-    for _ in 0..=random.below(4) {
-        let at = random.below(data.len());
-        match random.below(6) {
-            0 if !data.is_empty() => data[at] ^= 1 << random.below(8),
-            1 if !data.is_empty() => data[at] = SPECIAL[random.below(SPECIAL.len())],
-            2 => data.insert(at, SPECIAL[random.below(SPECIAL.len())]),
-            3 if !data.is_empty() => drop(data.remove(at)),
-            4 => data.truncate(at),
-            _ => {
-                let from = random.below(other.len());
-                let piece = &other[from..(from + random.below(24)).min(other.len())];
-                data.splice(at..at, piece.iter().copied());
-            }
-        }
-    }
-}
-
 #[test]
 fn the_corpus_and_damaged_frames_are_read_without_panic() {
     let inputs = inputs();
@@ -74,6 +50,7 @@ fn the_corpus_and_damaged_frames_are_read_without_panic() {
         .ok()
         .and_then(|text| text.parse().ok())
         .unwrap_or_else(|| std::time::UNIX_EPOCH.elapsed().map_or(1, |elapsed| elapsed.as_nanos() as u64 | 1));
+    // So that a failure can be repeated.
     println!("NYLON_FUZZ_SEED={seed}");
     let mut random = Random(seed);
     let mut tried = 0u64;
@@ -81,7 +58,7 @@ fn the_corpus_and_damaged_frames_are_read_without_panic() {
         for _ in 0..1000 {
             let mut data = inputs[random.below(inputs.len())].clone();
             let other = &inputs[random.below(inputs.len())];
-            mutate(&mut data, &mut random, other);
+            damage(&mut data, &mut random, &SPECIAL, other);
             match std::panic::catch_unwind(|| check(&data)) {
                 Ok(ok) => taken += usize::from(ok),
                 Err(_) => panic!("this payload breaks the codec: {}", hex(&data)),

@@ -17,6 +17,8 @@ _EXIT_CODES = "Exit codes: " + ", ".join(f"{int(code)} {text}" for code, text in
 
 app = typer.Typer(
     no_args_is_help=True,
+    # without it, texts keep the line breaks of the source
+    rich_markup_mode="markdown",
     add_completion=False,
     pretty_exceptions_enable=False,
     help="An HTTP gateway that you extend with plugins over NATS.",

@@ -21,7 +21,7 @@ class EntryFound:
 
 
 class EntriesError(Exception):
-    """The plugin could not be loaded; the text is the end of what Python said."""
+    """The plugin could not be loaded; the text says why."""
 
 
 def find_entries(target: str) -> list[EntryFound]:
@@ -29,20 +29,24 @@ def find_entries(target: str) -> list[EntryFound]:
     command = [sys.executable, "-m", "nylon.control.entries", target]
     done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     if done.returncode != 0:
-        raise EntriesError(done.stderr.strip() or f"loading {target}: exit code {done.returncode}")
+        raise EntriesError(done.stderr.strip().rpartition("\n")[2] or f"loading {target}: exit code {done.returncode}")
     # the plugin may have printed lines of its own
     return [EntryFound(**entry) for entry in json.loads(done.stdout.strip().splitlines()[-1])]
 
 
-def main(target: str) -> None:
-    """Print the entries of `target`."""
-    from nylon.worker.loading import load
+def main(target: str) -> int:
+    """Print the entries of `target`, or on stderr why it has none."""
+    from nylon.worker.loading import explain, load
 
-    entries = [
-        {"name": entry.name, "answers": bool(entry.phases & _REQUEST_FILTER)} for entry in load(target).describe()
-    ]
+    try:
+        found = load(target).describe()
+    except (Exception, SystemExit) as error:  # noqa: BLE001 (the author's code may raise anything)
+        sys.stderr.write(f"{explain(target, error)}\n")
+        return 1
+    entries = [{"name": entry.name, "answers": bool(entry.phases & _REQUEST_FILTER)} for entry in found]
     sys.stdout.write("\n" + json.dumps(entries) + "\n")
+    return 0
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    sys.exit(main(sys.argv[1]))

@@ -106,7 +106,7 @@ class GatewayProcess:
             return ExitCode.CONFIG
         try:
             self._tell_listeners(gateway)
-            self._workers.apply(loaded.config, self._servers(), reload=self._dev)
+            self._workers.prepare(loaded.config, self._servers(), reload=self._dev)
             self._started(gateway.addresses())
             return self._serve(gateway, loaded)
         finally:
@@ -155,7 +155,8 @@ class GatewayProcess:
             loaded = self._load()
             snapshot = self._snapshot(loaded)
             self._in_process.prepare(loaded)
-            gateway.reload(snapshot)
+            starting = self._workers.prepare(loaded.config, self._servers(), reload=self._dev)
+            gateway.reload(snapshot, starting)
         except ConfigError as error:
             log_problems(error)
             log.error("reload refused, the old configuration keeps serving", problems=len(error.problems))
@@ -164,10 +165,11 @@ class GatewayProcess:
             # OSError: a new listener cannot be opened
             log.error("reload refused, the old configuration keeps serving", reason=str(error))
             self._in_process.keep(current.config)
+            self._workers.abandon()
             return current
         self._in_process.keep(loaded.config)
         self._tell_listeners(gateway)
-        self._workers.apply(loaded.config, self._servers(), reload=self._dev)
+        self._workers.commit()
         for name in set(self._embedded) - {entry.name for entry in loaded.config.messaging if entry.embedded}:
             self._embedded.pop(name).stop()
         log.info("reloaded", revision=self._number, files=len(loaded.files))

@@ -5,7 +5,6 @@ import logging
 import os
 import sys
 import threading
-import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from nylon.sdk import Plugin
 from nylon.sdk.logs import ensure
 from nylon.sdk.running import request_id
 from nylon.sdk.serving import Serving
-from nylon.worker.loading import LoadError, load
+from nylon.worker.loading import LoadError, explain, load
 
 _END_SECONDS = 5.0
 """How long handlers may go on once the gateway has ended."""
@@ -87,12 +86,8 @@ class InProcess:
                     raise LoadError(
                         f"loading {module!r}: the plugin has no entry; register one with @plugin.handler(name)"
                     )
-            except LoadError:
-                raise
             except (Exception, SystemExit) as error:
-                last = traceback.extract_tb(error.__traceback__)[-1]
-                text = f"loading {module!r}: {type(error).__name__}: {error} ({last.filename}:{last.lineno})"
-                raise LoadError(text) from error
+                raise explain(module, error) from error
             self._imported[module] = plugin
         return self._imported[module]
 

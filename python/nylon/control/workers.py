@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Mapping
 
 import structlog
@@ -29,26 +30,54 @@ class Workers:
 
     def __init__(self) -> None:
         self._running: list[tuple[tuple[object, ...], Child]] = []
+        self._before: list[tuple[tuple[object, ...], Child]] = []
+        self._wanted: list[tuple[object, ...]] = []
+        self._leaving: list[Child] = []
 
-    def apply(self, config: RuntimeFile, embedded: Mapping[str, Server], *, reload: bool = False) -> None:
-        """Start what is new in `config`, stop what is gone, leave the rest alone."""
-        wanted = [(self._key(worker, config, embedded, reload), worker) for worker in config.workers]
-        keys = [key for key, _ in wanted]
-        for key, child in list(self._running):
-            if key not in keys or child.ended() is not None:
-                child.ask_to_end()
-                self._running.remove((key, child))
-        have = [key for key, _ in self._running]
-        for key, worker in wanted:
-            if key in have:
+    def prepare(
+        self, config: RuntimeFile, embedded: Mapping[str, Server], *, reload: bool = False
+    ) -> list[tuple[str, str, int]]:
+        """Start what is new in `config` beside what runs; `commit` or `abandon` comes next.
+
+        Return of which workers a gateway will hear that has this configuration: messaging, group, how many.
+        """
+        self._running = [item for item in self._running if item[1].ended() is None]
+        self._before = list(self._running)
+        self._wanted = []
+        running = [key for key, _ in self._running]
+        starting: Counter[tuple[str, str]] = Counter()
+        for worker in config.workers:
+            messaging = _messaging(config, worker)
+            key = self._key(worker, config, embedded, reload)
+            self._wanted.append(key)
+            if key in running:
                 continue
-            environment = worker_environment(_messaging(config, worker), embedded) | {"NATS_GROUP": worker.group}
+            environment = worker_environment(messaging, embedded) | {"NATS_GROUP": worker.group}
             child = Child(_command(worker, reload), grace=_GRACE_SECONDS, environment={**os.environ, **environment})
             self._running.append((key, child))
             log.info("workers started", target=worker.target, group=worker.group, processes=worker.processes)
+            if (messaging.name, worker.group) in _served(config):
+                starting[messaging.name, worker.group] += worker.processes
+        return [(messaging, group, count) for (messaging, group), count in starting.items()]
+
+    def commit(self) -> None:
+        """Let those end that the configuration of `prepare` has no more."""
+        for key, child in self._running:
+            if key not in self._wanted:
+                self._let_go(child)
+        self._running = [item for item in self._running if item[0] in self._wanted]
+
+    def abandon(self) -> None:
+        """Let those end that `prepare` started: its configuration was refused."""
+        for item in self._running:
+            if item not in self._before:
+                self._let_go(item[1])
+        self._running = self._before
 
     def lost(self) -> list[int]:
         """Return the exit codes of supervisors that ended by themselves, and forget them."""
+        # asking is what takes their last remains out of the system's table
+        self._leaving = [child for child in self._leaving if child.ended() is None]
         gone = [(key, child) for key, child in self._running if child.ended() is not None]
         self._running = [item for item in self._running if item not in gone]
         return [child.stop() for _, child in gone]
@@ -57,9 +86,13 @@ class Workers:
         """Drain and end all of them."""
         for _, child in self._running:
             child.ask_to_end()
-        for _, child in self._running:
+        for child in [*self._leaving, *(child for _, child in self._running)]:
             child.stop()
-        self._running = []
+        self._running, self._leaving = [], []
+
+    def _let_go(self, child: Child) -> None:
+        child.ask_to_end()
+        self._leaving.append(child)
 
     def _key(
         self, worker: Worker, config: RuntimeFile, embedded: Mapping[str, Server], reload: bool
@@ -93,6 +126,13 @@ def _variables(section: object | None, names: Mapping[str, str]) -> dict[str, st
 def _messaging(config: RuntimeFile, worker: Worker) -> Messaging:
     by_name = {messaging.name: messaging for messaging in config.messaging}
     return by_name[worker.messaging] if worker.messaging is not None else config.messaging[0]
+
+
+def _served(config: RuntimeFile) -> set[tuple[str, str]]:
+    """Return messaging and group of every plugin: the only ones whose workers a gateway looks for."""
+    first = config.messaging[0].name if config.messaging else ""
+    plugins = [plugin for plugin in config.plugins if plugin.type == "messaging"]
+    return {(plugin.messaging or first, plugin.group or plugin.name) for plugin in plugins}
 
 
 def _command(worker: Worker, reload: bool) -> list[str]:

@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import sys
+import traceback
 from pathlib import Path
 from types import ModuleType
 
@@ -40,6 +41,17 @@ def load(target: str) -> Plugin:
     if plugins:
         raise LoadError(f"loading {target!r}: {place} has several plugins, say which: {', '.join(sorted(plugins))}")
     raise LoadError(f"loading {target!r}: {place} has no plugin; make one with `plugin = Plugin()`")
+
+
+def explain(target: str, error: BaseException) -> LoadError:
+    """Say in one line what the code of the target raised while it was imported, and where."""
+    if isinstance(error, LoadError):
+        return error
+    text = f"loading {target!r}: {type(error).__name__}: {error}"
+    if isinstance(error, SyntaxError):  # says itself where
+        return LoadError(text)
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return LoadError(f"{text} ({last.filename}:{last.lineno})")
 
 
 def split(target: str) -> tuple[str, str | None]:

@@ -35,7 +35,7 @@ class Service(PhaseHandler):
     def request_filter(self, ctx: RequestFilterContext) -> None:
         match ctx.request.header("x-do"):
             case "spin":  # holds the GIL as Python code does: in turns
-                end = time.monotonic() + 2
+                end = time.monotonic() + float(ctx.request.header("x-seconds") or 2)
                 while time.monotonic() < end and not ctx.cancelled:
                     pass
             case "wait":

@@ -292,6 +292,14 @@ static int wrong(Session *session) {
     tell(session, END, NULL, 0);
     return 1;
   }
+  if (IS("bundle") || IS("cut_bundle") || IS("nested_bundle")) {
+    unsigned char bundle[] = "\x66\0\0\0\x02\0\0\0\0\xca" /* 102: 202 */
+                             "\x67\0\0\0\x05\0\0\0hello" /* 103 */
+                             "\x02\0\0\0\0\0\0";         /* end; the last byte is C's */
+    if (IS("nested_bundle")) memcpy(bundle, "\xb6\x01", 2);
+    tell(session, 438, bundle, sizeof bundle - IS("cut_bundle"));
+    return 1;
+  }
   if (IS("stream")) {
     tell(session, 106, NULL, 0);
     tell(session, 105, NULL, 0);

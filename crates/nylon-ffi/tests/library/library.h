@@ -1,23 +1,14 @@
-/* The ABI of plugin libraries, and what the entries of this one are made of. */
+/* What the entries of this library are made of. */
 #ifndef LIBRARY_H
 #define LIBRARY_H
 
 #include <pthread.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-typedef struct {
-  uint32_t sid;
-  uint8_t phase;
-  uint32_t method;
-  const unsigned char *ptr;
-  uint64_t len;
-} FfiBuffer;
-
-typedef void (*data_event_fn)(const FfiBuffer *);
+#include "../../include/nylon_plugin.h"
 
 enum { NEXT = 1, END = 2, PAYLOAD = 3 };
 enum { REQUEST = 1, RESPONSE = 2, BODY = 3, LOGGING = 4 };

@@ -76,3 +76,26 @@ async fn sessions_are_gone_when_their_logging_is_over() {
     }
     calm(library).await;
 }
+
+#[tokio::test(flavor = "local")]
+async fn several_messages_may_come_in_one_call() {
+    let got = serve(run(&["bundle"], true, &options()), &mut exchange(&[], b""), &[]).await;
+    assert_eq!((got.status, got.text()), (202, "hello"));
+    for broken in ["cut_bundle", "nested_bundle"] {
+        let got = serve(run(&[broken], true, &options()), &mut exchange(&[], b""), &[]).await;
+        assert_eq!(got.status, 502, "{broken}");
+    }
+}
+
+#[tokio::test(flavor = "local")]
+async fn requests_of_one_thread_go_out_together_and_all_are_answered() {
+    let one = async |good: bool| {
+        let token = if good { "Bearer secret" } else { "Bearer guess" };
+        serve(run(&["auth"], false, &options()), &mut exchange(&[("authorization", token)], b""), &["hello"])
+            .await
+            .status
+    };
+    let all = futures_util::future::join_all((0..64).map(|index| one(index % 3 > 0))).await;
+    let expected: Vec<_> = (0..64).map(|index| if index % 3 > 0 { 200 } else { 401 }).collect();
+    assert_eq!(all, expected);
+}

@@ -106,6 +106,13 @@ impl Group {
         self.workers().iter().filter(|worker| worker.fresh(now, grace)).count()
     }
 
+    /// Ids of the workers with a fresh beat.
+    #[must_use]
+    pub fn fresh(&self, now: u64) -> Vec<String> {
+        let grace = self.grace();
+        self.workers().iter().filter(|worker| worker.fresh(now, grace)).map(|worker| worker.id().to_owned()).collect()
+    }
+
     /// Ejections so far.
     #[must_use]
     pub fn ejections(&self) -> u64 {

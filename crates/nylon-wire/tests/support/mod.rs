@@ -2,6 +2,7 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
 pub mod any;
+pub mod damage;
 pub mod frames;
 pub mod meaning;
 

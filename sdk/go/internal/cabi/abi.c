@@ -59,7 +59,12 @@ EXPORT void close_session_stream(uint32_t sid) { nylonClose(sid); }
 EXPORT uint8_t nylon_session_phases(uint32_t sid) { return nylonPhases(sid); }
 
 // Beyond the original ABI: begins a phase, and may run its handler before it returns; 1 if that has happened.
-EXPORT uint8_t nylon_run_phase(uint32_t sid, uint8_t phase) { return nylonRunPhase(sid, phase); }
+EXPORT uint8_t nylon_run_phase(uint32_t sid, uint8_t phase) {
+  static _Atomic uint32_t threads;
+  static _Thread_local uint32_t thread;
+  if (!thread) thread = ++threads;
+  return nylonRunPhase(thread, sid, phase);
+}
 
 // Beyond the original ABI: which further methods the host takes.
 EXPORT void nylon_host_extensions(const uint32_t *methods, uint32_t count) { nylonExtensions((uint32_t *)methods, count); }

@@ -15,6 +15,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"unsafe"
 
 	"github.com/AssetsArt/nylon/sdk/go/internal/ffi"
@@ -42,7 +43,15 @@ var widen = sync.OnceFunc(func() {
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + hostThreads)
 	}
+	if os.Getenv("GOGC") == "" && os.Getenv("GOMEMLIMIT") == "" {
+		ballast = make([]byte, 16<<20)
+	}
 })
+
+// ballast lets the collector wait until there are so many bytes more of garbage, unless the environment says when it runs. The heap
+// of a plugin is small, so it would run all the time, and take the host's threads their places each time. Nothing
+// is ever written there, so that it takes addresses and no memory.
+var ballast []byte
 
 const hostThreads = 2
 
@@ -51,14 +60,31 @@ func nylonShutdown() { library.Shutdown() }
 
 //export nylonRegister
 func nylonRegister(sid C.uint32_t, entry unsafe.Pointer, length C.size_t, callback C.data_event_fn) C.uint8_t {
-	send := func(sid, method uint32, payload []byte) {
-		// The callback copies before it returns, so that it may read Go's own memory.
-		C.nylon_call(callback, C.uint32_t(sid), C.uint32_t(method), unsafe.Pointer(unsafe.SliceData(payload)), C.uint64_t(len(payload)))
-	}
-	if library.Register(uint32(sid), string(copied(entry, uint64(length))), send) {
+	if library.Register(uint32(sid), unsafe.String((*byte)(entry), int(length)), sender(callback)) {
 		return 1
 	}
 	return 0
+}
+
+// host is what calls the host: it gives every session the same callback.
+var host atomic.Pointer[struct {
+	callback C.data_event_fn
+	send     ffi.Send
+}]
+
+func sender(callback C.data_event_fn) ffi.Send {
+	if known := host.Load(); known != nil && known.callback == callback {
+		return known.send
+	}
+	made := &struct {
+		callback C.data_event_fn
+		send     ffi.Send
+	}{callback, func(sid, method uint32, payload []byte) {
+		// The callback copies before it returns, so that it may read Go's own memory.
+		C.nylon_call(callback, C.uint32_t(sid), C.uint32_t(method), unsafe.Pointer(unsafe.SliceData(payload)), C.uint64_t(len(payload)))
+	}}
+	host.Store(made)
+	return made.send
 }
 
 //export nylonEvent
@@ -67,8 +93,8 @@ func nylonEvent(sid C.uint32_t, phase C.uint8_t, method C.uint32_t, payload unsa
 }
 
 //export nylonRunPhase
-func nylonRunPhase(sid C.uint32_t, phase C.uint8_t) C.uint8_t {
-	if library.RunPhase(uint32(sid), uint8(phase)) {
+func nylonRunPhase(thread, sid C.uint32_t, phase C.uint8_t) C.uint8_t {
+	if library.RunPhase(uint32(thread), uint32(sid), uint8(phase)) {
 		return 1
 	}
 	return 0

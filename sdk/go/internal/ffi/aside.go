@@ -2,21 +2,52 @@ package ffi
 
 import "iter"
 
-// aside runs fn on another goroutine and on this thread, and returns when it has returned. It costs a fraction of a microsecond.
-// What ends its goroutine (runtime.Goexit) ends that one: this one is the host's, and its end would be the process's.
-func aside(fn func()) (returned bool) {
-	next, _ := iter.Pull(func(yield func(bool) bool) {
-		defer func() {
-			if !returned {
-				yield(false) // for good: what is left of it stays
-			}
-		}()
-		grow()
-		fn()
-		returned = true
-	})
-	next()
+// warm is how many threads of the host have a goroutine of their own that is kept. A pool that grows because a library does not
+// return loses its threads again, and what is kept for one is never given back.
+const warm = 16
+
+// aside is where callbacks run that a thread of the host waits for: on another goroutine, which takes that thread over. It costs a
+// fraction of a microsecond. What ends its goroutine (runtime.Goexit) ends that one: the thread's own is the host's, and its end
+// would be the process's.
+type aside struct {
+	next func() (bool, bool)
+	work func()
+}
+
+// asides belong each to the thread of its number.
+var asides [warm + 1]*aside
+
+// runAside runs fn and says whether it has returned. thread counts those of the host from 1.
+func runAside(thread uint32, fn func()) (returned bool) {
+	if thread > warm {
+		thread = 0
+	}
+	a := asides[thread]
+	if a == nil || thread == 0 {
+		a = newAside()
+	}
+	asides[thread] = nil // until it is free again
+	a.work = fn
+	if returned, _ = a.next(); returned && thread > 0 {
+		asides[thread] = a
+	}
 	return returned
+}
+
+func newAside() *aside {
+	a := &aside{}
+	a.next, _ = iter.Pull(func(yield func(bool) bool) {
+		defer yield(false) // for good: what is left of it stays
+		grow()
+		for {
+			a.work()
+			a.work = nil
+			if !yield(true) {
+				return
+			}
+		}
+	})
+	return a
 }
 
 // grow makes room on a new stack while there is nothing on it that has to be moved.

@@ -3,6 +3,7 @@ package ffi
 import (
 	"encoding/binary"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/AssetsArt/nylon/sdk/go/internal/wire"
@@ -11,9 +12,14 @@ import (
 // The two tables of the ABI, by hand: HeaderKeyValue {key, value} goes out, NylonHttpHeaders {[HeaderKeyValue]} comes in.
 
 // encodeHeader gives what the original SDK gives, byte for byte.
-func encodeHeader(key, value string) []byte {
+func encodeHeader(key, value string) []byte { return appendHeader(nil, key, value) }
+
+func appendHeader(to []byte, key, value string) []byte {
 	valueEnd := 24 + padded(len(value))
-	buffer := make([]byte, valueEnd+padded(len(key)))
+	start := len(to)
+	to = slices.Grow(to, valueEnd+padded(len(key)))[:start+valueEnd+padded(len(key))]
+	buffer := to[start:]
+	clear(buffer)
 	u32 := binary.LittleEndian.PutUint32
 	u16 := binary.LittleEndian.PutUint16
 	u32(buffer, 12)     // the table
@@ -28,7 +34,7 @@ func encodeHeader(key, value string) []byte {
 	copy(buffer[28:], value)
 	u32(buffer[valueEnd:], uint32(len(key)))
 	copy(buffer[valueEnd+4:], key)
-	return buffer
+	return to
 }
 
 // padded is the room of a string: length, bytes, NUL, to a multiple of four.
@@ -39,6 +45,7 @@ var errMalformed = errors.New("a header list is malformed")
 // flat reads a buffer whose offsets nobody has checked.
 type flat struct {
 	buffer []byte
+	whole  string // the same
 	broken bool
 }
 
@@ -70,11 +77,18 @@ func (f *flat) field(table, slot uint64) uint64 {
 	return f.follow(table + offset)
 }
 
-func (f *flat) string(offset uint64) string { return string(f.at(offset+4, f.u32(offset))) }
+// string is a part of all of them, which are one piece of memory.
+func (f *flat) string(offset uint64) string {
+	length := f.u32(offset)
+	if f.at(offset+4, length); f.broken {
+		return ""
+	}
+	return f.whole[offset+4 : offset+4+length]
+}
 
 // decodeHeaders gives a NylonHttpHeaders with names in lower case, in order, repeats kept.
 func decodeHeaders(buffer []byte) ([]wire.Header, error) {
-	f := &flat{buffer: buffer}
+	f := &flat{buffer: buffer, whole: string(buffer)}
 	vector := f.field(f.follow(0), 0)
 	count := f.u32(vector)
 	if f.broken || count > uint64(len(buffer))/4 {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 
 	"github.com/AssetsArt/nylon/sdk/go/internal/session"
 	"github.com/AssetsArt/nylon/sdk/go/internal/wire"
@@ -27,14 +28,17 @@ type Library struct {
 	mu         sync.Mutex
 	entries    map[string]*entry
 	sessions   map[uint32]*live
-	extensions map[uint32]bool
+	extensions atomic.Uint64 // a bit for each from firstExtension
 }
+
+// firstExtension is the first method beyond the ABI; there are fewer than 64.
+const firstExtension = 400
 
 // NewLibrary makes a plugin without entries.
 func NewLibrary() *Library {
 	return &Library{
 		OnInitialize: func([]byte) error { return nil }, OnShutdown: func() {}, Logger: slog.Default(),
-		entries: map[string]*entry{}, sessions: map[uint32]*live{}, extensions: map[uint32]bool{},
+		entries: map[string]*entry{}, sessions: map[uint32]*live{},
 	}
 }
 
@@ -60,18 +64,15 @@ func (l *Library) Entries() int {
 
 // Extensions takes the methods beyond the ABI that the host offers.
 func (l *Library) Extensions(methods []uint32) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	for _, method := range methods {
-		l.extensions[method] = true
+		l.extensions.Or(bit(method))
 	}
 }
 
-func (l *Library) offers(method uint32) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.extensions[method]
-}
+func (l *Library) offers(method uint32) bool { return l.extensions.Load()&bit(method) != 0 }
+
+// bit is 0 for what is none of them.
+func bit(method uint32) uint64 { return 1 << (method - firstExtension) }
 
 // Initialize takes the configuration: JSON text, or nothing. The ABI has no way to refuse one, so that is logged.
 func (l *Library) Initialize(config []byte) {
@@ -150,14 +151,14 @@ func (l *Library) Event(sid uint32, phase uint8, method uint32, payload []byte) 
 }
 
 // RunPhase begins a phase as Event does, and may run its callback before it returns: true if that has happened. The host waits
-// for nothing else on this thread, but there are few of those; so only what is quick, and waits for nothing, runs here.
-func (l *Library) RunPhase(sid uint32, phase uint8) (returned bool) {
+// for nothing else on this thread, the thread-th that it has called on, but there are few of those; so only what is quick, and waits for nothing, runs here.
+func (l *Library) RunPhase(thread, sid uint32, phase uint8) (returned bool) {
 	defer l.recovered("nylon_run_phase")
 	if phase < uint8(wire.RequestFilter) || phase > uint8(wire.Logging) {
 		return false
 	}
 	if s := l.session(sid); s != nil {
-		return s.beginHere(wire.Phase(phase))
+		return s.beginHere(thread, wire.Phase(phase))
 	}
 	return true // it is over
 }

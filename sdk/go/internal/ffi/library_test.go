@@ -162,7 +162,7 @@ func TestASecondHeaderNeedsTheHost(t *testing.T) {
 func (h *host) settled(t *testing.T, run func(port session.Port, run *session.Run)) {
 	t.Helper()
 	h.open(t, 1, run)
-	if h.library.RunPhase(1, uint8(wire.RequestFilter)) {
+	if h.library.RunPhase(0, 1, uint8(wire.RequestFilter)) {
 		t.Fatal("nothing is known of it")
 	}
 	for <-h.came != next {
@@ -189,7 +189,7 @@ func TestAQuickCallbackRunsWithinTheCall(t *testing.T) {
 	h.mu.Lock()
 	before := len(h.methods)
 	h.mu.Unlock()
-	if !h.library.RunPhase(1, uint8(wire.RequestFilter)) {
+	if !h.library.RunPhase(0, 1, uint8(wire.RequestFilter)) {
 		t.Fatal("once is no accident")
 	}
 	h.mu.Lock()
@@ -199,7 +199,7 @@ func TestAQuickCallbackRunsWithinTheCall(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 	h.library.Close(1)
-	if !h.library.RunPhase(1, uint8(wire.RequestFilter)) || len(h.methods) != before+2 {
+	if !h.library.RunPhase(0, 1, uint8(wire.RequestFilter)) || len(h.methods) != before+2 {
 		t.Error("a session that is over has nothing to run")
 	}
 }
@@ -214,7 +214,7 @@ func TestACallbackThatWaitsForTheHostGetsAGoroutine(t *testing.T) {
 		passes(port, run)
 	})
 	waits = true
-	go h.library.RunPhase(1, uint8(wire.RequestFilter))
+	go h.library.RunPhase(0, 1, uint8(wire.RequestFilter))
 	for method := range h.came {
 		if method == readRequestBody {
 			break
@@ -225,7 +225,7 @@ func TestACallbackThatWaitsForTheHostGetsAGoroutine(t *testing.T) {
 	}
 	waits = false
 	for range 2 * probing {
-		if h.library.RunPhase(1, uint8(wire.RequestFilter)) {
+		if h.library.RunPhase(0, 1, uint8(wire.RequestFilter)) {
 			t.Fatal("it may wait again")
 		}
 		for <-h.came != next {
@@ -275,13 +275,13 @@ func TestTheEndOfAGoroutineIsNotThatOfTheHostsThread(t *testing.T) {
 	done := make(chan bool)
 	go func() {
 		runtime.LockOSThread() // as a thread of the host is
-		done <- h.library.RunPhase(1, uint8(wire.RequestFilter))
+		done <- h.library.RunPhase(0, 1, uint8(wire.RequestFilter))
 	}()
 	if <-done {
 		t.Error("it has not returned")
 	}
 	ends = false
-	if h.library.RunPhase(1, uint8(wire.RequestFilter)) {
+	if h.library.RunPhase(0, 1, uint8(wire.RequestFilter)) {
 		t.Error("it needs a goroutine of its own from now on")
 	}
 }
@@ -428,3 +428,57 @@ func TestAFilterThatStreams(t *testing.T) {
 }
 
 type writerOnly struct{ io.Writer }
+
+func TestAHostThatTakesSeveralMessagesGetsTheEndOfAPhaseInOne(t *testing.T) {
+	h := newHost()
+	h.library.Extensions([]uint32{wire.OpSetRequestHeader, several})
+	h.open(t, 1, func(port session.Port, run *session.Run) {
+		_ = port.Apply(run, wire.Operation{Number: wire.OpSetRequestHeader, Name: "X-A", Value: "1"})
+		_ = port.Apply(run, wire.Operation{Number: wire.OpSetResponseStatus, Status: 202})
+		passes(port, run)
+	})
+	h.library.Event(1, uint8(wire.RequestFilter), 0, nil)
+	if method := <-h.came; method != several {
+		t.Fatalf("%d", method)
+	}
+	h.mu.Lock()
+	got := hex.EncodeToString(h.last[several])
+	h.mu.Unlock()
+	header := "9001000028000000" + hex.EncodeToString(encodeHeader("X-A", "1"))
+	if want := header + "66000000" + "02000000" + "00ca" + "01000000" + "00000000"; got != want {
+		t.Errorf("%s, not %s", got, want)
+	}
+}
+
+func TestAThreadOfTheHostOutlivesCallbacksThatEndTheirGoroutine(t *testing.T) {
+	runs := 0
+	for round := range 6 {
+		returned := runAside(warm, func() {
+			runs++
+			if round%2 == 1 {
+				runtime.Goexit()
+			}
+		})
+		if returned != (round%2 == 0) {
+			t.Errorf("round %d: %v", round, returned)
+		}
+	}
+	if runs != 6 {
+		t.Errorf("%d runs", runs)
+	}
+}
+
+func TestAContextThatIsWantedAfterTheEndIsOver(t *testing.T) {
+	h := newHost()
+	ports := make(chan session.Port, 1)
+	h.open(t, 1, func(port session.Port, run *session.Run) {
+		ports <- port
+		passes(port, run)
+	})
+	h.library.Event(1, uint8(wire.RequestFilter), 0, nil)
+	port := <-ports
+	h.library.Close(1)
+	if cause := context.Cause(port.Context()); !errors.Is(cause, session.ErrClosed) {
+		t.Error(cause)
+	}
+}

@@ -3,6 +3,7 @@ package ffi
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -19,8 +20,6 @@ type live struct {
 	sid     uint32
 	out     Send
 	handler session.Handler
-	ctx     context.Context
-	cancel  context.CancelCauseFunc
 
 	// Held while a message goes out, so that none follows the end of its phase. Never taken by what the host calls: it may do so
 	// before the callback has returned.
@@ -30,25 +29,47 @@ type live struct {
 	taken   atomic.Bool // or is taken piece by piece
 
 	mu       sync.Mutex
-	waiting  map[uint32][]chan []byte // by method, in the order of the questions
-	runs     []*session.Run           // that are to come
+	ctx      context.Context // once somebody wants it
+	cancel   context.CancelCauseFunc
+	over     bool           // and cancelled from the start
+	waiting  []*question    // in order
+	runs     []*session.Run // that are to come
+	room     [1]*session.Run
 	working  bool
 	streamed bool // the head of an answer is out
 	socket   *socket
 }
 
 func newLive(library *Library, entry *entry, sid uint32, out Send) *live {
-	s := &live{library: library, entry: entry, sid: sid, out: out, waiting: map[uint32][]chan []byte{}}
-	s.ctx, s.cancel = context.WithCancelCause(context.Background())
-	return s
+	return &live{library: library, entry: entry, sid: sid, out: out}
+}
+
+// question is what was asked, until its answer is taken. Guarded by the session's mu.
+type question struct {
+	method   uint32
+	is       bool // answered
+	answer   []byte
+	answered chan struct{} // of who has to wait
 }
 
 var _ session.Port = (*live)(nil)
 
-func (s *live) Number() int32            { return int32(s.sid) }
-func (s *live) UID() string              { return "ffi-" + strconv.FormatUint(uint64(s.sid), 10) }
-func (s *live) Context() context.Context { return s.ctx }
-func (s *live) Logger() *slog.Logger     { return s.library.Logger }
+func (s *live) Number() int32        { return int32(s.sid) }
+func (s *live) UID() string          { return "ffi-" + strconv.FormatUint(uint64(s.sid), 10) }
+func (s *live) Logger() *slog.Logger { return s.library.Logger }
+
+// Context is made when it is first wanted: most handlers are over before anybody does.
+func (s *live) Context() context.Context {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ctx == nil {
+		s.ctx, s.cancel = context.WithCancelCause(context.Background())
+		if s.over {
+			s.cancel(session.ErrClosed)
+		}
+	}
+	return s.ctx
+}
 
 // send hands a message to the host.
 func (s *live) send(method uint32, payload []byte) error {
@@ -65,30 +86,38 @@ func (s *live) sendLocked(method uint32, payload []byte) error {
 	return nil
 }
 
-// ask sends a question and waits for its answer. The host answers those of one method in order, so that each gets its own.
-func (s *live) ask(ctx context.Context, phase wire.Phase, method uint32) ([]byte, error) {
-	answer := make(chan []byte, 1)
+// ask sends a question and waits for its answer, as long as the context says that gives; nil is the session's own. The host
+// answers those of one method in order, so that each gets its own.
+func (s *live) ask(within func() context.Context, phase wire.Phase, method uint32) ([]byte, error) {
+	q := &question{method: method}
 	s.sending.Lock()
 	if s.closed.Load() {
 		s.sending.Unlock()
 		return nil, session.ErrClosed
 	}
 	s.mu.Lock()
-	s.waiting[method] = append(s.waiting[method], answer)
+	s.waiting = append(s.waiting, q)
 	s.mu.Unlock()
 	s.out(s.sid, method, nil)
 	s.sending.Unlock()
-	select {
-	case bytes := <-answer: // most came before the host returned
-		return bytes, nil
-	default:
+	s.mu.Lock()
+	if q.is { // most came before the host returned
+		s.mu.Unlock()
+		return q.answer, nil
 	}
+	q.answered = make(chan struct{})
+	s.mu.Unlock()
 	s.entry.pace[phase].waits()
+	own := s.Context()
+	ctx := own
+	if within != nil {
+		ctx = within()
+	}
 	select {
-	case bytes := <-answer:
-		return bytes, nil
-	case <-s.ctx.Done():
-		return nil, context.Cause(s.ctx)
+	case <-q.answered:
+		return q.answer, nil
+	case <-own.Done():
+		return nil, context.Cause(own)
 	case <-ctx.Done(): // the answer still takes its place in the order
 		return nil, context.Cause(ctx)
 	}
@@ -98,13 +127,17 @@ func (s *live) ask(ctx context.Context, phase wire.Phase, method uint32) ([]byte
 func (s *live) answer(method uint32, payload []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	waiting := s.waiting[method]
-	if len(waiting) == 0 {
-		s.library.Logger.Debug("nylon plugin: an answer that nobody waits for", "session", s.UID(), "method", method)
-		return
+	for i, q := range s.waiting {
+		if q.method == method {
+			s.waiting = slices.Delete(s.waiting, i, i+1)
+			q.is, q.answer = true, payload
+			if q.answered != nil {
+				close(q.answered)
+			}
+			return
+		}
 	}
-	s.waiting[method] = waiting[1:]
-	waiting[0] <- payload
+	s.library.Logger.Debug("nylon plugin: an answer that nobody waits for", "session", s.UID(), "method", method)
 }
 
 // begin runs a phase behind those that have begun: callbacks of a session never overlap.
@@ -115,7 +148,7 @@ func (s *live) begin(phase wire.Phase) {
 }
 
 // beginHere is begin; if the callback is a quick one, it has returned.
-func (s *live) beginHere(phase wire.Phase) bool {
+func (s *live) beginHere(thread uint32, phase wire.Phase) bool {
 	pace := &s.entry.pace[phase]
 	if !pace.here() || s.talks() {
 		s.begin(phase)
@@ -125,7 +158,7 @@ func (s *live) beginHere(phase wire.Phase) bool {
 		return false
 	}
 	began := time.Now()
-	if !aside(s.work) {
+	if !runAside(thread, s.work) {
 		pace.waits() // what ends its goroutine needs one of its own
 		return false
 	}
@@ -140,6 +173,9 @@ func (s *live) queue(phase wire.Phase) bool {
 	if s.streamed && (phase == wire.ResponseFilter || phase == wire.ResponseBodyFilter) {
 		// The original host starts these within the phase that streams, without waiting, and takes their end for that one's.
 		return false
+	}
+	if s.runs == nil {
+		s.runs = s.room[:0]
 	}
 	s.runs = append(s.runs, newRun(phase))
 	if s.working {
@@ -183,9 +219,12 @@ const goodbye = 100 * time.Millisecond
 // close ends the session.
 func (s *live) close() {
 	s.mu.Lock()
-	socket := s.socket
-	s.runs = nil
+	socket, cancel := s.socket, s.cancel
+	s.over, s.runs = true, nil
 	s.mu.Unlock()
+	if cancel != nil {
+		cancel(session.ErrClosed)
+	}
 	if socket != nil {
 		if !socket.over() { // nobody has closed it: the session is lost
 			s.cancel(session.ErrClosed)

@@ -47,6 +47,7 @@ const (
 	readAllRequest     = 435 // likewise: readRequestFields with values of any bytes
 	readAllResponse    = 436 // likewise
 	readResponsePiece  = 437 // likewise: the next piece of what a body filter streams, empty behind the last
+	several            = 438 // likewise: messages one behind the other, each its method, its length and its payload
 )
 
 // 201, one header by its name, is never asked for: the original host does not answer it where the header is absent.

@@ -90,7 +90,7 @@ func (s *live) Load(r *session.Run, part session.Part) {
 	case method == readResponseFields && s.library.offers(readAllResponse):
 		method = readAllResponse
 	}
-	answer, err := s.ask(s.ctx, r.Phase, method)
+	answer, err := s.ask(nil, r.Phase, method)
 	if err == nil {
 		own.known[part] = true
 		err = question.take(r, answer)

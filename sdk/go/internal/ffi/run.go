@@ -25,7 +25,14 @@ type run struct {
 }
 
 func newRun(phase wire.Phase) *session.Run {
-	r := &session.Run{Phase: phase, Request: &wire.Snapshot{}, Received: time.Now(), Own: &run{}}
+	// One piece of memory for what lives as long.
+	whole := &struct {
+		session.Run
+		request wire.Snapshot
+		own     run
+	}{}
+	r := &whole.Run
+	r.Phase, r.Request, r.Received, r.Own = phase, &whole.request, time.Now(), &whole.own
 	if phase != wire.RequestFilter {
 		r.Response = &wire.Response{}
 	}
@@ -65,11 +72,12 @@ func (s *live) Finish(r *session.Run, action wire.Action) error {
 		return s.breakStream(own, notEnded)
 	}
 	own.over = true
-	s.sendOps(own)
 	if action == wire.End {
-		return s.sendLocked(end, nil)
+		s.sendOps(own, end, nil)
+	} else {
+		s.sendOps(own, next, nil)
 	}
-	return s.sendLocked(next, nil)
+	return nil
 }
 
 // Fail ends the phase as failed. The ABI has no message for it, so that a host that offers none gets an answer that says so in
@@ -105,11 +113,12 @@ func (s *live) Fail(r *session.Run, failure session.Failure) error {
 			{Number: wire.OpSetResponseHeader, Name: "Content-Type", Value: "application/json"},
 			{Number: wire.OpSetResponseFullBody, Bytes: body},
 		}
-		s.sendOps(own)
-		return s.sendLocked(end, nil)
+		s.sendOps(own, end, nil)
+		return nil
 	case wire.ResponseBodyFilter:
 		own.ops = []wire.Operation{{Number: wire.OpSetResponseFullBody, Bytes: body}}
-		s.sendOps(own)
+		s.sendOps(own, unknown, nil)
+		return nil
 	}
 	return s.sendLocked(unknown, nil)
 }
@@ -140,7 +149,7 @@ func (s *live) Fetch(ctx context.Context, r *session.Run, what wire.FetchKind, l
 	if what == wire.FetchRequestBody && s.taken.Load() {
 		return nil, fmt.Errorf("reading what BodyReader has taken: %w", session.ErrNoBody)
 	}
-	body, err := s.ask(ctx, r.Phase, method)
+	body, err := s.ask(func() context.Context { return ctx }, r.Phase, method)
 	if err == nil && what == wire.FetchRequestBody {
 		s.whole.Store(true)
 	}
@@ -169,13 +178,13 @@ func (s *live) ReadStream(r *session.Run, what wire.FetchKind) session.BodyPort 
 			return nil, io.EOF
 		}
 		asked = true
-		return s.Fetch(s.ctx, r, kind, 0)
+		return s.Fetch(s.Context(), r, kind, 0)
 	}}
 }
 
 // piece is the next one of a body, which is taken by it.
 func (s *live) piece(phase wire.Phase, method uint32) ([]byte, error) {
-	piece, err := s.ask(s.ctx, phase, method)
+	piece, err := s.ask(nil, phase, method)
 	if err == nil && len(piece) == 0 {
 		err = io.EOF
 	}

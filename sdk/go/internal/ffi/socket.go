@@ -83,13 +83,13 @@ func (s *live) Upgrade(r *session.Run, options session.SocketOptions, events ses
 		kept = append(kept, op)
 		return true
 	})
-	s.sendOps(own) // headers of the 101
-	own.ops = kept
+	method, wish := uint32(socketUpgrade), []byte(nil)
 	if with {
-		s.out(s.sid, upgradeWith, append(binary.BigEndian.AppendUint32(nil, uint32(options.MaxMessageBytes)), c.protocol...))
-	} else {
-		s.out(s.sid, socketUpgrade, nil)
+		method = upgradeWith
+		wish = append(binary.BigEndian.AppendUint32(nil, uint32(options.MaxMessageBytes)), c.protocol...)
 	}
+	s.sendOps(own, method, wish) // behind headers of the 101
+	own.ops = kept
 	s.sending.Unlock()
 	select {
 	case <-c.opened:

@@ -2,8 +2,6 @@ package ffi
 
 import (
 	"bytes"
-	"runtime"
-	"weak"
 
 	"github.com/AssetsArt/nylon/sdk/go/internal/session"
 	"github.com/AssetsArt/nylon/sdk/go/internal/wire"
@@ -48,8 +46,8 @@ func (s *live) OpenStream(r *session.Run) (session.StreamPort, error) {
 	own.ops = append(kept,
 		wire.Operation{Number: wire.OpSetResponseHeader, Name: "Transfer-Encoding", Value: "chunked"},
 		wire.Operation{Number: wire.OpRemoveResponseHeader, Name: "Content-Length"})
-	s.sendOps(own)
-	return newWriter(own.stream), s.sendLocked(streamHeader, nil)
+	s.sendOps(own, streamHeader, nil)
+	return newWriter(own.stream), nil
 }
 
 // breakStream tells the host that the answer is not whole; sending is held. One that knows the original ABI only ends it with
@@ -65,7 +63,8 @@ func (s *live) breakStream(own *run, failure session.Failure) error {
 // notEnded is how a stream fails that its handler has left.
 var notEnded = session.Failure{Code: wire.FailHandler, Text: "the stream was not ended"}
 
-func (w *stream) write(p []byte) (int, error) {
+// Write sends a piece.
+func (w *stream) Write(p []byte) (int, error) {
 	s := w.session
 	s.sending.Lock()
 	defer s.sending.Unlock()
@@ -86,7 +85,8 @@ func (w *stream) write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (w *stream) end() error {
+// End ends it and its phase.
+func (w *stream) End() error {
 	s := w.session
 	s.sending.Lock()
 	defer s.sending.Unlock()
@@ -104,7 +104,8 @@ func (w *stream) end() error {
 	return s.sendLocked(streamEnd, nil)
 }
 
-func (w *stream) cut() {
+// Cut ends it as not whole.
+func (w *stream) Cut() {
 	s := w.session
 	s.sending.Lock()
 	defer s.sending.Unlock()
@@ -114,30 +115,4 @@ func (w *stream) cut() {
 	}
 }
 
-// writer is the handler's end of a stream. One that nothing refers to any more is cut.
-type writer struct{ stream *stream }
-
-func newWriter(s *stream) *writer {
-	held := &writer{s}
-	runtime.AddCleanup(held, func(left weak.Pointer[stream]) {
-		if s := left.Value(); s != nil {
-			go s.cut() // it may wait for the host, which a cleanup must not
-		}
-	}, weak.Make(s))
-	return held
-}
-
-// Write sends a piece.
-func (h *writer) Write(p []byte) (int, error) {
-	defer runtime.KeepAlive(h)
-	return h.stream.write(p)
-}
-
-// End ends it and its phase.
-func (h *writer) End() error {
-	defer runtime.KeepAlive(h)
-	return h.stream.end()
-}
-
-// Cut ends it as not whole.
-func (h *writer) Cut() { h.stream.cut() }
+func newWriter(s *stream) session.StreamPort { return session.Hold(s) }

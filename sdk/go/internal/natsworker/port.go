@@ -109,7 +109,7 @@ func (l *live) OpenStream(r *session.Run) (session.StreamPort, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newWriter(s), nil
+	return session.Hold(s), nil
 }
 
 // ReadStream asks for nothing yet: the first Read does.

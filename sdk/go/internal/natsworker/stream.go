@@ -3,10 +3,8 @@ package natsworker
 import (
 	"errors"
 	"fmt"
-	"runtime"
 	"sync"
 	"time"
-	"weak"
 
 	"github.com/AssetsArt/nylon/sdk/go/internal/session"
 	"github.com/AssetsArt/nylon/sdk/go/internal/wire"
@@ -24,33 +22,6 @@ type stream struct {
 	over bool
 	err  error // what its end gives; nil if it is whole
 }
-
-// writer is user code's hold on a stream. Without one nobody can end the stream any more: a handler that has returned and left
-// no goroutine behind has cut it (SPEC 14.2).
-type writer struct{ stream *stream }
-
-func newWriter(s *stream) *writer {
-	held := &writer{s}
-	// Weak, because a session may lead to the variables of its handler, and so to the writer itself.
-	runtime.AddCleanup(held, func(left weak.Pointer[stream]) {
-		if s := left.Value(); s != nil {
-			s.cut()
-		}
-	}, weak.Make(s))
-	return held
-}
-
-func (h *writer) Write(p []byte) (int, error) {
-	defer runtime.KeepAlive(h)
-	return h.stream.write(p)
-}
-
-func (h *writer) End() error {
-	defer runtime.KeepAlive(h)
-	return h.stream.end()
-}
-
-func (h *writer) Cut() { h.stream.cut() }
 
 var errCut = fmt.Errorf("writing to a stream: it was cut short: %w", session.ErrClosed)
 
@@ -85,8 +56,8 @@ func (w *Worker) openStream(r *run) (*stream, error) {
 	return s, nil
 }
 
-// write sends p as credit allows, and waits for more.
-func (s *stream) write(p []byte) (int, error) {
+// Write sends p as credit allows, and waits for more.
+func (s *stream) Write(p []byte) (int, error) {
 	s.turn.Lock()
 	defer s.turn.Unlock()
 	for sent := 0; ; {
@@ -121,8 +92,8 @@ func (s *stream) send(p []byte) (int, error) {
 	return piece, nil
 }
 
-// end closes the body behind what was written, and with it the phase.
-func (s *stream) end() error {
+// End closes the body behind what was written, and with it the phase.
+func (s *stream) End() error {
 	s.turn.Lock() // a write that still waits for credit goes before it
 	defer s.turn.Unlock()
 	w := s.run.live.w
@@ -134,8 +105,8 @@ func (s *stream) end() error {
 	return s.err
 }
 
-// cut ends the body so that nobody takes it for a whole one; after its end it does nothing.
-func (s *stream) cut() {
+// Cut ends the body so that nobody takes it for a whole one; after its end it does nothing.
+func (s *stream) Cut() {
 	w := s.run.live.w
 	w.mu.Lock()
 	defer w.mu.Unlock()
