@@ -219,15 +219,12 @@ const goodbye = 100 * time.Millisecond
 // close ends the session.
 func (s *live) close() {
 	s.mu.Lock()
-	socket, cancel := s.socket, s.cancel
-	s.over, s.runs = true, nil
+	socket := s.socket
+	s.runs = nil
 	s.mu.Unlock()
-	if cancel != nil {
-		cancel(session.ErrClosed)
-	}
 	if socket != nil {
 		if !socket.over() { // nobody has closed it: the session is lost
-			s.cancel(session.ErrClosed)
+			s.end()
 			socket.push(socketEvent{method: socketClosed})
 		}
 		select {
@@ -235,8 +232,19 @@ func (s *live) close() {
 		case <-time.After(goodbye):
 		}
 	}
-	s.cancel(session.ErrClosed)
+	s.end()
 	s.closed.Store(true)
+}
+
+// end cancels the session's context; one that is asked for later is cancelled already.
+func (s *live) end() {
+	s.mu.Lock()
+	cancel := s.cancel
+	s.over = true
+	s.mu.Unlock()
+	if cancel != nil {
+		cancel(session.ErrClosed)
+	}
 }
 
 // talks says whether callbacks of a WebSocket still run.

@@ -244,7 +244,7 @@ func TestOnCloseGoesBeforeLogging(t *testing.T) {
 	<-h.came
 	h.library.Event(1, 0, socketOpened, nil)
 	h.library.Event(1, 0, socketClosed, nil)
-	if h.library.RunPhase(1, uint8(wire.Logging)) {
+	if h.library.RunPhase(0, 1, uint8(wire.Logging)) {
 		t.Error("it has waited on a thread of the host")
 	}
 	close(free)
