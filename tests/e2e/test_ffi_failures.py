@@ -85,6 +85,23 @@ def test_what_is_not_understood_in_a_body_filter_is_502(start: Start) -> None:
         assert code(gateway.get(f"/{entry.replace(':', '-')}")) == (502, "PLUGIN_PROTOCOL"), entry
 
 
+def test_an_upstream_that_breaks_off_is_not_the_librarys_failure(start: Start) -> None:
+    for policy in ("fail", "continue"):
+        gateway = start(chain=[link("filter", on_error=policy), link("phases")])
+        assert code(gateway.get("/cut/100")) == (502, "UPSTREAM_ERROR"), policy
+        gateway.process.wait_for("logged path=/cut/100 status=502 bytes=[0-9]+ replaced=0 error=UPSTREAM_ERROR")
+        assert gateway.metric("nylon_plugin_failures_total", kind="upstream_broken") == 1
+        assert gateway.metric("nylon_plugin_failures_total") == 1
+        eventually(lambda gateway=gateway: calm(gateway), what="no session is left")
+
+
+def test_a_slow_upstream_is_not_the_librarys_failure(start: Start) -> None:
+    gateway = start(chain=[link("filter", timeout="300ms")])
+    answer = gateway.get("/late/1000")
+    assert (answer.status, answer.body) == (200, b"late+4")
+    assert gateway.metric("nylon_plugin_failures_total") == 0
+
+
 def test_an_end_in_a_later_phase_ends_that_phase_only(start: Start, upstream: Upstream) -> None:
     """As in the original; a stray end of a phase before must not fail the one that follows."""
     gateway = start(paths=paths(["response:end", "body:end"], on_error="fail"))

@@ -5,6 +5,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Instant,
 };
 
 use bytes::{Bytes, BytesMut};
@@ -92,12 +93,21 @@ pub(crate) fn next_piece(
     }
 }
 
-/// Reads the answer's body for a library that asks for it. If that fails, what has come of it stays in the answer.
+/// Reads the answer's body for a library that asks for it. If that fails, what has come of it stays in the answer. The
+/// deadline is moved by what this takes: a slow upstream is not the library's failure, and has time limits of its own.
 pub(crate) async fn read_response(
     shared: &Arc<Shared>,
     exchange: &mut Exchange,
-    mut deadline: Pin<&mut Sleep>,
+    deadline: Pin<&mut Sleep>,
 ) -> Result<(), PluginError> {
+    let began = Instant::now();
+    let result = collect(shared, exchange).await;
+    let until = deadline.deadline() + began.elapsed();
+    deadline.reset(until);
+    result
+}
+
+async fn collect(shared: &Arc<Shared>, exchange: &mut Exchange) -> Result<(), PluginError> {
     if let Some(error) = exchange.unfilterable() {
         return Err(error);
     }
@@ -111,13 +121,9 @@ pub(crate) async fn read_response(
     };
     let mut whole = BytesMut::new();
     let rest = loop {
-        let piece = poll_fn(|cx| match stream.poll_piece(cx) {
-            Poll::Ready(piece) => Poll::Ready(Some(piece)),
-            Poll::Pending => deadline.as_mut().poll(cx).map(|()| None),
-        });
-        match piece.await {
-            Some(None) => break Ok(()),
-            Some(Some(Ok(Piece::Data(data)))) => {
+        match poll_fn(|cx| stream.poll_piece(cx)).await {
+            None => break Ok(()),
+            Some(Ok(Piece::Data(data))) => {
                 whole.extend_from_slice(&data);
                 if whole.len() > shared.max_body {
                     let what = format!("the response body is longer than {} bytes", shared.max_body);
@@ -126,12 +132,8 @@ pub(crate) async fn read_response(
                 stream.moved_on();
             }
             // There is a length now.
-            Some(Some(Ok(Piece::Trailers(_)))) => {}
-            Some(Some(Err(error))) => break Err(Err(error)),
-            None => {
-                let what = "the body has not come before the deadline";
-                break Err(Ok(PluginError::new(PluginErrorKind::Timeout, what)));
-            }
+            Some(Ok(Piece::Trailers(_))) => {}
+            Some(Err(error)) => break Err(Err(error)),
         }
     };
     let whole = whole.freeze();
@@ -150,7 +152,7 @@ pub(crate) async fn read_response(
             exchange.response.body = ResponseBody::Stream(Box::new(broken));
             Err(match error {
                 StreamError::Plugin(error) => error,
-                StreamError::Source(what) => PluginError::new(PluginErrorKind::Lost, what),
+                StreamError::Source(what) => PluginError::new(PluginErrorKind::UpstreamBroken, what),
             })
         }
     }

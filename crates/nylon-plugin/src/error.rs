@@ -30,11 +30,13 @@ pub enum PluginErrorKind {
     Unfilterable,
     /// The client left or stopped sending while the plugin read the body. Never the plugin's failure (rules §16).
     ClientGone,
+    /// The upstream broke off while the plugin read its answer: 502 `UPSTREAM_ERROR`. Never the plugin's failure either.
+    UpstreamBroken,
 }
 
 impl PluginErrorKind {
     /// Every kind, in the order of their numbers.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Unavailable,
         Self::Timeout,
         Self::Lost,
@@ -45,6 +47,7 @@ impl PluginErrorKind {
         Self::ResponseBodyTooLarge,
         Self::Unfilterable,
         Self::ClientGone,
+        Self::UpstreamBroken,
     ];
 
     /// Name in logs and metrics.
@@ -61,6 +64,7 @@ impl PluginErrorKind {
             Self::ResponseBodyTooLarge => "response_body_too_large",
             Self::Unfilterable => "unfilterable",
             Self::ClientGone => "client_gone",
+            Self::UpstreamBroken => "upstream_broken",
         }
     }
 }
@@ -98,6 +102,7 @@ impl PluginError {
             PluginErrorKind::RequestBodyTooLarge => ErrorCode::RequestBodyTooLarge,
             PluginErrorKind::ResponseBodyTooLarge => ErrorCode::ResponseBodyTooLarge,
             PluginErrorKind::ClientGone => ErrorCode::ClientGone,
+            PluginErrorKind::UpstreamBroken => ErrorCode::UpstreamError,
         }
     }
 }

@@ -152,7 +152,9 @@ impl Run {
     ) -> Result<(), GatewayError> {
         let first = exchange.error.is_none();
         let fatal = place.link.policy.of(phase) == OnError::Fail && first;
-        if fatal || error.kind == PluginErrorKind::ClientGone {
+        // No policy is about peers that have left: there is nobody to answer, or no answer to go on with.
+        let peer = matches!(error.kind, PluginErrorKind::ClientGone | PluginErrorKind::UpstreamBroken);
+        if fatal || peer {
             return Err(self.give_up(place, phase, error));
         }
         let entry = &self.entries[place.link.entry];

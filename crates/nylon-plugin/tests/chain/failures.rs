@@ -96,6 +96,15 @@ fn request_body_beyond_the_limit_is_413_body_too_large() {
 }
 
 #[test]
+fn upstream_broken_under_a_filter_is_502_upstream_error_whatever_the_policy() {
+    let row = row(PluginErrorKind::UpstreamBroken, 502, "UPSTREAM_ERROR", false);
+    fails(&row, ResponseBodyFilter);
+    let links = vec![link_on_error(0, OnError::Continue), link(1)];
+    let (got, _) = served(world(&row, ResponseBodyFilter), links, None, OK);
+    assert_eq!((got.status, got.body.as_str()), (502, "UPSTREAM_ERROR"));
+}
+
+#[test]
 fn illegal_operation_is_502_plugin_protocol_in_every_phase() {
     for phase in [RequestFilter, ResponseFilter, ResponseBodyFilter] {
         for operation in [set("a b", "1"), set("x-a", "1\r\nx-b: 2"), status(99)] {
