@@ -45,6 +45,10 @@ RATIOS = (
         value=lambda sample: sample.load.p99,
     ),
     Ratio("plugin service, 10 workers ÷ nginx proxy", "nylon-service-10", ("nginx",), 0.8, 1.0),
+    Ratio("in-process Python ÷ NATS Python, service", "nylon-python-service", ("nylon-service-1",), 1.3, 1.5),
+    Ratio("FFI (Go) auth + upstream ÷ nginx proxy", "nylon-auth-ffi", ("nginx",), 0.6, 0.8),
+    Ratio("the same without the mask symbol", "nylon-auth-ffi-without-mask", ("nginx",), 0.45, 0.6),
+    Ratio("NATS (Go, 2 workers) ÷ FFI (Go), auth + upstream", "nylon-auth-go-2", ("nylon-auth-ffi",), 0.68, 0.8),
 )
 
 
