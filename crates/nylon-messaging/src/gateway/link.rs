@@ -263,8 +263,12 @@ impl Link {
 
     /// Credit for a new session's worker: less when workers hold much (rules §8).
     pub(super) fn first_credit(&self) -> u32 {
-        let plenty = self.granted.get() < Limits::MAX_CONNECTION_CREDIT / 2;
-        if plenty { Limits::INITIAL_CREDIT } else { Limits::INITIAL_CREDIT / 8 }
+        if self.is_scarce() { Limits::INITIAL_CREDIT / 4 } else { Limits::INITIAL_CREDIT }
+    }
+
+    /// Whether workers hold so much that more is only for those who need it.
+    pub(super) fn is_scarce(&self) -> bool {
+        self.granted.get() >= Limits::MAX_CONNECTION_CREDIT / 4
     }
 
     /// Whether workers may hold so much more.

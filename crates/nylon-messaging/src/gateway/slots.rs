@@ -173,8 +173,8 @@ impl Slots {
             slot.inbox.clear();
             slot.signal(Signal::Rubbish);
         } else {
-            // Behind another one it may wait for a slow client, and must not keep the whole buffer that it was read into.
-            let waits = !slot.inbox.is_empty();
+            // Where nobody waits for it, it may wait for a slow client, and must not keep the whole buffer that it was read into.
+            let waits = slot.waker.is_none() || !slot.inbox.is_empty();
             slot.inbox.push_back(if waits { Bytes::copy_from_slice(&payload) } else { payload });
             slot.wake();
         }

@@ -22,6 +22,9 @@ use super::{
 
 /// The most that a worker may send ahead, in bytes.
 const WINDOW_MAX: u64 = 512 << 10;
+/// Where workers hold much already, a stream's window does not grow before so many bytes have moved on: up to that the
+/// system swallows for a client that reads nothing at all.
+const FLOWS_AFTER: u64 = 2 << 20;
 
 /// One session while it is open.
 pub(super) struct Talk {
@@ -88,6 +91,17 @@ struct Window {
     held: u64,
     /// Has moved on and is not granted again.
     owed: u64,
+    /// Has moved on in a stream.
+    flowed: u64,
+}
+
+impl Window {
+    /// How large a stream's should be from now on.
+    fn grown(&self, scarce: bool) -> u64 {
+        let used = self.left < self.size / 4;
+        let flows = !scarce || self.flowed >= FLOWS_AFTER;
+        if used && flows { (self.size * 2).min(WINDOW_MAX) } else { self.size }
+    }
 }
 
 struct Incoming {
@@ -116,7 +130,7 @@ impl Talk {
             seq_in: 0,
             credit: Credit::new(0),
             outgoing: VecDeque::new(),
-            window: Window { left: u64::from(credit), size: u64::from(credit), held: 0, owed: 0 },
+            window: Window { left: u64::from(credit), size: u64::from(credit), held: 0, owed: 0, flowed: 0 },
             incoming: None,
             inflow: None,
             trailers: None,
@@ -255,17 +269,18 @@ impl Talk {
     /// What has come of a stream has moved on: grants as much again, and more while it flows.
     pub(super) fn moved_on(&mut self, id: u32) -> Result<(), PluginError> {
         let window = &mut self.window;
-        window.owed += std::mem::take(&mut window.held);
+        let moved = std::mem::take(&mut window.held);
+        window.owed += moved;
+        window.flowed += moved;
         let link = &self.lease.link;
         if window.owed < window.size / 4 || !link.is_connected() {
             return Ok(());
         }
         let mut bytes = std::mem::take(&mut window.owed);
-        let grown = (window.size * 2).min(WINDOW_MAX);
-        if window.left < window.size / 4 && link.may_grant(grown - window.size) {
-            let more = grown - window.size;
+        let more = window.grown(link.is_scarce()) - window.size;
+        if link.may_grant(more) {
             link.grant(more);
-            window.size = grown;
+            window.size += more;
             bytes += more;
         }
         window.left += bytes;
@@ -338,5 +353,24 @@ impl Talk {
 impl Drop for Talk {
     fn drop(&mut self) {
         self.lease.link.ungrant(self.window.left + self.window.held + self.window.owed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_much_is_held_only_what_flows_gets_more() {
+        let window = |left, flowed| Window { left, size: 32 << 10, held: 0, owed: 0, flowed };
+        for (left, flowed, scarce, grown) in [
+            (0, 0, false, 64),
+            (16 << 10, 4 << 20, false, 32),
+            (0, FLOWS_AFTER - 1, true, 32),
+            (0, FLOWS_AFTER, true, 64),
+            (16 << 10, FLOWS_AFTER, true, 32),
+        ] {
+            assert_eq!(window(left, flowed).grown(scarce) >> 10, grown, "{left} {flowed} {scarce}");
+        }
     }
 }

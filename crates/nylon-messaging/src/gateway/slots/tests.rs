@@ -134,3 +134,20 @@ fn no_responders_reaches_those_who_travelled_together_and_nobody_else() {
     slots.no_responders(taken[0]);
     assert!(!told(&mut slots, taken[2]), "told twice");
 }
+
+#[test]
+fn what_nobody_waits_for_keeps_no_buffer_of_others() {
+    let mut slots = slots();
+    let index = slots.take(session(1), "g").unwrap();
+    let header = slots.get(index).unwrap().header;
+    let buffer = Bytes::from(vec![7; 64 << 10]);
+    let shares = |frame: &Bytes| buffer.as_ptr_range().contains(&frame.as_ptr());
+    for (waited_for, part) in [(false, 0..100), (true, 100..200)] {
+        if waited_for {
+            assert!(next(&mut slots, index).is_pending());
+        }
+        slots.deliver(&header, buffer.slice(part));
+        let Poll::Ready(Event::Frame(frame)) = next(&mut slots, index) else { panic!("expected a frame") };
+        assert_eq!((shares(&frame), frame.len()), (waited_for, 100));
+    }
+}
