@@ -12,8 +12,8 @@ use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use http::StatusCode;
 use nylon_plugin::{
-    Action, BodyMode, BodyStream, Call, Exchange, Operation, Outcome, Phase, PhaseMask, PluginError, PluginErrorKind,
-    Session, Timing, Upgrade,
+    Action, BodyMode, BodyStream, Call, Exchange, KEPT_BODY, Operation, Outcome, Phase, PhaseMask, PluginError,
+    PluginErrorKind, Session, Timing, Upgrade,
 };
 use nylon_wire::{ResponseBody as WireBody, Text};
 use tokio::time::sleep_until;
@@ -127,7 +127,7 @@ impl FfiSession {
                 Some(Event::ResponseBody) => read_response(shared, exchange, deadline.as_mut()).await?,
                 Some(Event::Stream) => {
                     // Whoever streams an answer is the last to read the request.
-                    let body = taken.or_else(|| exchange.request_body.stream().ok());
+                    let body = taken.or_else(|| exchange.request_body.stream(KEPT_BODY).ok());
                     let stream: Box<dyn BodyStream> = Box::new(FfiStream::new(Arc::clone(shared), body));
                     break (Action::Next, Some(stream), None);
                 }

@@ -27,7 +27,7 @@ type live struct {
 	sending sync.Mutex
 	closed  atomic.Bool
 	whole   atomic.Bool // the request's body has been read,
-	taken   atomic.Bool // or is taken piece by piece
+	taken   atomic.Bool // or was read piece by piece: the host has no more of it if it is long
 
 	mu       sync.Mutex
 	waiting  map[uint32][]chan []byte // by method, in the order of the questions

@@ -137,10 +137,10 @@ func (s *live) Fetch(ctx context.Context, r *session.Run, what wire.FetchKind, l
 	} else if r.Phase == wire.Logging {
 		return nil, session.ErrNoBody
 	}
-	if what == wire.FetchRequestBody && s.taken.Load() {
+	body, err := s.ask(ctx, r.Phase, method)
+	if err == nil && len(body) == 0 && what == wire.FetchRequestBody && s.taken.Load() { // a host cannot say it in another way
 		return nil, fmt.Errorf("reading what BodyReader has taken: %w", session.ErrNoBody)
 	}
-	body, err := s.ask(ctx, r.Phase, method)
 	if err == nil && what == wire.FetchRequestBody {
 		s.whole.Store(true)
 	}
@@ -170,11 +170,13 @@ func (s *live) ReadStream(r *session.Run, what wire.FetchKind) session.BodyPort 
 	}}
 }
 
-// piece is the next one of the request's body, which is taken by it.
+// piece is the next one of the request's body, which is taken by it if it is long.
 func (s *live) piece(phase wire.Phase) ([]byte, error) {
-	s.taken.Store(true)
 	piece, err := s.ask(s.ctx, phase, readRequestPiece)
-	if err == nil && len(piece) == 0 {
+	switch {
+	case len(piece) > 0:
+		s.taken.Store(true)
+	case err == nil:
 		err = io.EOF
 	}
 	return piece, err
