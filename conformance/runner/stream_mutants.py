@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from .changes import drop, edit, followed, no_gap, put, renumbered, shift, without_nth
+from .changes import drop, edit, followed, no_gap, passes, put, renumbered, shift, without_nth
 from .runs import Mutant
 
 W, G, P = "worker.streams.", "gateway.streams.", "gateway.pieces."
@@ -36,6 +36,21 @@ WORKERS = [
             lambda name, values, _: (
                 [(name, values), ("CREDIT", {**values, "id": values["call_id"], "bytes": 32768})]
                 if name == "FETCH"
+                else [(name, values)]
+            )
+        ),
+    ),
+    Mutant(
+        "asks for what came along",
+        "worker",
+        [W + "came_along"],
+        renumbered(
+            lambda name, values, _: (
+                [
+                    ("FETCH", {**values, "call_id": 1, "what": "RequestStream", "max_bytes": 1 << 20}),
+                    (name, {**values, "first": None}),
+                ]
+                if name == "RESULT"
                 else [(name, values)]
             )
         ),
@@ -78,6 +93,13 @@ GATEWAYS = [
     ),
     Mutant("never grants for a stream", "gateway", [G + "long"], without_nth("CREDIT")),
     Mutant("loses a piece of what it feeds", "gateway", [P + "request_stream"], without_nth("DATA", 2)),
+    Mutant(
+        "keeps a short body that was read",
+        "gateway",
+        [P + "request_stream_then_next", P + "request_stream_in_part"],
+        request=lambda seen: {**seen, "length": 0},
+    ),
+    Mutant("lets a body pass that was taken", "gateway", [P + "request_stream_taken"], answer=passes),
     Mutant("feeds under another id", "gateway", [P + "request_stream"], edit("DATA", shift("id", 1))),
     Mutant("never ends what it feeds", "gateway", [P + "filter"], edit("DATA", put(more=True))),
     Mutant("takes a gap in a stream for nothing", "gateway", [G + "gap"], outward=no_gap),

@@ -296,12 +296,21 @@ def test_an_echo(house: House, length: int) -> None:
     house.idle()
 
 
-def test_a_body_that_was_taken_cannot_go_on(house: House) -> None:
-    before = len(house.upstream.seen)
+def test_only_a_long_body_that_was_read_cannot_go_on(house: House) -> None:
+    """Whether a short one came with the open, as it does once the entry was seen to fetch bodies, is no matter."""
     headers = {"Host": "front", "X-Next": "1"}
-    answer = request(house.gateway.address, "POST", "/x", body=b"something", headers=headers)
-    assert (answer.status, answer.json["error"]) == (502, "PLUGIN_PROTOCOL")
-    assert len(house.upstream.seen) == before
+    for learns in (False, True):
+        for _ in range(10 if learns else 0):
+            learning = {**headers, "X-Whole": "1"}
+            assert request(house.gateway.address, "POST", "/x", body=b"something", headers=learning).status == 200
+        for length in (1, 32 << 10):
+            body = b"x" * length
+            assert request(house.gateway.address, "POST", "/x", body=body, headers=headers).status == 200
+            assert house.upstream.seen[-1].body == body
+        before = len(house.upstream.seen)
+        answer = request(house.gateway.address, "POST", "/x", body=bytes((32 << 10) + 1), headers=headers)
+        assert (answer.status, answer.json["error"]) == (502, "PLUGIN_PROTOCOL")
+        assert len(house.upstream.seen) == before
 
 
 def test_a_client_that_leaves_in_its_upload(house: House) -> None:

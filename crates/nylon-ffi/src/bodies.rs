@@ -10,7 +10,9 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
-use nylon_plugin::{BodyError, BodyStream, Exchange, Piece, PluginError, PluginErrorKind, ResponseBody, StreamError};
+use nylon_plugin::{
+    BodyError, BodyStream, Exchange, KEPT_BODY, Piece, PluginError, PluginErrorKind, ResponseBody, StreamError,
+};
 use tokio::time::Sleep;
 
 use crate::shared::Shared;
@@ -44,7 +46,7 @@ pub(crate) async fn read_request(
     Ok(())
 }
 
-/// Reads the next piece of the request's body for the library, unless the phase ends before. The first one takes the body.
+/// Reads the next piece of the request's body for the library, unless the phase ends before. The first one takes a body that is long.
 pub(crate) async fn read_piece(
     shared: &Arc<Shared>,
     exchange: &mut Exchange,
@@ -53,7 +55,7 @@ pub(crate) async fn read_piece(
 ) -> Result<(), PluginError> {
     let body = match taken {
         Some(body) => body,
-        None => match exchange.request_body.stream() {
+        None => match exchange.request_body.stream(KEPT_BODY) {
             Ok(body) => taken.insert(body),
             Err(error) => return Err(PluginError::new(PluginErrorKind::Handler, error.to_string())),
         },

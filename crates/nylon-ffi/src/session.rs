@@ -13,8 +13,8 @@ use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use http::StatusCode;
 use nylon_plugin::{
-    Action, BodyMode, BodyStream, Call, Exchange, Operation, Outcome, Phase, PhaseMask, PluginError, PluginErrorKind,
-    ResponseBody, Session, Timing, Upgrade, Whole,
+    Action, BodyMode, BodyStream, Call, Exchange, KEPT_BODY, Operation, Outcome, Phase, PhaseMask, PluginError,
+    PluginErrorKind, ResponseBody, Session, Timing, Upgrade, Whole,
 };
 use nylon_wire::{ResponseBody as WireBody, Text};
 use tokio::time::sleep_until;
@@ -139,7 +139,7 @@ impl FfiSession {
                 }
                 Some(Event::Stream) => {
                     // Whoever streams an answer is the last to read the request.
-                    let body = taken.or_else(|| exchange.request_body.stream().ok());
+                    let body = taken.or_else(|| exchange.request_body.stream(KEPT_BODY).ok());
                     let stream: Box<dyn BodyStream> = Box::new(FfiStream::new(Arc::clone(shared), body, false));
                     break (Action::Next, Some(stream), None);
                 }

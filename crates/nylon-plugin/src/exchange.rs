@@ -116,12 +116,19 @@ pub trait RequestBody {
     /// Whether there is no body at all.
     fn is_empty(&self) -> bool;
 
-    /// The body as it comes, of any length. It is taken: nobody else can have it after that, nor an upstream.
+    /// The body as it comes, of any length. One of up to `keep` bytes stays whole for everybody else; a longer one is taken:
+    /// nobody else can have it after that, nor an upstream.
     ///
     /// # Errors
-    /// [`BodyError::Taken`] the second time.
-    fn stream(&mut self) -> Result<Box<dyn BodyStream>, BodyError>;
+    /// [`BodyError::Taken`] if it has been taken.
+    fn stream(&mut self, keep: usize) -> Result<Box<dyn BodyStream>, BodyError>;
+
+    /// The same body for somebody who needs it longer than the exchange is in his hands.
+    fn share(&self) -> Box<dyn RequestBody>;
 }
+
+/// A request body up to this length stays whole although somebody reads it piece by piece, bytes (SPEC 14.7).
+pub const KEPT_BODY: usize = 32 << 10;
 
 /// The body of a request without one.
 pub struct NoBody;
@@ -139,7 +146,11 @@ impl RequestBody for NoBody {
         true
     }
 
-    fn stream(&mut self) -> Result<Box<dyn BodyStream>, BodyError> {
+    fn stream(&mut self, _keep: usize) -> Result<Box<dyn BodyStream>, BodyError> {
         Ok(Box::new(Whole(Bytes::new())))
+    }
+
+    fn share(&self) -> Box<dyn RequestBody> {
+        Box::new(NoBody)
     }
 }

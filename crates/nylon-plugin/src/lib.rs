@@ -20,7 +20,7 @@ pub use built_in::{BuiltIn, Changes};
 pub use chain::{Chain, Link, OnError, Payload, Policy};
 pub use entry::{Entries, Entry, InFlight, Permit};
 pub use error::{GatewayError, PluginError, PluginErrorKind};
-pub use exchange::{BodyError, Exchange, NoBody, Request, RequestBody};
+pub use exchange::{BodyError, Exchange, KEPT_BODY, NoBody, Request, RequestBody};
 pub use metrics::{EntryMetrics, LATENCY_BOUNDS_US, Latency};
 pub use nylon_wire::Operation;
 pub use operations::{HeaderChange, Ignored};

@@ -37,7 +37,9 @@ struct Shared {
     asked: Cell<bool>,
     limit: u64,
     failure: Cell<Option<ErrorCode>>,
-    /// Somebody reads it piece by piece.
+    /// Up to this length it stays whole although somebody reads it piece by piece.
+    keep: Cell<Option<u64>>,
+    /// Somebody reads it piece by piece, and it is longer.
     taken: Cell<bool>,
 }
 
@@ -63,6 +65,7 @@ impl ClientBody {
             asked: Cell::new(false),
             limit: limit.unwrap_or(u64::MAX),
             failure: Cell::new(None),
+            keep: Cell::new(None),
             taken: Cell::new(false),
         }))
     }
@@ -77,8 +80,21 @@ impl ClientBody {
         self.0.failure.get()
     }
 
-    /// Whether somebody reads it piece by piece, so that nobody else can have it.
-    pub(crate) fn is_taken(&self) -> bool {
+    /// Whether it is too long for anybody but him who has read it piece by piece. Reads on until that is known.
+    pub(crate) async fn is_taken(&self) -> bool {
+        if self.0.keep.get().is_some() && self.0.length.is_none() {
+            std::future::poll_fn(|cx| {
+                let mut reading = self.0.reading.borrow_mut();
+                while !self.0.taken.get() && !reading.ended {
+                    // A client that fails does so once more for him who wants its body.
+                    if ready!(self.poll_more(&mut reading, cx)).is_err() {
+                        break;
+                    }
+                }
+                Poll::Ready(())
+            })
+            .await;
+        }
         self.0.taken.get()
     }
 
@@ -135,6 +151,9 @@ impl ClientBody {
                         return Poll::Ready(Err(BodyError::TooLarge(
                             usize::try_from(self.0.limit).unwrap_or(usize::MAX),
                         )));
+                    }
+                    if self.0.keep.get().is_some_and(|keep| reading.received > keep) {
+                        self.0.taken.set(true);
                     }
                     reading.ended = reading.incoming.is_end_stream();
                     if data.is_empty() {
@@ -195,6 +214,30 @@ impl Reading {
         }
         self.kept.front().cloned().unwrap_or_default()
     }
+
+    /// What is kept from there on, as far as it lies in one piece.
+    fn kept_from(&self, mut start: usize) -> Option<Bytes> {
+        for piece in &self.kept {
+            if start < piece.len() {
+                return Some(piece.slice(start..));
+            }
+            start -= piece.len();
+        }
+        None
+    }
+
+    /// Keeps its first bytes no more.
+    fn forget(&mut self, mut bytes: usize) {
+        self.kept_length -= bytes;
+        while let Some(piece) = self.kept.front_mut() {
+            if bytes < piece.len() {
+                bytes::Buf::advance(piece, bytes);
+                return;
+            }
+            bytes -= piece.len();
+            self.kept.pop_front();
+        }
+    }
 }
 
 fn describe(error: &hyper::Error) -> (ErrorCode, String) {
@@ -222,7 +265,7 @@ fn describe(error: &hyper::Error) -> (ErrorCode, String) {
 impl RequestBody for ClientBody {
     fn read_all(&mut self, limit: usize) -> LocalBoxFuture<'_, Result<Bytes, BodyError>> {
         Box::pin(async move {
-            if self.is_taken() {
+            if self.0.taken.get() {
                 return Err(BodyError::Taken);
             }
             if self.0.length.is_some_and(|length| length > limit as u64) {
@@ -231,6 +274,9 @@ impl RequestBody for ClientBody {
             std::future::poll_fn(|cx| {
                 let mut reading = self.0.reading.borrow_mut();
                 loop {
+                    if self.0.taken.get() {
+                        return Poll::Ready(Err(BodyError::Taken));
+                    }
                     if reading.kept_length > limit {
                         return Poll::Ready(Err(BodyError::TooLarge(limit)));
                     }
@@ -247,7 +293,7 @@ impl RequestBody for ClientBody {
     }
 
     fn ready(&mut self, limit: usize) -> Option<Bytes> {
-        if self.is_taken()
+        if self.0.taken.get()
             || self.0.length.is_some_and(|length| length > limit as u64)
             || (self.0.expects && !self.0.asked.get())
         {
@@ -261,27 +307,66 @@ impl RequestBody for ClientBody {
                 Poll::Ready(Err(_)) | Poll::Pending => return None,
             }
         }
-        (reading.ended && reading.kept_length <= limit).then(|| reading.join())
+        (reading.ended && reading.kept_length <= limit && !self.0.taken.get()).then(|| reading.join())
     }
 
     fn is_empty(&self) -> bool {
         false
     }
 
-    fn stream(&mut self) -> Result<Box<dyn BodyStream>, BodyError> {
-        if self.0.taken.replace(true) {
+    fn stream(&mut self, keep: usize) -> Result<Box<dyn BodyStream>, BodyError> {
+        if self.0.taken.get() {
             return Err(BodyError::Taken);
         }
-        Ok(Box::new(Pieces(self.clone())))
+        let keep = self.0.keep.get().unwrap_or(u64::MAX).min(keep as u64);
+        self.0.keep.set(Some(keep));
+        let known = self.0.length.unwrap_or_default().max(self.0.reading.borrow().received);
+        self.0.taken.set(known > keep);
+        Ok(Box::new(Pieces { body: self.clone(), given: 0, trailers: false }))
+    }
+
+    fn share(&self) -> Box<dyn RequestBody> {
+        Box::new(self.clone())
     }
 }
 
 /// The body as it comes.
-struct Pieces(ClientBody);
+struct Pieces {
+    body: ClientBody,
+    /// Bytes that were given out and are kept.
+    given: usize,
+    /// Whether the trailers were.
+    trailers: bool,
+}
+
+impl Pieces {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Piece, BodyError>>> {
+        let mut reading = self.body.0.reading.borrow_mut();
+        loop {
+            if self.body.0.taken.get() {
+                reading.forget(std::mem::take(&mut self.given));
+                drop(reading);
+                return self.body.poll_piece(cx);
+            }
+            if let Some(piece) = reading.kept_from(self.given) {
+                self.given += piece.len();
+                return Poll::Ready(Some(Ok(Piece::Data(piece))));
+            }
+            if reading.ended {
+                let given = std::mem::replace(&mut self.trailers, true);
+                let trailers = reading.trailers.as_ref().filter(|_| !given);
+                return Poll::Ready(trailers.map(|trailers| Ok(Piece::Trailers(trailers.clone()))));
+            }
+            if let Err(error) = ready!(self.body.poll_more(&mut reading, cx)) {
+                return Poll::Ready(Some(Err(error)));
+            }
+        }
+    }
+}
 
 impl BodyStream for Pieces {
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<nylon_plugin::Piece, StreamError>>> {
-        let piece = ready!(self.0.poll_piece(cx));
+        let piece = ready!(self.poll_next(cx));
         Poll::Ready(piece.map(|piece| match piece {
             Ok(Piece::Data(data)) => Ok(nylon_plugin::Piece::Data(data)),
             Ok(Piece::Trailers(trailers)) => Ok(nylon_plugin::Piece::Trailers(trailers)),

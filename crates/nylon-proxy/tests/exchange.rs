@@ -5,6 +5,7 @@
 mod support;
 
 use std::{
+    future::poll_fn,
     io::Write,
     sync::{
         Arc,
@@ -14,6 +15,7 @@ use std::{
 
 use futures_util::FutureExt;
 use nylon_plugin::{
+    KEPT_BODY,
     Phase::{Logging, RequestFilter, ResponseBodyFilter, ResponseFilter},
     PluginError, PluginErrorKind,
 };
@@ -185,6 +187,46 @@ fn a_body_that_is_here_already_is_ready() {
     assert_eq!(Client::connect(&gateway).send(request).answer().status, 200);
     let seen = upstream.request();
     assert_eq!((seen.header("x-body"), seen.body.as_slice()), (Some("hello"), &b"hello"[..]));
+}
+
+/// Reads the body as it comes, all of it or its first piece, and lets the request go on.
+fn taker(all: bool) -> Scripts {
+    Scripts::new().waiting("taker", &[RequestFilter], move |_, exchange| {
+        async move {
+            let mut body = exchange.request_body.stream(KEPT_BODY).unwrap();
+            while let Some(piece) = poll_fn(|cx| body.poll_piece(cx)).await {
+                piece.unwrap();
+                if !all {
+                    break;
+                }
+            }
+            next(vec![])
+        }
+        .boxed_local()
+    })
+}
+
+#[test]
+fn only_a_long_body_that_was_read_as_it_comes_is_gone() {
+    let upstream = Upstream::echo();
+    for all in [false, true] {
+        let gateway = gateway(&upstream, &taker(all), vec![link("taker")]);
+        for (length, status) in [(5, 200), (KEPT_BODY, 200), (KEPT_BODY + 1, 502)] {
+            let body = "x".repeat(length);
+            let head = "POST / HTTP/1.1\r\nHost: a\r\n";
+            let declared = format!("{head}Content-Length: {length}\r\n\r\n{body}");
+            let chunked = format!("{head}Transfer-Encoding: chunked\r\n\r\n{length:x}\r\n{body}\r\n0\r\n\r\n");
+            for request in [declared, chunked] {
+                let answer = Client::connect(&gateway).send(&request).answer();
+                assert_eq!(answer.status, status, "{length}, all of it: {all}");
+                if status == 200 {
+                    assert_eq!(upstream.requests().last().unwrap().body.len(), length);
+                } else {
+                    assert_eq!(answer.error(), "PLUGIN_PROTOCOL");
+                }
+            }
+        }
+    }
 }
 
 #[test]

@@ -95,8 +95,8 @@ func (r *Request) RawBody() []byte {
 func (r *Request) RawBodyErr() ([]byte, error) { return r.run.fetch(wire.FetchRequestBody) }
 
 // BodyReader reads the body as it comes, of any length and at the pace of the reads, which wait for the client. In a request
-// filter that takes the body: nobody else gets it, so the handler has to answer, and Next to an upstream fails the request. One
-// that RawBody has read before is read from memory, as is every body in a later phase, up to the limit of RawBodyErr. A body
+// filter that takes a body longer than 32 KiB: nobody else gets it, so the handler has to answer, and Next to an upstream fails
+// the request. A shorter one stays whole. One that RawBody has read before is read from memory, as is every body in a later phase, up to the limit of RawBodyErr. A body
 // that breaks off is an error, never io.EOF.
 func (r *Request) BodyReader() io.ReadCloser {
 	if r.run.run.Phase == wire.RequestFilter {

@@ -134,7 +134,10 @@ func (r *reading) Close() error {
 	return nil
 }
 
-// take gives a body to the one who streams it; nobody else gets it.
+// keptBody: a request body up to this length stays whole although it is read piece by piece (SPEC 14.7).
+const keptBody = 32 << 10
+
+// take gives a body to the one who streams it; nobody else gets a long one.
 func (s *memory) take(run *session.Run, what wire.FetchKind) ([]byte, error) {
 	if what == wire.FetchResponseStream {
 		return run.Own.(*phase).response, nil
@@ -147,7 +150,7 @@ func (s *memory) take(run *session.Run, what wire.FetchKind) ([]byte, error) {
 	case run.Phase == wire.Logging:
 		return nil, session.ErrNoBody
 	}
-	s.taken = !s.read && len(s.body) > 0
+	s.taken = !s.read && len(s.body) > keptBody
 	return s.body, nil
 }
 

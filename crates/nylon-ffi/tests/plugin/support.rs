@@ -144,8 +144,12 @@ impl RequestBody for Body {
         self.0.is_empty()
     }
 
-    fn stream(&mut self) -> Result<Box<dyn BodyStream>, BodyError> {
+    fn stream(&mut self, _keep: usize) -> Result<Box<dyn BodyStream>, BodyError> {
         Ok(Box::new(Whole(self.0.clone())))
+    }
+
+    fn share(&self) -> Box<dyn RequestBody> {
+        Box::new(Self(self.0.clone()))
     }
 }
 

@@ -293,7 +293,7 @@ impl NatsSession {
                 let limit = most.min(options.max_body_bytes);
                 return self.request_body(talk, exchange, fetch.call_id, limit, wait).await;
             }
-            (FetchKind::RequestStream, Some(exchange)) => match exchange.request_body.stream() {
+            (FetchKind::RequestStream, Some(exchange)) => match exchange.request_body.stream(options.kept_body()) {
                 Ok(body) => {
                     talk.answer_as_it_comes(fetch.call_id, body, fetch.max_bytes);
                     return Ok(());

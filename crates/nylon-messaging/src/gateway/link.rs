@@ -36,6 +36,9 @@ const GRACE_MS: u64 = 750;
 const BEAT_LISTENERS: u32 = 2;
 /// How much memory frames are encoded into at a time, in bytes.
 const ARENA: usize = 64 << 10;
+/// Credit of all workers on this connection, at most: what a thousand clients that stand still may cost. The protocol allows
+/// twice as much (SPEC 12.7).
+const GRANTS: u64 = Limits::MAX_CONNECTION_CREDIT / 2;
 /// In the place of a slot for an open that nobody answers.
 pub(super) const NO_SLOT: u32 = u32::MAX;
 
@@ -268,12 +271,12 @@ impl Link {
 
     /// Whether workers hold so much that more is only for those who need it.
     pub(super) fn is_scarce(&self) -> bool {
-        self.granted.get() >= Limits::MAX_CONNECTION_CREDIT / 4
+        self.granted.get() >= GRANTS / 2
     }
 
     /// Whether workers may hold so much more.
     pub(super) fn may_grant(&self, more: u64) -> bool {
-        self.granted.get() + more <= Limits::MAX_CONNECTION_CREDIT
+        self.granted.get() + more <= GRANTS
     }
 
     pub(super) fn grant(&self, more: u64) {

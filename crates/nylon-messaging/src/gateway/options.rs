@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use nylon_plugin::KEPT_BODY;
 use nylon_wire::Revision;
 
 use crate::ConnectionOptions;
@@ -65,6 +66,12 @@ pub struct PluginOptions {
 }
 
 impl PluginOptions {
+    /// Up to this length a request body stays whole, however it is read: whether it came along with the open must make no
+    /// difference (SPEC 14.7).
+    pub(super) fn kept_body(&self) -> usize {
+        self.prefetch_body_bytes.max(KEPT_BODY)
+    }
+
     /// A plugin with defaults.
     #[must_use]
     pub fn new(name: &str, group: &str) -> Self {

@@ -24,7 +24,7 @@ use super::{
     known::InFlight,
     plugin::Entry,
     socket::NatsSocket,
-    stream::{Home, NatsStream},
+    stream::{Home, Input, NatsStream},
     talk::Talk,
 };
 use crate::Clock;
@@ -119,7 +119,7 @@ impl NatsSession {
         // What the handler reads: the answer that it filters, or the request that it answers.
         let input = if filters {
             match std::mem::take(&mut call.exchange.response.body) {
-                ResponseBody::Stream(body) => Some(body),
+                ResponseBody::Stream(body) => Input::Response(Some(body)),
                 other => {
                     call.exchange.response.body = other;
                     self.over = true;
@@ -127,11 +127,11 @@ impl NatsSession {
                 }
             }
         } else {
-            call.exchange.request_body.stream().ok()
+            Input::Request(call.exchange.request_body.share())
         };
         let home = Rc::new(Home::default());
         self.streamed = Some(home.clone());
-        let stream = NatsStream::new(self.entry.clone(), talk, home, frame.stream_id, input, filters);
+        let stream = NatsStream::new(self.entry.clone(), talk, home, frame.stream_id, input);
         let timing = Timing { total: started.elapsed(), ..Timing::default() };
         Ok(Outcome {
             operations: frame.ops,

@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use nylon_plugin::{BodyStream, Piece, PluginError, PluginErrorKind, StreamError};
+use nylon_plugin::{BodyStream, Piece, PluginError, PluginErrorKind, RequestBody, StreamError};
 use nylon_wire::{AbortFrame, AbortReason, DataFrame, DataKind, FetchFrame, FetchKind, Frame, Outcome, failure};
 
 use super::{
@@ -27,6 +27,14 @@ const COPIED: usize = 16 << 10;
 /// Where an ended stream leaves the session for its later phases.
 pub(super) type Home = Cell<Option<Box<Talk>>>;
 
+/// What the handler of a stream may read.
+pub(super) enum Input {
+    /// The request that it answers.
+    Request(Box<dyn RequestBody>),
+    /// The answer that it filters, until it asks for it; its trailers are passed on.
+    Response(Option<Box<dyn BodyStream>>),
+}
+
 /// A stream of a worker.
 pub(super) struct NatsStream {
     phase: LongPhase,
@@ -34,25 +42,15 @@ pub(super) struct NatsStream {
     talk: Option<Box<Talk>>,
     home: Rc<Home>,
     id: u32,
-    /// What the handler may read, until it asks.
-    input: Option<Box<dyn BodyStream>>,
-    /// Whether it filters an answer, whose trailers are then passed on.
-    filters: bool,
+    input: Input,
     /// When anything last moved. Milliseconds of our clock.
     moved: u64,
 }
 
 impl NatsStream {
-    pub(super) fn new(
-        entry: Rc<Entry>,
-        mut talk: Box<Talk>,
-        home: Rc<Home>,
-        id: u32,
-        input: Option<Box<dyn BodyStream>>,
-        filters: bool,
-    ) -> Self {
+    pub(super) fn new(entry: Rc<Entry>, mut talk: Box<Talk>, home: Rc<Home>, id: u32, input: Input) -> Self {
         let phase = LongPhase::new(entry, &mut talk, "stream");
-        Self { phase, talk: Some(talk), home, id, input, filters, moved: Clock::now_ms() }
+        Self { phase, talk: Some(talk), home, id, input, moved: Clock::now_ms() }
     }
 
     /// A frame of the worker. `Ready` when it says something about the body.
@@ -65,8 +63,9 @@ impl NatsStream {
         match frame {
             Frame::Data(data) => return self.data(data),
             Frame::StreamEnd(end) => {
-                self.input = None;
-                let trailers = talk.trailers.take().filter(|_| self.filters);
+                let filters = matches!(self.input, Input::Response(_));
+                self.input = Input::Response(None);
+                let trailers = talk.trailers.take().filter(|_| filters);
                 talk.stop_feeding();
                 talk.lease.set_waiting(false);
                 self.home.set(self.talk.take());
@@ -119,19 +118,23 @@ impl NatsStream {
 
     fn fetch(&mut self, fetch: &FetchFrame) -> Result<(), PluginError> {
         let Some(talk) = &mut self.talk else { return Ok(()) };
-        let filters = matches!(fetch.what, FetchKind::ResponseStream);
+        let options = &self.phase.entry.shared.options;
         let limit = match fetch.what {
-            FetchKind::RequestBody => fetch.max_bytes.min(self.phase.entry.shared.options.max_body_bytes as u64),
-            FetchKind::RequestStream | FetchKind::ResponseStream => fetch.max_bytes,
-            _ => return talk.refuse(fetch.call_id, failure::NOT_FOUND, "there is no such thing in a stream"),
+            FetchKind::RequestBody => fetch.max_bytes.min(options.max_body_bytes as u64),
+            _ => fetch.max_bytes,
         };
-        match self.input.take() {
-            Some(body) => talk.answer_as_it_comes(fetch.call_id, body, limit),
-            None => {
-                let whose = if filters { "response" } else { "request" };
-                let text = format!("the {whose} body has been taken");
-                talk.refuse(fetch.call_id, failure::NOT_FOUND, &text)?;
+        let body = match (fetch.what, &mut self.input) {
+            (FetchKind::RequestBody | FetchKind::RequestStream, Input::Request(body)) => {
+                body.stream(options.kept_body()).map_err(|error| error.to_string())
             }
+            (FetchKind::ResponseStream, Input::Response(body)) => {
+                body.take().ok_or_else(|| "the response body has been taken".to_owned())
+            }
+            _ => Err("there is no such thing in this stream".to_owned()),
+        };
+        match body {
+            Ok(body) => talk.answer_as_it_comes(fetch.call_id, body, limit),
+            Err(text) => talk.refuse(fetch.call_id, failure::NOT_FOUND, &text)?,
         }
         Ok(())
     }
@@ -159,7 +162,7 @@ impl NatsStream {
 
     fn broken(&mut self, error: PluginError) -> Poll<Option<Result<Piece, StreamError>>> {
         self.talk = None;
-        self.input = None;
+        self.input = Input::Response(None);
         self.phase.entry.times.failed.add();
         Poll::Ready(Some(Err(error.into())))
     }

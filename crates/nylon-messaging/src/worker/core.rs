@@ -42,7 +42,10 @@ use crate::{ConnectionEvent, PublishError};
 /// A handler that has not answered after this is announced by ACCEPT.
 const ACCEPT_AFTER: Duration = Duration::from_millis(50);
 /// A session that hears nothing asks whether its gateway is there.
-const PROBE_AFTER: Duration = Duration::from_secs(1);
+pub(super) const PROBE_AFTER: Duration = Duration::from_secs(1);
+/// While it goes on hearing nothing, each of its questions comes twice as long after the one before, up to this; in between,
+/// those of other sessions of the same gateway thread are its own.
+const PROBE_AGAIN: Duration = Duration::from_secs(16);
 /// A session between two phases that hears nothing for this long is dropped, although its gateway lives.
 const IDLE_LIMIT: Duration = Duration::from_secs(3_600);
 /// Idle sessions are held for this many times the limit of active ones.
@@ -97,6 +100,8 @@ pub(super) struct Core {
     surveyed: Instant,
     /// From then on a probe that finds nobody proves something.
     settled_at: Instant,
+    /// When a gateway's thread was last asked whether it is there, by the subject of its slots.
+    asked: HashMap<Box<str>, Instant>,
     fresh: [Vec<Arc<Run>>; 2],
     paces: [Pace; 2],
     out: Outgoing,
@@ -137,6 +142,7 @@ impl Core {
             hot: Vec::new(),
             surveyed: Instant::now(),
             settled_at: Instant::now(),
+            asked: HashMap::new(),
             fresh: [Vec::new(), Vec::new()],
             paces: Default::default(),
             out: Outgoing::new(MAX_PAYLOAD),
@@ -190,7 +196,11 @@ impl Core {
                 self.on_upgrade(&run, socket, operations, subprotocol);
             }
             Event::Socket(run) => self.on_socket(&run),
-            Event::Connection(ConnectionEvent::Connected | ConnectionEvent::Disconnected) => self.ages.disturbed(now),
+            Event::Connection(ConnectionEvent::Connected | ConnectionEvent::Disconnected) => {
+                self.ages.disturbed(now);
+                // What was on its way may be lost: every session asks for itself.
+                self.live.values_mut().for_each(|live| live.patience = PROBE_AFTER);
+            }
             Event::Connection(_) | Event::Drain | Event::Stop => {}
         }
     }

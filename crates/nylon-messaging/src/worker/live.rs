@@ -9,7 +9,7 @@ use async_nats::Subject;
 use bytes::{Bytes, BytesMut};
 use nylon_wire::{Action, Credit, FetchKind, OpenFrame, Operation, PhaseFrame, Revision, Timing};
 
-use super::{BodyReader, OnBody, Session, Socket, StreamWriter, run::Run};
+use super::{BodyReader, OnBody, Session, Socket, StreamWriter, core::PROBE_AFTER, run::Run};
 
 /// A FETCH that is not answered yet.
 pub(super) struct Call {
@@ -92,7 +92,11 @@ pub(super) struct Live {
     pub received: Instant,
     pub deadline: Instant,
     pub heard: Instant,
+    /// When it was heard or last asked for itself, or another session of its gateway's thread was.
     pub probed: Instant,
+    /// When it was heard or last asked for itself, and how long that lasts for.
+    pub asked: Instant,
+    pub patience: Duration,
     pub calls: Vec<Call>,
     pub next_id: u32,
     pub sending: Option<Box<Sending>>,
@@ -122,6 +126,11 @@ impl Live {
     /// The subject of the gateway's thread, without the slot.
     pub fn gateway(&self) -> &str {
         self.reply.as_str().get(..self.gateway).unwrap_or_default()
+    }
+
+    /// From now on its silence counts: something of the gateway's came, or it has its answer.
+    pub fn hear(&mut self, now: Instant) {
+        (self.heard, self.probed, self.asked, self.patience) = (now, now, now, PROBE_AFTER);
     }
 
     /// An id that no call and no body of this session has had.

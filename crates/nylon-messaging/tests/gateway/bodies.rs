@@ -135,8 +135,12 @@ impl RequestBody for Broken {
         false
     }
 
-    fn stream(&mut self) -> Result<Box<dyn BodyStream>, BodyError> {
+    fn stream(&mut self, _keep: usize) -> Result<Box<dyn BodyStream>, BodyError> {
         Err(BodyError::Taken)
+    }
+
+    fn share(&self) -> Box<dyn RequestBody> {
+        Box::new(Self { stalls: self.stalls })
     }
 }
 

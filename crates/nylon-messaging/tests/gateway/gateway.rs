@@ -163,8 +163,12 @@ impl RequestBody for Body {
         self.bytes.is_empty()
     }
 
-    fn stream(&mut self) -> Result<Box<dyn BodyStream>, BodyError> {
-        Ok(Box::new(Whole(std::mem::take(&mut self.bytes))))
+    fn stream(&mut self, _keep: usize) -> Result<Box<dyn BodyStream>, BodyError> {
+        Ok(Box::new(Whole(self.bytes.clone())))
+    }
+
+    fn share(&self) -> Box<dyn RequestBody> {
+        Box::new(Self { bytes: self.bytes.clone(), ready: self.ready })
     }
 }
 

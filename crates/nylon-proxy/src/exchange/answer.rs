@@ -9,7 +9,6 @@ use super::course::Course;
 use crate::{
     body::{Source, Unfiltered},
     errors::{ErrorAnswer, REQUEST_ID},
-    request_body::ClientBody,
     up::{self, Collected, Failure, Outbound, Outgoing},
 };
 
@@ -106,7 +105,9 @@ impl Course {
     }
 
     async fn upstream(&mut self, service: &nylon_routing::HttpService) -> Result<Source, Problem> {
-        if self.client_body.as_ref().is_some_and(ClientBody::is_taken) {
+        if let Some(body) = &self.client_body
+            && body.is_taken().await
+        {
             let cause =
                 "an entry has read the request body piece by piece and then said next: the upstream cannot have it";
             return Err(Problem::new(ErrorCode::PluginProtocol, cause));

@@ -26,7 +26,7 @@ type live struct {
 	sending sync.Mutex
 	closed  atomic.Bool
 	whole   atomic.Bool // the request's body has been read,
-	taken   atomic.Bool // or is taken piece by piece
+	taken   atomic.Bool // or was read piece by piece: the host has no more of it if it is long
 
 	mu       sync.Mutex
 	ctx      context.Context // once somebody wants it

@@ -146,10 +146,10 @@ func (s *live) Fetch(ctx context.Context, r *session.Run, what wire.FetchKind, l
 	} else if r.Phase == wire.Logging {
 		return nil, session.ErrNoBody
 	}
-	if what == wire.FetchRequestBody && s.taken.Load() {
+	body, err := s.ask(func() context.Context { return ctx }, r.Phase, method)
+	if err == nil && len(body) == 0 && what == wire.FetchRequestBody && s.taken.Load() { // a host cannot say it in another way
 		return nil, fmt.Errorf("reading what BodyReader has taken: %w", session.ErrNoBody)
 	}
-	body, err := s.ask(func() context.Context { return ctx }, r.Phase, method)
 	if err == nil && what == wire.FetchRequestBody {
 		s.whole.Store(true)
 	}
@@ -169,8 +169,11 @@ func (s *live) ReadStream(r *session.Run, what wire.FetchKind) session.BodyPort 
 		case what == wire.FetchResponseStream && s.library.offers(readResponsePiece):
 			return s.piece(r.Phase, readResponsePiece)
 		case what == wire.FetchRequestStream && s.library.offers(readRequestPiece) && !s.whole.Load():
-			s.taken.Store(true)
-			return s.piece(r.Phase, readRequestPiece)
+			piece, err := s.piece(r.Phase, readRequestPiece)
+			if len(piece) > 0 { // a long body is taken by it
+				s.taken.Store(true)
+			}
+			return piece, err
 		case what == wire.FetchRequestStream:
 			kind = wire.FetchRequestBody
 		}
@@ -182,7 +185,7 @@ func (s *live) ReadStream(r *session.Run, what wire.FetchKind) session.BodyPort 
 	}}
 }
 
-// piece is the next one of a body, which is taken by it.
+// piece is the next one of a body.
 func (s *live) piece(phase wire.Phase, method uint32) ([]byte, error) {
 	piece, err := s.ask(nil, phase, method)
 	if err == nil && len(piece) == 0 {

@@ -21,6 +21,7 @@ func (w *Worker) beat() {
 		w.mu.Lock()
 		if connected != wasConnected {
 			w.ages.disturbed(now)
+			w.askAgain()
 		}
 		w.ages.look(now)
 		w.retryConfig(now)

@@ -79,7 +79,7 @@ func (w *Worker) afterPhase(l *live, phase wire.Phase, again bool) {
 	l.closeReadings()
 	l.run = nil
 	now := time.Now()
-	l.heard, l.probed = now, now
+	l.hear(now)
 	if phase != wire.Logging && (again || l.said>>phase != 0) {
 		w.keepBody(l)
 		wake(w.changed)

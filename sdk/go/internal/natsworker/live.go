@@ -80,10 +80,17 @@ type live struct {
 	received time.Time
 	deadline time.Time
 	heard    time.Time
-	probed   time.Time
+	probed   time.Time     // heard, or last asked for itself, or another session of its gateway's thread was
+	asked    time.Time     // heard, or last asked for itself
+	patience time.Duration // how long that lasts for
 
 	ctx    context.Context
 	cancel context.CancelCauseFunc
+}
+
+// hear: from now on its silence counts, because something of the gateway's came, or it has its answer.
+func (l *live) hear(now time.Time) {
+	l.heard, l.probed, l.asked, l.patience = now, now, now, probeAfter
 }
 
 // Stages of a run; only forward.

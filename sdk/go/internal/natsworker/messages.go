@@ -69,7 +69,7 @@ func (w *Worker) onFrame(data, reply string, now time.Time) {
 		}
 		return
 	}
-	l.heard, l.probed = now, now
+	l.hear(now)
 	switch f := frame.(type) {
 	case *wire.Probe:
 		if (l.stream != nil || l.socket != nil) && head.Seq != l.nextIn { // nothing may follow that would show it (SPEC 14.6)

@@ -57,7 +57,7 @@ func (w *Worker) onOpen(open *wire.Open, now time.Time) {
 		reply: open.Reply, gateway: gateway, nextIn: open.Seq + 1, phaseSeq: open.PhaseSeq, open: open,
 		silent: open.Phase == wire.Logging, attended: open.Phase == wire.Logging && open.Credit > 0,
 		credit: uint64(open.Credit), granted: uint64(w.options.Credit), window: w.options.Credit, body: open.Body,
-		received: now, deadline: now.Add(remaining - age), heard: now, probed: now,
+		received: now, deadline: now.Add(remaining - age), heard: now, probed: now, asked: now, patience: probeAfter,
 	}
 	l.mask.Store(unregistered)
 	w.live[l.id] = l

@@ -36,6 +36,9 @@ const (
 	acceptAfter = 50 * time.Millisecond
 	// probeAfter: a session that hears nothing asks whether its gateway is there (SPEC 17.3).
 	probeAfter = time.Second
+	// probeAgain: while it goes on hearing nothing, each of its questions comes twice as long after the one before, up to this; in
+	// between, those of other sessions of the same gateway thread are its own.
+	probeAgain = 16 * time.Second
 	// silentAfter: a callback that returned without Next or End is reported.
 	silentAfter = time.Second
 	// idleLimit ends sessions between two phases although their gateway lives.

@@ -1,6 +1,7 @@
 package natsworker
 
 import (
+	"maps"
 	"time"
 
 	"github.com/AssetsArt/nylon/sdk/go/internal/session"
@@ -80,8 +81,9 @@ func (w *Worker) lookAt(l *live, connected bool, now time.Time) {
 	case unanswered && r != nil && r.stage.Load() == taken && now.Sub(l.received)-r.waited() >= acceptAfter && l.mask.Load() != unregistered:
 		w.accept(l)
 	case !l.silent && now.Sub(l.probed) >= probeAfter:
-		l.probed = now
-		if connected {
+		if !connected {
+			l.probed = now
+		} else if w.asks(l, now) {
 			head := wire.Head{Session: l.id, Generation: l.generation, Seq: l.nextOut, PhaseSeq: l.phaseSeq}
 			w.out.closeAll() // behind what was said before
 			w.out.alone(l.reply, w.subject, &wire.Probe{Head: head})
@@ -95,5 +97,26 @@ func (w *Worker) lookAt(l *live, connected bool, now time.Time) {
 		r.warned = true
 		w.options.Logger.Warn("nylon worker: a callback returned and nothing was called: Next or End has to end its phase",
 			"entry", l.entry.name, "phase", r.Phase, "session", l.id)
+	}
+}
+
+// asks says whether a session that hears nothing asks its gateway itself now: another one may just have asked that thread.
+func (w *Worker) asks(l *live, now time.Time) bool {
+	l.probed = now
+	if now.Sub(w.asked[l.gateway]) < probeAfter && now.Sub(l.asked) < l.patience {
+		return false
+	}
+	if _, known := w.asked[l.gateway]; !known {
+		maps.DeleteFunc(w.asked, func(_ string, asked time.Time) bool { return now.Sub(asked) >= probeAgain })
+	}
+	w.asked[l.gateway] = now
+	l.asked, l.patience = now, min(2*l.patience, probeAgain)
+	return true
+}
+
+// askAgain: what was on its way may be lost, so every session asks for itself.
+func (w *Worker) askAgain() {
+	for _, l := range w.live {
+		l.patience = probeAfter
 	}
 }

@@ -53,7 +53,8 @@ type Worker struct {
 	fresh     bool    // subscriptions that are not flushed yet
 	init      initState
 	live      map[wire.SessionID]*live
-	left      map[*run]struct{} // callbacks whose session is over
+	asked     map[string]time.Time // when a gateway's thread was last asked whether it is there
+	left      map[*run]struct{}    // callbacks whose session is over
 	active    int
 	hot       []*live
 	out       outgoing
@@ -84,7 +85,7 @@ func New(conn *nats.Conn, own bool, options Options) (*Worker, error) {
 	w := &Worker{
 		options: options, conn: conn, ownConn: own, id: hex.EncodeToString(random),
 		flushes: make(chan struct{}, 1), ticks: make(chan struct{}, 1), changed: make(chan struct{}, 1), done: make(chan struct{}),
-		entries: map[string]*entry{}, live: map[wire.SessionID]*live{}, left: map[*run]struct{}{}, payload: 1 << 20,
+		entries: map[string]*entry{}, live: map[wire.SessionID]*live{}, asked: map[string]time.Time{}, left: map[*run]struct{}{}, payload: 1 << 20,
 	}
 	var err error
 	if w.subject, err = wire.Subject(options.Prefix, "w", options.Group, w.id); err != nil {

@@ -136,8 +136,7 @@ impl Core {
         self.set_busy_of(&mut live, false);
         live.run = None;
         Self::close_readers(&mut live);
-        live.heard = now;
-        live.probed = now;
+        live.hear(now);
         let entry = self.shared.options.entries.get(live.session.entry);
         let again = std::mem::take(&mut live.again) && phase != Phase::Logging;
         let more = again || entry.is_some_and(|entry| entry.phases.any_after(phase));

@@ -45,8 +45,7 @@ impl Core {
         let Some(live) = self.live.get_mut(&header.session) else {
             return self.on_stranger(&header, frame.kind(), reply);
         };
-        live.heard = now;
-        live.probed = now;
+        live.hear(now);
         if matches!(frame, Frame::Probe(_)) {
             // The number that its next frame will have shows what a stream has missed (SPEC 14.6).
             if (live.writer.is_some() || live.socket.is_some()) && header.seq != live.next_in {

@@ -11,7 +11,7 @@ use nylon_wire::{
     Phase, PhaseFrame, PhaseMask, ResultFrame, SessionId, Text, Timing, failure,
 };
 
-use super::{Core, IDLE_FACTOR, Life};
+use super::{Core, IDLE_FACTOR, Life, PROBE_AFTER};
 use crate::worker::{
     JobKind, Session,
     init::Verdict,
@@ -91,6 +91,8 @@ impl Core {
             deadline: now + remaining.saturating_sub(age),
             heard: now,
             probed: now,
+            asked: now,
+            patience: PROBE_AFTER,
             calls: Vec::new(),
             next_id: 0,
             sending: None,

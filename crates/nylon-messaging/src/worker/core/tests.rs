@@ -41,11 +41,11 @@ struct World {
 const MOST: usize = 8;
 
 impl World {
-    fn new(seed: u64) -> Self {
+    fn new(seed: u64, initialize: bool) -> Self {
         let mut entries = vec![EntryOptions::new("one", PhaseMask(1)), EntryOptions::new("all", PhaseMask::ALL)];
         entries[1].loop_phases = PhaseMask(0b0110);
         let mut options = WorkerOptions::new("g", entries);
-        (options.max_sessions, options.max_body, options.initialize) = (MOST, 100_000, true);
+        (options.max_sessions, options.max_body, options.initialize) = (MOST, 100_000, initialize);
         let core = Core::new(Arc::new(Shared::new(options, "w".into()))).unwrap();
         let (dice, now) = (Dice(seed), Instant::now());
         Self { core, dice, now, jobs: vec![], known: vec![], fetched: vec![], sent: 0 }
@@ -76,13 +76,17 @@ impl World {
         }
     }
 
-    fn open(&mut self) {
+    /// Any open, or that of a session that is served in peace, with its number and its slot.
+    fn open(&mut self, plain: Option<(u8, &'static str)>) {
         let mut id = [0; 16];
         id[..8].copy_from_slice(&self.dice.roll(u64::MAX).to_be_bytes());
+        if let Some((number, _)) = plain {
+            id = [number; 16];
+        }
         let header = Header { session: SessionId(id), generation: 1, seq: 0, phase_seq: 0 };
         let revision = Revision { hash: vec![self.dice.roll(3) as u8].into(), loaded_ms: self.dice.roll(4) };
         let none: Vec<(&str, &[u8])> = vec![];
-        let open = OpenFields {
+        let mut open = OpenFields {
             reply: ["nylon.v1.h.g.0.1", "nylon.v1.h.g.1.5", "elsewhere"][self.dice.roll(3) as usize],
             entry: ["one", "all", "all", "none"][self.dice.roll(4) as usize],
             phase: Phase::ALL[self.dice.roll(4) as usize],
@@ -112,6 +116,10 @@ impl World {
             response: None::<ResponseFields<'_, Vec<(&str, &[u8])>>>,
             ext: &if id[0].is_multiple_of(4) { Ext::again() } else { Ext::empty() },
         };
+        if let Some((_, reply)) = plain {
+            (open.reply, open.entry, open.phase, open.remaining_ms) = (reply, "all", Phase::RequestFilter, 100_000);
+            (open.revision, open.more) = (None, false);
+        }
         let mut out = BytesMut::new();
         encode_open(&mut out, &header, &open);
         self.known.push((header.session, 1, 0));
@@ -235,10 +243,10 @@ impl World {
 }
 
 fn live_through(seed: u64) {
-    let mut world = World::new(seed);
+    let mut world = World::new(seed, true);
     for step in 0..6_000 {
         match world.dice.roll(10) {
-            0..3 => world.open(),
+            0..3 => world.open(None),
             3 => world.phase(),
             4 | 5 => world.frame(),
             6..9 => world.user_code(),
@@ -281,7 +289,7 @@ fn nothing_leaks_whatever_gateways_say() {
 
 #[test]
 fn what_cannot_be_sent_is_kept_within_bounds() {
-    let mut world = World::new(5);
+    let mut world = World::new(5, true);
     let piece = Bytes::from(vec![0; 1 << 20]);
     for _ in 0..40 {
         world.core.answer("nylon.v1.h.g.0.1".into(), &piece);
@@ -292,4 +300,52 @@ fn what_cannot_be_sent_is_kept_within_bounds() {
     assert_eq!(world.core.shared.counters.read().unsent, 8);
     world.core.send_out(|_, _, _| Ok(()));
     assert_eq!(world.core.out.waiting(), (0, 0));
+}
+
+/// PROBEs of so many milliseconds: when, to whom, and of which session.
+fn probes(world: &mut World, ms: u64) -> Vec<(u64, String, SessionId)> {
+    let mut seen = vec![];
+    for at in (0..ms).step_by(10) {
+        world.now += Duration::from_millis(10);
+        world.core.tick(true, world.now);
+        world.core.send_out(|subject, _, payload| {
+            if let Ok(Frame::Probe(probe)) = Frame::decode(payload) {
+                seen.push((at, subject.to_string(), probe.header.session));
+            }
+            Ok(())
+        });
+    }
+    seen
+}
+
+#[test]
+fn silence_asks_each_gateway_thread_every_second_and_each_session_ever_less_often() {
+    let threads = ["nylon.v1.h.g.0.1", "nylon.v1.h.g.1.5"];
+    let mut world = World::new(7, false);
+    for number in 0..100 {
+        world.open(Some((number, threads[usize::from(number % 2)])));
+        world.settle();
+        let shared = world.core.shared.clone();
+        let run = shared.lane(Lane::Threads).try_take().expect("a job");
+        Job::new(run, shared).finish(vec![], Action::Next);
+        world.settle();
+    }
+    let seen = probes(&mut world, 60_000);
+    for thread in threads {
+        let mut last = 0;
+        for (at, ..) in seen.iter().filter(|(_, subject, _)| subject == thread) {
+            assert!(at - last <= 1_500, "{thread} is not asked from {last} to {at}");
+            last = *at;
+        }
+        assert!(last >= 58_500);
+    }
+    for number in 0..100 {
+        let own = seen.iter().filter(|(.., session)| session.0 == [number; 16]).count();
+        assert!(own >= 5, "{number} asks {own} times");
+    }
+    assert!(seen.len() <= 100 * 6 + 2 * 60, "{}", seen.len());
+    assert!(probes(&mut world, 2_000).len() < 100);
+    world.core.on_event(Event::Connection(ConnectionEvent::Connected), world.now);
+    let sessions: HashSet<_> = probes(&mut world, 1_500).into_iter().map(|(.., session)| session).collect();
+    assert_eq!(sessions.len(), 100, "what was on its way may be lost");
 }

@@ -9,7 +9,7 @@ use nylon_wire::{AbortFrame, AbortReason, BusyReason, ProbeFrame, SessionId};
 
 use crate::connection::SETTLING;
 
-use super::{ACCEPT_AFTER, Core, IDLE_LIMIT, Life, Live, PROBE_AFTER, Wait};
+use super::{ACCEPT_AFTER, Core, IDLE_LIMIT, Life, Live, PROBE_AFTER, PROBE_AGAIN, Wait};
 use crate::worker::{
     JobKind, Lane,
     run::{Run, Stage},
@@ -120,10 +120,23 @@ impl Core {
         }
     }
 
-    /// Asks whether the gateway is there. Its `seq` is not counted.
+    /// Asks whether the gateway is there, unless another session has just asked that thread. Its `seq` is not counted.
     fn probe(&mut self, session: SessionId, now: Instant) {
         let Some(live) = self.live.get_mut(&session) else { return };
         live.probed = now;
+        let thread = self.asked.get_mut(live.gateway());
+        let answered = thread.as_ref().is_some_and(|asked| now.saturating_duration_since(**asked) < PROBE_AFTER);
+        if answered && now.saturating_duration_since(live.asked) < live.patience {
+            return;
+        }
+        match thread {
+            Some(asked) => *asked = now,
+            None => {
+                self.asked.retain(|_, asked| now.saturating_duration_since(*asked) < PROBE_AGAIN);
+                self.asked.insert(live.gateway().into(), now);
+            }
+        }
+        (live.asked, live.patience) = (now, (live.patience * 2).min(PROBE_AGAIN));
         let header =
             nylon_wire::Header { session, generation: live.generation, seq: live.next_out, phase_seq: live.phase_seq };
         let (to, back) = (live.reply.clone(), self.subject.clone());
