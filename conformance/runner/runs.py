@@ -89,7 +89,7 @@ class Running:
                 address = self.gateway.address
                 side = WorkerSide(place.case, bus, place.name, group_of(place), address, self.upstream)
                 if mutant:
-                    side.client.mutate_answer = mutant.answer
+                    side.client.mutate_answer, side.client.mutate_request = mutant.answer, mutant.request
                 await side.run()
         except FailedError as error:
             place.wrong = str(error)

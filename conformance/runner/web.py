@@ -160,8 +160,8 @@ class Upstream:
         try:
             while await self._one(reader, writer):
                 await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass  # gateways may leave; that is not the upstream's problem
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            pass  # gateways may leave, and the run may end; that is not the upstream's problem
         finally:
             writer.close()
 
