@@ -70,10 +70,14 @@ func (p *Plugin) Dial(entry string, request *Request) (*WebSocket, *Result) {
 	}()
 	select {
 	case ws.socket = <-upgraded:
-		return ws, &Result{Status: http.StatusSwitchingProtocols, Header: ws.socket.header(), Phases: []string{"request filter"}}
 	case <-ws.over:
-		return nil, ws.result
+		select {
+		case ws.socket = <-upgraded: // one that the handler closes at once may be over already
+		default:
+			return nil, ws.result
+		}
 	}
+	return ws, &Result{Status: http.StatusSwitchingProtocols, Header: ws.socket.header(), Phases: []string{"request filter"}}
 }
 
 // Subprotocol that the handler has chosen; "" if none.
