@@ -149,7 +149,7 @@ class Processes:
     all: list[Process] = field(default_factory=list[Process])
 
     def start(self, role: str, command: Sequence[str | Path], env: Mapping[str, str] | None = None) -> Process:
-        """Starts a program in a session of its own, output to a log file in the run's folder."""
+        """Starts a program in a process group of its own, output to a log file in the run's folder."""
         self.folder.mkdir(parents=True, exist_ok=True)
         log = self.folder / f"{role}-{len(self.all)}.log"
         with log.open("wb") as output:
@@ -160,7 +160,9 @@ class Processes:
                 stderr=subprocess.STDOUT,
                 cwd=self.folder,
                 env={**os.environ, **(env or {})},
-                start_new_session=True,
+                # No session of its own: kernels that share time among sessions would give a system the more of it,
+                # the more processes it has.
+                process_group=0,
             )
         process = Process(role, popen, log)
         self.all.append(process)
