@@ -3,16 +3,12 @@ package sdktest
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"unicode/utf8"
 
 	"github.com/AssetsArt/nylon/sdk/go/internal/session"
 	"github.com/AssetsArt/nylon/sdk/go/internal/wire"
 )
-
-// defaultMessage is the longest message where the handler names no limit, as over NATS.
-const defaultMessage = 1 << 20
 
 // socket is a WebSocket as its handler sees it. One goroutine runs its callbacks, in the order in which the news came.
 type socket struct {
@@ -58,24 +54,8 @@ func (s *memory) Upgrade(run *session.Run, options session.SocketOptions, events
 	case p.over:
 		return fmt.Errorf("upgrading to a WebSocket: %w", session.ErrClosed)
 	}
-	c := &socket{session: s, phase: p, events: events, most: defaultMessage, came: make(chan struct{}, 1)}
-	if options.MaxMessageBytes > 0 {
-		c.most = options.MaxMessageBytes
-	}
-	for _, op := range p.ops {
-		switch {
-		case op.Number == wire.OpSetResponseFullBody || op.Number == wire.OpSetResponseStatus: // a 101 has none and one
-		case strings.EqualFold(op.Name, "sec-websocket-protocol"):
-			if c.protocol = ""; op.Number != wire.OpRemoveResponseHeader {
-				c.protocol = op.Value
-			}
-		default:
-			c.head = append(c.head, op)
-		}
-	}
-	if chosen := options.Choose(run.Request.Headers); chosen != "" {
-		c.protocol = chosen
-	}
+	c := &socket{session: s, phase: p, events: events, most: options.Longest(), came: make(chan struct{}, 1)}
+	c.head, c.protocol = options.Split(p.ops, run.Request.Headers)
 	p.socket = c
 	close(p.upgraded)
 	c.mu.Lock()

@@ -3,7 +3,6 @@ package natsworker
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -11,9 +10,6 @@ import (
 	"github.com/AssetsArt/nylon/sdk/go/internal/session"
 	"github.com/AssetsArt/nylon/sdk/go/internal/wire"
 )
-
-// defaultMessage is the longest message where the plugin names no limit, as in the other SDK.
-const defaultMessage = 1 << 20
 
 // socket is a session's WebSocket (SPEC 14.3 to 14.10). One goroutine runs its callbacks, in the order in which the news came.
 // Its phase lasts until the last of them has returned.
@@ -77,31 +73,17 @@ func (w *Worker) upgrade(r *run, options session.SocketOptions, events session.S
 		return nil, fmt.Errorf("the phase is number %d, and cannot", r.Phase)
 	}
 	s := &socket{
-		run: r, events: events, most: defaultMessage, verdict: make(chan error, 1), more: make(chan struct{}, 1),
+		run: r, events: events, most: options.Longest(), verdict: make(chan error, 1), more: make(chan struct{}, 1),
 		calls: map[uint32]chan error{},
 	}
-	if options.MaxMessageBytes > 0 {
-		s.most = options.MaxMessageBytes
-	}
 	frame := &wire.Upgrade{MaxMessageBytes: uint64(s.most)}
+	frame.Ops, s.protocol = options.Split(r.ops, l.snapshot.Headers)
 	size := 0
-	for _, op := range r.ops {
-		switch {
-		case op.Number == wire.OpSetResponseFullBody || op.Number == wire.OpSetResponseStatus: // a 101 has none and one
-		case strings.EqualFold(op.Name, "sec-websocket-protocol"):
-			if s.protocol = ""; op.Number != wire.OpRemoveResponseHeader {
-				s.protocol = op.Value
-			}
-		default:
-			frame.Ops = append(frame.Ops, op)
-			size += op.Size()
-		}
+	for i := range frame.Ops {
+		size += frame.Ops[i].Size()
 	}
 	if size > w.chunk() {
 		return nil, fmt.Errorf("the headers have %d bytes, which is too much", size)
-	}
-	if chosen := options.Choose(l.snapshot.Headers); chosen != "" {
-		s.protocol = chosen
 	}
 	if s.protocol != "" {
 		frame.Subprotocol = &s.protocol

@@ -74,7 +74,7 @@ func upgraded(t *testing.T, change func(*Options), k *talk) (*gateway, *wire.Ope
 	g.queue(open)
 	frame := next[*wire.Upgrade](g)
 	if frame.Seq != 0 || frame.First == nil || len(frame.Ops) != 1 || frame.Subprotocol == nil || *frame.Subprotocol != "chat" ||
-		k.options.MaxMessageBytes == 0 && frame.MaxMessageBytes != defaultMessage {
+		k.options.MaxMessageBytes == 0 && frame.MaxMessageBytes != 1<<20 {
 		t.Fatalf("%+v", frame)
 	}
 	g.direct(&wire.WsOpen{Head: with(open, 1), ConnectionID: 9})

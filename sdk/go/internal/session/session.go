@@ -106,6 +106,34 @@ func (o *SocketOptions) Choose(headers []wire.Header) string {
 	return ""
 }
 
+// Longest is the longest message of the client, bytes; 1 MiB where the plugin names no limit, as in the other SDK.
+func (o *SocketOptions) Longest() int {
+	if o.MaxMessageBytes > 0 {
+		return o.MaxMessageBytes
+	}
+	return 1 << 20
+}
+
+// Split parts the changes before an upgrade into the headers of the 101, which has no body and one status, and the sub-protocol:
+// the one that is chosen, else the one that a header names.
+func (o *SocketOptions) Split(ops []wire.Operation, headers []wire.Header) (head []wire.Operation, subprotocol string) {
+	for _, op := range ops {
+		switch {
+		case op.Number == wire.OpSetResponseFullBody || op.Number == wire.OpSetResponseStatus:
+		case strings.EqualFold(op.Name, "sec-websocket-protocol"):
+			if subprotocol = ""; op.Number != wire.OpRemoveResponseHeader {
+				subprotocol = op.Value
+			}
+		default:
+			head = append(head, op)
+		}
+	}
+	if chosen := o.Choose(headers); chosen != "" {
+		subprotocol = chosen
+	}
+	return head, subprotocol
+}
+
 // Close codes that the SDK gives, or takes for what has none (RFC 6455, 7.4.1).
 const (
 	CloseNormal  = 1000
