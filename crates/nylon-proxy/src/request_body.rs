@@ -226,15 +226,16 @@ impl Reading {
         None
     }
 
-    /// Keeps its first bytes no more.
+    /// Keeps its first bytes no more, as far as they are kept: two readers may have been given the same ones.
     fn forget(&mut self, mut bytes: usize) {
-        self.kept_length -= bytes;
         while let Some(piece) = self.kept.front_mut() {
-            if bytes < piece.len() {
-                bytes::Buf::advance(piece, bytes);
+            let part = bytes.min(piece.len());
+            self.kept_length -= part;
+            bytes -= part;
+            if part < piece.len() {
+                bytes::Buf::advance(piece, part);
                 return;
             }
-            bytes -= piece.len();
             self.kept.pop_front();
         }
     }
