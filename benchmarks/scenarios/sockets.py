@@ -24,7 +24,7 @@ def setup(upstream: int, name: str, workers: int = 1) -> Setup:
 def second_gateway(system: Setup) -> int:
     """Another gateway with the same plugin and NATS; its port."""
     port, admin = free_port(), free_port()
-    values = {"PORT": port, "ADMIN": admin, "UPSTREAM": system.upstream, "NATS": system.nats}
+    values = {"PORT": port, "ADMIN": admin, "UPSTREAM": system.upstream, "NATS": system.nats_servers}
     path = render(system.config, system.folder / "second.yaml", **values)
     system.spawn("gateway", nylon(), "run", "-c", path, "--log-level", "error")
     system.await_port(port, "the second gateway")
