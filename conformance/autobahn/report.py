@@ -27,6 +27,15 @@ GOOD = ("OK", "NON-STRICT", "INFORMATIONAL")
 OPTIONAL = ("12", "13")
 """Sections about an extension that a server need not have."""
 
+AT_ONCE = "what breaks the protocol ends the connection at once: the message before it is not answered any more"
+NOT_STRICT = {
+    "3": AT_ONCE,
+    "4": AT_ONCE,
+    "5": AT_ONCE,
+    "6": "text that is no UTF-8 is noticed when all of its frame has come",
+}
+"""Why cases of a section are not strict."""
+
 All = Mapping[str, Mapping[str, Seen]]
 """By server and case."""
 
@@ -60,16 +69,24 @@ def tally(seen: All) -> Iterator[str]:
             yield f"| {number} {title} | " + " | ".join(cells) + " |"
 
 
+def reason(case: str, one: Seen) -> str:
+    """Why it is not OK; the suite says so little of what it finds not strict."""
+    return NOT_STRICT.get(section(case), one.text) if verdict(one) == "NON-STRICT" else one.text
+
+
 def rest(seen: All) -> Iterator[str]:
-    """Yield a line for each case that is neither OK nor unimplemented, and where."""
+    """Yield a line for each reason why cases are neither OK nor unimplemented, with the cases and where it is so."""
     where: dict[tuple[str, str, str], list[str]] = {}
     for server, cases in seen.items():
         for case, one in cases.items():
             if verdict(one) not in ("OK", "UNIMPLEMENTED") or is_bad(case, one):
-                where.setdefault((case, verdict(one), one.text), []).append(server)
-    for (case, word, text), servers in sorted(where.items(), key=lambda item: list(map(int, item[0][0].split(".")))):
-        places = "" if len(servers) == len(seen) else f" ({', '.join(servers)})"
-        yield f"- {case} {word}{places}: {text}"
+                where.setdefault((case, verdict(one), reason(case, one)), []).append(server)
+    lines: dict[str, list[str]] = {}
+    for (case, word, why), servers in sorted(where.items(), key=lambda item: list(map(int, item[0][0].split(".")))):
+        places = "" if len(servers) == len(seen) else f" over {', '.join(servers)}"
+        lines.setdefault(f"{word}{places}: {why}", []).append(case)
+    for line, cases in lines.items():
+        yield f"- {', '.join(cases)} {line}"
 
 
 def text(seen: All) -> str:
@@ -92,5 +109,5 @@ def page(seen: All) -> str:
         f"{datetime.now(UTC):%Y-%m-%d}. The gateway is the server, and a plugin sends back what it gets.",
         "",
     ]
-    notes = ["", "12 and 13 are about permessage-deflate, which is not offered.", "", "Neither OK nor left out:", ""]
+    notes = ["", "12 and 13 are about permessage-deflate, which is not offered. What is not OK besides:", ""]
     return "\n".join([*head, *tally(seen), *notes, *(list(rest(seen)) or ["none"]), ""])
