@@ -33,7 +33,7 @@ def interpreter() -> str:
     """Find a Python 2.7: AUTOBAHN_PYTHON, the PATH, pyenv."""
     pyenv = sorted((Path.home() / ".pyenv" / "versions").glob("2.7*/bin/python2.7"))
     given = [os.environ.get("AUTOBAHN_PYTHON"), shutil.which("python2.7"), *map(str, pyenv)]
-    for one in filter(None, given):
+    for one in filter(None, map(shutil.which, filter(None, given))):
         if subprocess.run([one, "-m", "pip", "--version"], capture_output=True, check=False).returncode == 0:
             return one
     raise CaseError("looking for Python 2.7 with pip, which the Autobahn suite needs: not found; set AUTOBAHN_PYTHON")
