@@ -393,7 +393,7 @@ async fn next(talk: &mut Talk, due: u64) -> Result<Event, PluginError> {
     poll_fn(|cx| {
         let fed = talk.feed(cx).map_err(|error| match error {
             StreamError::Plugin(error) => error,
-            StreamError::Source(error) => {
+            error => {
                 let message = format!("reading the body: {error}");
                 talk.fail(PluginErrorKind::ClientGone, AbortReason::ClientGone, message)
             }

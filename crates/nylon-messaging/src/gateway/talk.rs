@@ -1,24 +1,21 @@
 //! An open session's side of the conversation: order, credit, bodies both ways.
 
-use std::{
-    collections::VecDeque,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Instant,
-};
+use std::{collections::VecDeque, sync::Arc, time::Instant};
 
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
-use nylon_plugin::{BodyStream, Piece, PluginError, PluginErrorKind, StreamError};
+use nylon_plugin::{PluginError, PluginErrorKind};
 use nylon_wire::{
     AbortReason, Credit, CreditFrame, DataFrame, DataKind, ErrorFrame, Ext, Frame, Limits, Operation, ResponseBody,
-    failure,
 };
 
+use self::inflow::Inflow;
 use super::{
     known::{InFlight, KnownWorker},
     lease::Lease,
 };
+
+mod inflow;
 
 /// The most that a worker may send ahead, in bytes.
 const WINDOW_MAX: u64 = 512 << 10;
@@ -60,20 +57,9 @@ pub(super) struct Talk {
     outgoing: VecDeque<Outgoing>,
     window: Window,
     incoming: Option<Incoming>,
-    inflow: Option<Box<Inflow>>,
+    inflows: Vec<Inflow>,
     /// Of the body that the worker reads.
     pub trailers: Option<HeaderMap>,
-}
-
-/// A body that the worker reads as it comes.
-struct Inflow {
-    call: u32,
-    body: Box<dyn BodyStream>,
-    /// Read and not sent yet.
-    piece: Bytes,
-    ended: bool,
-    /// Bytes that the worker still takes.
-    left: u64,
 }
 
 struct Outgoing {
@@ -132,7 +118,7 @@ impl Talk {
             outgoing: VecDeque::new(),
             window: Window { left: u64::from(credit), size: u64::from(credit), held: 0, owed: 0, flowed: 0 },
             incoming: None,
-            inflow: None,
+            inflows: Vec::new(),
             trailers: None,
         }
     }
@@ -199,58 +185,6 @@ impl Talk {
             if !more {
                 self.outgoing.pop_front();
             }
-        }
-        Ok(())
-    }
-
-    /// Answers a FETCH with a body of which pieces are sent as they come, up to `limit` bytes.
-    pub(super) fn answer_as_it_comes(&mut self, call: u32, body: Box<dyn BodyStream>, limit: u64) {
-        self.inflow = Some(Box::new(Inflow { call, body, piece: Bytes::new(), ended: false, left: limit }));
-    }
-
-    /// The phase is over: nobody reads its body any more.
-    pub(super) fn stop_feeding(&mut self) {
-        self.inflow = None;
-    }
-
-    /// Sends what has come of the body that the worker reads, as credit allows.
-    pub(super) fn feed(&mut self, cx: &mut Context<'_>) -> Result<(), StreamError> {
-        while let Some(inflow) = &mut self.inflow {
-            if inflow.piece.is_empty() && !inflow.ended {
-                match inflow.body.poll_piece(cx) {
-                    Poll::Pending => return Ok(()),
-                    Poll::Ready(None) => inflow.ended = true,
-                    Poll::Ready(Some(Ok(Piece::Data(piece)))) => inflow.piece = piece,
-                    Poll::Ready(Some(Ok(Piece::Trailers(trailers)))) => self.trailers = Some(trailers),
-                    Poll::Ready(Some(Err(error))) => return Err(error),
-                }
-                continue;
-            }
-            if inflow.piece.len() as u64 > inflow.left {
-                let call = inflow.call;
-                self.inflow = None;
-                self.refuse(call, failure::BODY_TOO_LARGE, "the body is longer than was asked for")?;
-                return Ok(());
-            }
-            let link = &self.lease.link;
-            let wanted = inflow.piece.len().min(Limits::chunk(link.max_payload()));
-            let length = if inflow.ended { 0 } else { self.credit.allowance(wanted) };
-            // Without a connection it waits: streams go on after a reconnect (rules §2).
-            if (length == 0 && !inflow.ended) || !link.is_connected() || !self.credit.take(length) {
-                return Ok(());
-            }
-            let (id, bytes, more) = (inflow.call, inflow.piece.split_to(length), !inflow.ended);
-            inflow.left -= length as u64;
-            if inflow.piece.is_empty() {
-                inflow.body.moved_on();
-            }
-            if !more {
-                self.inflow = None;
-            }
-            let sent = self.lease.send(|header| {
-                Frame::Data(DataFrame { header, id, bytes, more, kind: DataKind::Body, ext: Ext::empty() })
-            });
-            sent.map_err(|error| PluginError::new(PluginErrorKind::Lost, error.to_string()))?;
         }
         Ok(())
     }
