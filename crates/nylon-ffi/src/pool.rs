@@ -314,7 +314,7 @@ mod tests {
         let pool = Pool::start().unwrap();
         let (sender, receiver) = channel();
         let all = std::thread::available_parallelism().unwrap();
-        let core = Core::of_this_thread().now();
+        let core = Core::now();
         for _ in 0..20 {
             let sender = sender.clone();
             // One at a time, so that the thread waits on this core in between.
