@@ -24,7 +24,8 @@ from nylon import (
     request_id,
 )
 from nylon.sdk.handlers import describe
-from nylon.testing import Client, PhaseFailed
+
+from .phases import Client, PhaseFailed
 
 
 def until(condition: Callable[[], object]) -> None:
