@@ -16,17 +16,35 @@ sys.path.insert(0, str(Path(__file__).resolve().parent / "auth"))
 
 from nylon_app import TOKEN, plugin
 
+from nylon._core import Dispatcher, MemoryRun, MemorySession
 from nylon.sdk.running import LoopLane, new_event_loop
-from nylon.testing import Client, Session
 
 ROUNDS = 7
 TASKS = 100  # started in one turn of the loop, as a batch of jobs is
 
 
-def session(client: Client, entry: str, token: str) -> Session:
+def begin(dispatcher: Dispatcher, entry: str, token: str) -> Callable[[int], MemoryRun]:
     # Few and short headers, as in the shape `bare`.
-    headers = {"host": "127.0.0.1:8080", "user-agent": "phase", "authorization": token}
-    return client.session(entry, host="127.0.0.1", port=8080, headers=headers)
+    headers = [("host", b"127.0.0.1:8080"), ("user-agent", b"phase"), ("authorization", token.encode())]
+    session = MemorySession(
+        entry,
+        method="GET",
+        scheme="http",
+        host="127.0.0.1",
+        port=8080,
+        path="/",
+        query="",
+        params=[],
+        headers=headers,
+        client_ip="127.0.0.1",
+        timestamp_ms=time.time_ns() // 1_000_000,
+        content_length=None,
+        websocket=False,
+        request_id="phase",
+        body=b"",
+        max_body=10 << 20,
+    )
+    return lambda phase: session.run(dispatcher, phase, payload=None, response=None, body=b"")
 
 
 def plain(run: Callable[[int], object], phases: int) -> float:
@@ -48,17 +66,17 @@ async def looped(run: Callable[[int], object], phases: int) -> float:
 
 def main() -> None:
     phases = int(sys.argv[1]) if len(sys.argv) > 1 else 50_000
-    client = Client(plugin)
+    dispatcher = Dispatcher([entry.compiled for entry in plugin.describe()], lambda: None)
     for what, entry, token in (
         ("auth", "auth", TOKEN),
         ("auth, refused", "auth", "Bearer wrong"),
         ("hello", "hello", TOKEN),
         ("auth_async", "auth_async", TOKEN),
     ):
-        run = session(client, entry, token).begin
+        run = begin(dispatcher, entry, token)
         if entry.endswith("async"):
             loop = new_event_loop()
-            lane = LoopLane(client._dispatcher, loop)  # pyright: ignore[reportPrivateUsage]
+            lane = LoopLane(dispatcher, loop)
             best = min(loop.run_until_complete(looped(run, phases)) for _ in range(ROUNDS))
             lane.close()
             loop.close()

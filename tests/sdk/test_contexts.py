@@ -9,7 +9,8 @@ from typing import Any, TypedDict
 import pytest
 
 from nylon import DecodingError, LoggingContext, PhaseHandler, Plugin, RequestFilterContext, Response
-from nylon.testing import Client, PhaseFailed, Result, Session
+
+from .phases import Client, PhaseFailed, Result, Session
 
 
 def run(handler: Callable[[Any], object], phase: str = "request_filter", **request: Any) -> Result:

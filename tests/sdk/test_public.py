@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 
 import nylon
-from nylon.testing import Client
 from nylon.worker.loading import load
+
+from .phases import Client
 
 FROZEN = {
     "BodyReader",

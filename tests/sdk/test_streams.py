@@ -14,7 +14,8 @@ from nylon import (
     ResponseFilterContext,
     ResponseStream,
 )
-from nylon.testing import Client, PhaseFailed
+
+from .phases import Client, PhaseFailed
 
 plugin = Plugin()
 raised: list[type[BaseException]] = []

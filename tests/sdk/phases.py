@@ -1,4 +1,4 @@
-"""A gateway of one plugin, in memory: the same handlers, contexts and operations as on NATS."""
+"""Single phases of a plugin, without a gateway: what a handler asked for, as on the wire."""
 
 import asyncio
 import inspect
@@ -65,7 +65,7 @@ class Client:
         if initialize is not None:
             self._wait(initialize(decode(wanted, config, "the configuration")))
 
-    def session(  # noqa: PLR0913 (a request has that many parts)
+    def session(
         self,
         entry: str,
         *,
@@ -158,7 +158,7 @@ class Session:
         """Runs the response body filter on such a body. Raises PhaseFailed."""
         return self._outcome(self.begin(3, payload=payload, status=status, headers=headers, body=body))
 
-    def logging(  # noqa: PLR0913 (an answer has that many parts)
+    def logging(
         self,
         *,
         status: int = 200,
@@ -184,7 +184,7 @@ class Session:
         """Lets the client leave while a phase runs."""
         self._session.cancel()
 
-    def begin(  # noqa: PLR0913 (an answer has that many parts)
+    def begin(
         self,
         phase: int,
         *,
