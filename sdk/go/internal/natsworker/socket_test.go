@@ -139,7 +139,7 @@ func TestARefusedUpgradeLeavesTheAnswerToTheHandler(t *testing.T) {
 	if err := <-k.verdict; !errors.Is(err, session.ErrNotWebSocket) {
 		t.Error(err)
 	}
-	if result := next[*wire.Result](g); len(result.Ops) != 2 || k.all() != "[]" {
+	if result := next[*wire.Result](g); len(result.Ops) != 3 || k.all() != "[]" {
 		t.Errorf("%+v %s", result, k.all())
 	}
 }
