@@ -6,7 +6,7 @@ SHELL := /bin/bash
 PROFILE := $(if $(NYLON_RELEASE),--release $(if $(filter pgo,$(NYLON_RELEASE)),--pgo))
 PYTHON := .venv/bin/python
 
-.PHONY: help build run test check format bench wheel fuzz conformance conformance-mutants chaos generate clean
+.PHONY: help build run test check format bench wheel fuzz conformance conformance-mutants autobahn chaos generate clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ conformance: build ## judge workers, gateways and plugins behind one from outsid
 
 conformance-mutants: build
 	@$(PYTHON) -m conformance.runner --mutants
+
+autobahn: build ## judge WebSockets of plugins by the Autobahn suite, which needs a Python 2.7 (CASES: such as 9.1.6 or 6.*)
+	@$(PYTHON) -m conformance.autobahn $(CASES)
 
 chaos: build ## kill, stop, delay and part what runs, under load (CHAOS_SECONDS, default 600; CHAOS_SEED)
 	@$(PYTHON) -m tests.chaos

@@ -11,6 +11,7 @@ NAMES = (
     "follower_threads",
     "no_worker",
     "kill_worker",
+    "kill_nats",
     "silent_worker",
     "slow_worker",
     "overload",

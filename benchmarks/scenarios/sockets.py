@@ -6,7 +6,7 @@ import sys
 
 from bench.places import AUTH
 from bench.processes import free_port
-from bench.systems.base import System, render
+from bench.systems.base import System, ask, render
 from bench.tools import in_venv, nylon
 
 from scenarios.setup import Setup
@@ -24,10 +24,10 @@ def setup(upstream: int, name: str, workers: int = 1) -> Setup:
 def second_gateway(system: Setup) -> int:
     """Another gateway with the same plugin and NATS; its port."""
     port, admin = free_port(), free_port()
-    values = {"PORT": port, "ADMIN": admin, "UPSTREAM": system.upstream, "NATS": system.nats}
+    values = {"PORT": port, "ADMIN": admin, "UPSTREAM": system.upstream, "NATS": system.nats_servers}
     path = render(system.config, system.folder / "second.yaml", **values)
     system.spawn("gateway", nylon(), "run", "-c", path, "--log-level", "error")
-    system.await_port(port, "the second gateway")
+    system.await_answer(lambda: ask(admin, path="/readyz")[0] == 200, "the second gateway to be ready")
     return port
 
 

@@ -27,15 +27,18 @@ class Gateway:
         path = folder / "nylon.yaml"
         path.write_text(json.dumps(config, indent=1), encoding="utf-8")
         program = await Program.start([*testee.command, str(path)], {**testee.env, **(env or {})})
-        address = (await program.line(r"listening(?=.*\blistener=http\b).*\baddress=['\"]?([^\s'\"]+)"))[1]
-        admin = (await program.line(r"listening(?=.*\blistener=admin\b).*\baddress=['\"]?([^\s'\"]+)"))[1]
-        gateway = Gateway(program, folder, address, admin)
-        for _ in range(400):
-            if (await fetch(admin, "/readyz")).status == 200:
-                return gateway
-            await asyncio.sleep(0.05)
-        await gateway.stop()
-        raise FailedError("the gateway is not ready after 20 s:\n" + "\n".join(program.lines[-20:]))
+        try:
+            address = (await program.line(r"listening(?=.*\blistener=http\b).*\baddress=['\"]?([^\s'\"]+)"))[1]
+            admin = (await program.line(r"listening(?=.*\blistener=admin\b).*\baddress=['\"]?([^\s'\"]+)"))[1]
+            for _ in range(400):
+                if (await fetch(admin, "/readyz")).status == 200:
+                    return Gateway(program, folder, address, admin)
+                await asyncio.sleep(0.05)
+            raise FailedError("the gateway is not ready after 20 s:\n" + "\n".join(program.lines[-20:]))
+        except BaseException:
+            await program.kill()
+            shutil.rmtree(folder)
+            raise
 
     async def stop(self) -> None:
         """End it."""

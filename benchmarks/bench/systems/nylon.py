@@ -30,6 +30,11 @@ class Nylon(System):
         self.nats = free_port()
 
     @property
+    def nats_servers(self) -> str:
+        """Their addresses, separated by commas."""
+        return f"nats://127.0.0.1:{self.nats}"
+
+    @property
     def uses_nats(self) -> bool:
         return "@NATS@" in (CONFIGS / self.config).read_text()
 
@@ -40,19 +45,21 @@ class Nylon(System):
         if self.workers:
             self.start_worker(options=("--processes", str(self.workers)))
 
-    def start_nats(self) -> Process:
-        config = render("nats.conf", self.folder / "nats.conf", PORT=self.nats)
+    def start_nats(self) -> None:
+        self.start_nats_server(self.nats)
+        self.await_port(self.nats, "nats-server")
+
+    def start_nats_server(self, port: int, more: str = "") -> Process:
+        config = render("nats.conf", self.folder / f"nats-{port}.conf", PORT=port, MORE=more)
         # As docs/operating.md recommends for a nats-server that shares its cores.
         start = 'echo 1000000 >/proc/self/timerslack_ns && exec chrt --batch 0 "$@"'
         command = ("sh", "-c", start, "sh", tools.nats_server(), "-c", config)
-        process = self.spawn("nats-server", *command, GOMAXPROCS="1")
-        self.await_port(self.nats, "nats-server")
-        return process
+        return self.spawn("nats-server", *command, GOMAXPROCS="1")
 
     def write_config(self) -> Path:
         values: dict[str, object] = {"PORT": self.port, "ADMIN": self.admin, "UPSTREAM": self.upstream}
         if self.uses_nats:
-            values |= {"NATS": self.nats, "ENTRY": self.entry}
+            values |= {"NATS": self.nats_servers, "ENTRY": self.entry}
         elif self.entry:
             values |= {"MODULE": f"{self.app}:plugin", "ENTRY": self.entry}
         return render(self.config, self.folder / "nylon.yaml", **values)
@@ -69,7 +76,7 @@ class Nylon(System):
             "error",
             *options,
         )
-        servers = {"NATS_SERVERS": f"nats://127.0.0.1:{self.nats}"}
+        servers = {"NATS_SERVERS": self.nats_servers}
         return self.spawn("workers", *command, **servers, **(env or {}))
 
     def await_workers(self, count: int) -> None:

@@ -21,7 +21,7 @@ class GoWorkers(Nylon):
             self.start_worker()
 
     def start_worker(self, env: Mapping[str, str] | None = None, options: tuple[str, ...] = ()) -> Process:
-        serving = {"NATS_SERVERS": f"nats://127.0.0.1:{self.nats}", "NATS_GROUP": self.group}
+        serving = {"NATS_SERVERS": self.nats_servers, "NATS_GROUP": self.group}
         return self.spawn("workers", tools.go_worker(), *options, **serving, **(env or {}))
 
 

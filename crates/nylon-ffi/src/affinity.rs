@@ -21,16 +21,9 @@ impl Core {
     }
 
     /// The core that this thread is on.
-    pub(crate) fn now(&self) -> Option<usize> {
+    pub(crate) fn now() -> Option<usize> {
         // SAFETY: it takes nothing.
         usize::try_from(unsafe { libc::sched_getcpu() }).ok()
-    }
-
-    /// Wakes up where it sleeps.
-    pub(crate) fn stay(&self) {
-        if let Some(core) = self.now() {
-            self.stay_on(core);
-        }
     }
 
     /// Wakes up on that core.
@@ -68,11 +61,9 @@ impl Core {
         Self { bound: Cell::new(false) }
     }
 
-    pub(crate) fn now(&self) -> Option<usize> {
+    pub(crate) fn now() -> Option<usize> {
         None
     }
-
-    pub(crate) fn stay(&self) {}
 
     pub(crate) fn stay_on(&self, _core: usize) {}
 

@@ -71,6 +71,9 @@ pub(crate) async fn read_piece(
         Some(Ok(piece)) => shared.supply_piece(piece),
         Some(Err(StreamError::Plugin(error))) => return Err(error),
         Some(Err(StreamError::Source(what))) => return Err(PluginError::new(PluginErrorKind::ClientGone, what)),
+        Some(Err(error @ StreamError::Taken)) => {
+            return Err(PluginError::new(PluginErrorKind::Handler, error.to_string()));
+        }
         None => {}
     }
     Ok(())
@@ -154,7 +157,7 @@ async fn collect(shared: &Arc<Shared>, exchange: &mut Exchange) -> Result<(), Pl
             exchange.response.body = ResponseBody::Stream(Box::new(broken));
             Err(match error {
                 StreamError::Plugin(error) => error,
-                StreamError::Source(what) => PluginError::new(PluginErrorKind::UpstreamBroken, what),
+                error => PluginError::new(PluginErrorKind::UpstreamBroken, error.to_string()),
             })
         }
     }

@@ -2,14 +2,15 @@
 //! what most handlers do: everything that its tasks have for a library until the thread would turn to its sockets goes out with
 //! one wake-up, and what the library's threads answer meanwhile comes back with one.
 //!
-//! A thread with little to do waits for the answer a moment, without leaving its core; so does a thread of the pool that waits
-//! for work ([`Core`]). To wake a thread on another core that sleeps takes several times as long as a quick handler.
+//! A thread that has nothing to do but wait for one answer lets the library's thread have its core, instead of sleeping on its
+//! sockets; a thread of the pool that waits for work stays on the core of its caller ([`Core`]). To wake a core that sleeps takes
+//! several times as long as a quick handler.
 
 use std::{
     cell::{Cell, RefCell},
     future::poll_fn,
     rc::Rc,
-    sync::{Arc, Condvar, Mutex},
+    sync::{Arc, Mutex, MutexGuard},
     task::{Poll, Waker},
     time::{Duration, Instant},
 };
@@ -20,7 +21,7 @@ use crate::{
     shared::lock,
 };
 
-/// How long a thread with little to do waits for an answer, instead of sleeping on its sockets.
+/// How long a thread with little to do waits for an answer. What runs on its core meanwhile may keep it longer.
 const PATIENCE: Duration = Duration::from_micros(50);
 /// A thread that has sent nothing for so long has little to do.
 const QUIET: Duration = Duration::from_micros(150);
@@ -36,15 +37,13 @@ pub(crate) struct Courier {
     awaited: Cell<usize>,
     scheduled: Cell<bool>,
     last: Cell<Option<Instant>>,
-    core: Core,
     inbox: Arc<Inbox>,
 }
 
 /// What the threads of libraries leave for a gateway thread: whom to wake.
+#[derive(Default)]
 pub(crate) struct Inbox {
     arrived: Mutex<Arrived>,
-    /// As many as the gateway thread waits for.
-    enough: Condvar,
 }
 
 #[derive(Default)]
@@ -52,23 +51,27 @@ struct Arrived {
     wakers: Vec<Waker>,
     /// The gateway thread knows that there is something, or looks by itself.
     told: bool,
-    /// It waits for so many.
-    wanted: usize,
+    /// It looks all the time, for want of anything else to do.
+    waits: bool,
     task: Option<Waker>,
 }
 
 impl Inbox {
+    /// Lets the gateway thread have this core, if it waits for an answer.
+    pub(crate) fn yield_to(&self) {
+        let waits = lock(&self.arrived).waits;
+        if waits {
+            std::thread::yield_now();
+        }
+    }
+
     /// Has the gateway thread wake a task.
     pub(crate) fn wake(&self, waker: Waker) {
         let mut arrived = lock(&self.arrived);
         arrived.wakers.push(waker);
-        let enough = arrived.wanted > 0 && arrived.wakers.len() >= arrived.wanted;
         let told = std::mem::replace(&mut arrived.told, true);
         let task = if told { None } else { arrived.task.clone() };
         drop(arrived);
-        if enough {
-            self.enough.notify_one();
-        }
         if let Some(task) = task {
             task.wake();
         }
@@ -93,14 +96,12 @@ pub(crate) fn carry(pool: &'static Pool, job: Job, awaited: bool) -> Result<(), 
 
 impl Courier {
     fn start() -> Rc<Self> {
-        let inbox = Inbox { arrived: Mutex::default(), enough: Condvar::new() };
         let courier = Rc::new(Self {
             jobs: RefCell::default(),
             awaited: Cell::new(0),
             scheduled: Cell::new(true),
             last: Cell::new(None),
-            core: Core::of_this_thread(),
-            inbox: Arc::new(inbox),
+            inbox: Arc::default(),
         });
         let round = Round(Rc::clone(&courier));
         tokio::task::spawn_local(poll_fn(move |cx| {
@@ -128,24 +129,30 @@ impl Courier {
     fn turn(&self) {
         self.scheduled.set(false);
         let awaited = self.awaited.take();
-        let waits = awaited > 0 && self.is_quiet();
+        let waits = self.is_quiet() && awaited == 1;
         if waits {
             let mut arrived = lock(&self.inbox.arrived);
-            (arrived.told, arrived.wanted) = (true, awaited);
+            (arrived.told, arrived.waits) = (true, true);
         }
         self.send();
-        let mut arrived = lock(&self.inbox.arrived);
-        if waits && arrived.wakers.len() < awaited {
-            self.core.stay();
-            let missing = |arrived: &mut Arrived| arrived.wakers.len() < awaited;
-            let waited = self.inbox.enough.wait_timeout_while(arrived, PATIENCE, missing);
-            arrived = waited.unwrap_or_else(std::sync::PoisonError::into_inner).0;
-            self.core.roam();
-        }
-        (arrived.told, arrived.wanted) = (false, 0);
+        let mut arrived = if waits { self.wait() } else { lock(&self.inbox.arrived) };
+        (arrived.told, arrived.waits) = (false, false);
         let wakers = std::mem::take(&mut arrived.wakers);
         drop(arrived);
         wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Lets others have the core until the answer is there, for a moment at most. A core that sleeps meanwhile would cost more.
+    fn wait(&self) -> MutexGuard<'_, Arrived> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let arrived = lock(&self.inbox.arrived);
+            if !arrived.wakers.is_empty() || Instant::now() >= until {
+                return arrived;
+            }
+            drop(arrived);
+            std::thread::yield_now();
+        }
     }
 
     fn is_quiet(&self) -> bool {
@@ -155,7 +162,7 @@ impl Courier {
 
     fn send(&self) {
         let mut jobs = self.jobs.borrow_mut();
-        let core = self.core.now();
+        let core = Core::now();
         while let Some(&(pool, _)) = jobs.first() {
             pool.submit_all(jobs.extract_if(.., |(other, _)| std::ptr::eq(*other, pool)).map(|(_, job)| job), core);
         }

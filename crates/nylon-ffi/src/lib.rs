@@ -28,6 +28,7 @@ mod outbox;
 mod plugin;
 mod pool;
 mod rooms;
+mod running;
 mod session;
 mod shared;
 mod socket;

@@ -12,6 +12,7 @@ use std::{
 
 use crate::{
     affinity::Core,
+    running::Tid,
     shared::{Shared, lock},
 };
 
@@ -19,16 +20,19 @@ use crate::{
 const BASE: usize = 2;
 /// The most that it gets when it does not return.
 const MOST: usize = 64;
-/// When something has waited for so long, another thread is started.
+/// When something has waited for so long, another thread is started, if there is a processor for it.
 pub(crate) const STUCK: Duration = Duration::from_millis(20);
 /// When something has waited for so long, another thread is woken: the one that came first is kept.
 const SLOW: Duration = Duration::from_millis(1);
 /// How often the watchdog looks while something waits.
 const LOOK: Duration = Duration::from_millis(2);
-/// When all threads hang and something has waited for so long, nothing more is asked of the library.
+/// Looks in a row that find a processor for another thread: any one may find a thread that waits for a moment.
+const SURE: u32 = 3;
+/// When something has waited for so long, another thread is started all the same: those there are may never return. When there
+/// are no more to come, nothing more is asked of the library.
 const HOPELESS: Duration = Duration::from_secs(1);
 /// A thread beyond [`BASE`] that has nothing to do for so long ends. Go keeps something for every thread that calls it.
-const IDLE: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_secs(10);
 
 /// Something to be done on a thread of the library.
 pub(crate) enum Job {
@@ -48,11 +52,15 @@ pub(crate) struct Pool {
     /// There is more work than threads that come for it.
     watch: Condvar,
     hangs: AtomicBool,
+    /// More threads that run than this only take turns.
+    processors: usize,
 }
 
 struct Queue {
     jobs: VecDeque<Waiting>,
     threads: usize,
+    /// Those of them that have begun.
+    begun: Vec<Tid>,
     idle: Vec<Arc<Bed>>,
     /// Threads that have been woken and do not run yet.
     coming: usize,
@@ -86,11 +94,19 @@ impl Queue {
 
 impl Pool {
     pub(crate) fn start() -> Result<&'static Self, std::io::Error> {
-        let queue = Queue { jobs: VecDeque::new(), threads: BASE, idle: Vec::new(), coming: 0, watching: false };
+        let queue = Queue {
+            jobs: VecDeque::new(),
+            threads: BASE,
+            begun: Vec::new(),
+            idle: Vec::new(),
+            coming: 0,
+            watching: false,
+        };
         let pool: &'static Self = Box::leak(Box::new(Self {
             queue: Mutex::new(queue),
             watch: Condvar::new(),
             hangs: AtomicBool::new(false),
+            processors: std::thread::available_parallelism().map_or(1, usize::from),
         }));
         for _ in 0..BASE {
             Builder::new().name("nylon-ffi".to_owned()).spawn(|| pool.work())?;
@@ -142,8 +158,10 @@ impl Pool {
 
     fn work(&self) {
         let here = Core::of_this_thread();
+        let tid = Tid::of_this_thread();
         let (mut done, mut caller) = (0, None);
         let mut queue = lock(&self.queue);
+        queue.begun.push(tid);
         loop {
             if let Some(Waiting { core, job, .. }) = queue.jobs.pop_front() {
                 drop(queue);
@@ -178,6 +196,7 @@ impl Pool {
                 if slept.elapsed() >= IDLE && queue.threads > BASE {
                     queue.idle.swap_remove(place);
                     queue.threads -= 1;
+                    queue.begun.retain(|&other| other != tid);
                     return;
                 }
                 drop(queue);
@@ -185,8 +204,15 @@ impl Pool {
         }
     }
 
+    /// Whether another thread would run, and not take turns with those of which so many begin and these have begun.
+    fn has_room(&self, beginning: usize, begun: &[Tid]) -> bool {
+        let running = begun.iter().filter(|tid| tid.runs());
+        beginning + running.take(self.processors).count() < self.processors
+    }
+
     /// Sees to it that what waits is done while the threads there are do not return.
     fn watch(&'static self) {
+        let mut room = 0;
         let mut queue = lock(&self.queue);
         loop {
             while queue.jobs.is_empty() {
@@ -199,14 +225,18 @@ impl Pool {
             let woken = if waited >= SLOW { queue.wake(None) } else { None };
             let stuck = woken.is_none() && waited >= STUCK && queue.threads < MOST;
             self.hangs.store(waited >= HOPELESS && queue.threads >= MOST, Relaxed);
-            if stuck {
-                queue.threads += 1;
-            }
+            let begun = if stuck { queue.begun.clone() } else { Vec::new() };
+            let beginning = queue.threads - queue.begun.len();
             drop(queue);
             if let Some(bed) = woken {
                 bed.thread.unpark();
             }
-            if stuck && let Err(error) = Builder::new().name("nylon-ffi".to_owned()).spawn(|| self.work()) {
+            room = if stuck && self.has_room(beginning, &begun) { room + 1 } else { 0 };
+            let more = stuck && (room >= SURE || waited >= HOPELESS);
+            if more {
+                lock(&self.queue).threads += 1;
+            }
+            if more && let Err(error) = Builder::new().name("nylon-ffi".to_owned()).spawn(|| self.work()) {
                 lock(&self.queue).threads -= 1;
                 tracing::error!(%error, "starting another thread for a plugin library that does not return");
             }
@@ -239,6 +269,24 @@ mod tests {
     }
 
     #[test]
+    fn threads_that_are_busy_get_company_only_when_they_may_never_return() {
+        let pool = Pool::start().unwrap();
+        let most = pool.processors.max(BASE);
+        let over = Arc::new(AtomicBool::new(false));
+        for _ in 0..most {
+            let over = Arc::clone(&over);
+            pool.submit(Job::Call(Box::new(move || while !over.load(Relaxed) {})));
+        }
+        let (sender, receiver) = channel();
+        let began = Instant::now();
+        pool.submit(Job::Call(Box::new(move || sender.send(()).unwrap())));
+        let early = receiver.recv_timeout(10 * STUCK);
+        assert!(early.is_err() && pool.threads() <= most || began.elapsed() >= HOPELESS, "{}", pool.threads());
+        receiver.recv_timeout(Duration::from_secs(20)).unwrap();
+        over.store(true, Relaxed);
+    }
+
+    #[test]
     fn what_nobody_waits_for_is_done_all_the_same() {
         let pool = Pool::start().unwrap();
         let (sender, receiver) = channel();
@@ -266,7 +314,7 @@ mod tests {
         let pool = Pool::start().unwrap();
         let (sender, receiver) = channel();
         let all = std::thread::available_parallelism().unwrap();
-        let core = Core::of_this_thread().now();
+        let core = Core::now();
         for _ in 0..20 {
             let sender = sender.clone();
             // One at a time, so that the thread waits on this core in between.

@@ -28,6 +28,9 @@ pub enum StreamError {
     /// The upstream, or the client that sends the body, broke off.
     #[error("{0}")]
     Source(String),
+    /// It is a request's body, and another reader has it ([`BodyError::Taken`](crate::BodyError::Taken)).
+    #[error("{}", crate::BodyError::Taken)]
+    Taken,
 }
 
 impl From<PluginError> for StreamError {

@@ -15,8 +15,12 @@ use futures_util::future::LocalBoxFuture;
 use http::HeaderMap;
 use http_body::{Body, Frame};
 use hyper::body::Incoming;
-use nylon_plugin::{BodyError, BodyStream, RequestBody, StreamError};
+use nylon_plugin::{BodyError, BodyStream, RequestBody};
 use nylon_wire::ErrorCode;
+
+use self::pieces::Pieces;
+
+mod pieces;
 
 /// How much of a body that nobody wants is read so that the connection can carry another request, bytes.
 pub(crate) const DRAIN_LIMIT: u64 = 256 * 1024;
@@ -226,7 +230,7 @@ impl Reading {
         None
     }
 
-    /// Keeps its first bytes no more, as far as they are kept: two readers may have been given the same ones.
+    /// Keeps its first bytes no more.
     fn forget(&mut self, mut bytes: usize) {
         while let Some(piece) = self.kept.front_mut() {
             let part = bytes.min(piece.len());
@@ -319,59 +323,16 @@ impl RequestBody for ClientBody {
         if self.0.taken.get() {
             return Err(BodyError::Taken);
         }
-        let keep = self.0.keep.get().unwrap_or(u64::MAX).min(keep as u64);
-        self.0.keep.set(Some(keep));
-        let known = self.0.length.unwrap_or_default().max(self.0.reading.borrow().received);
-        self.0.taken.set(known > keep);
-        Ok(Box::new(Pieces { body: self.clone(), given: 0, trailers: false }))
+        let first = self.0.keep.get().is_none();
+        if first {
+            self.0.keep.set(Some(keep as u64));
+            let known = self.0.length.unwrap_or_default().max(self.0.reading.borrow().received);
+            self.0.taken.set(known > keep as u64);
+        }
+        Ok(Box::new(Pieces::new(self.clone(), first)))
     }
 
     fn share(&self) -> Box<dyn RequestBody> {
         Box::new(self.clone())
-    }
-}
-
-/// The body as it comes.
-struct Pieces {
-    body: ClientBody,
-    /// Bytes that were given out and are kept.
-    given: usize,
-    /// Whether the trailers were.
-    trailers: bool,
-}
-
-impl Pieces {
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Piece, BodyError>>> {
-        let mut reading = self.body.0.reading.borrow_mut();
-        loop {
-            if self.body.0.taken.get() {
-                reading.forget(std::mem::take(&mut self.given));
-                drop(reading);
-                return self.body.poll_piece(cx);
-            }
-            if let Some(piece) = reading.kept_from(self.given) {
-                self.given += piece.len();
-                return Poll::Ready(Some(Ok(Piece::Data(piece))));
-            }
-            if reading.ended {
-                let given = std::mem::replace(&mut self.trailers, true);
-                let trailers = reading.trailers.as_ref().filter(|_| !given);
-                return Poll::Ready(trailers.map(|trailers| Ok(Piece::Trailers(trailers.clone()))));
-            }
-            if let Err(error) = ready!(self.body.poll_more(&mut reading, cx)) {
-                return Poll::Ready(Some(Err(error)));
-            }
-        }
-    }
-}
-
-impl BodyStream for Pieces {
-    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<nylon_plugin::Piece, StreamError>>> {
-        let piece = ready!(self.poll_next(cx));
-        Poll::Ready(piece.map(|piece| match piece {
-            Ok(Piece::Data(data)) => Ok(nylon_plugin::Piece::Data(data)),
-            Ok(Piece::Trailers(trailers)) => Ok(nylon_plugin::Piece::Trailers(trailers)),
-            Err(error) => Err(StreamError::Source(error.to_string())),
-        }))
     }
 }

@@ -13,11 +13,11 @@ use std::{
     },
 };
 
-use futures_util::FutureExt;
+use futures_util::{FutureExt, future::join};
 use nylon_plugin::{
-    KEPT_BODY,
+    BodyStream, KEPT_BODY,
     Phase::{Logging, RequestFilter, ResponseBodyFilter, ResponseFilter},
-    PluginError, PluginErrorKind,
+    Piece, PluginError, PluginErrorKind, StreamError,
 };
 use nylon_wire::{ErrorCode, Operation, Text};
 use serde_json::{Value, json};
@@ -213,6 +213,38 @@ fn only_a_long_body_that_was_read_as_it_comes_is_gone() {
                 }
             }
         }
+    }
+}
+
+/// How many bytes a reader gets.
+async fn length(mut reader: Box<dyn BodyStream>) -> Result<usize, StreamError> {
+    let mut length = 0;
+    while let Some(piece) = poll_fn(|cx| reader.poll_piece(cx)).await.transpose()? {
+        if let Piece::Data(data) = piece {
+            length += data.len();
+        }
+    }
+    Ok(length)
+}
+
+#[test]
+fn of_two_readers_each_gets_a_short_body_and_the_first_a_long_one() {
+    let upstream = Upstream::echo();
+    let scripts = Scripts::new().waiting("readers", &[RequestFilter], |_, exchange| {
+        async move {
+            let [first, second] = [(); 2].map(|()| exchange.request_body.stream(KEPT_BODY).unwrap());
+            // The second begins.
+            let (second, first) = join(length(second), length(first)).await;
+            end(vec![body(format!("{first:?} {second:?}"))])
+        }
+        .boxed_local()
+    });
+    let gateway = gateway(&upstream, &scripts, vec![link("readers")]);
+    let chunk = |length: usize| format!("{length:x}\r\n{}\r\n", "x".repeat(length));
+    for (length, seen) in [(5, "Ok(10) Ok(10)"), (KEPT_BODY, "Ok(32773) Err(Taken)")] {
+        let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let request = format!("{head}{}{}0\r\n\r\n", chunk(5), chunk(length));
+        assert_eq!(Client::connect(&gateway).send(&request).answer().text(), seen);
     }
 }
 

@@ -281,6 +281,7 @@ impl Call {
         let of_the_head =
             |o: &&Operation| !matches!(o, Operation::SetResponseBody(_) | Operation::SetResponseStatus(_));
         let operations: Vec<_> = state.operations.iter().filter(of_the_head).cloned().collect();
+        let subprotocol = subprotocol.or_else(|| websocket::named(&operations));
         let (call, chosen) = (Arc::clone(self), subprotocol.clone());
         let verdict = move |verdict: Result<_, _>| {
             done(match verdict {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use nylon_messaging::worker::{Message, Socket, SocketError};
-use nylon_wire::WsOperation;
+use nylon_wire::{Operation, WsOperation};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyAny, PyBytes, PyString};
@@ -18,6 +18,8 @@ use crate::python;
 
 /// The longest reason that fits into a close frame, in bytes.
 const REASON: usize = 123;
+/// The header in which a client offers sub-protocols and a server names the one it takes.
+const SUBPROTOCOL: &str = "sec-websocket-protocol";
 
 /// The handler's end of a WebSocket.
 #[pyclass(frozen, subclass, module = "nylon._core")]
@@ -36,7 +38,7 @@ pub(crate) fn upgrade<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let offers = |name: &&String| {
         call.request_headers(|headers| {
-            let offered = headers.filter(|(header, _)| header.eq_ignore_ascii_case("sec-websocket-protocol"));
+            let offered = headers.filter(|(header, _)| header.eq_ignore_ascii_case(SUBPROTOCOL));
             let mut offers = offered.flat_map(|(_, value)| value.split(|byte| *byte == b','));
             offers.any(|offer| offer.trim_ascii() == name.as_bytes())
         })
@@ -48,6 +50,21 @@ pub(crate) fn upgrade<'py>(
         None => Doing::Upgrading.value(py, arrival::wait(py, start)),
         Some(running) => arrival::future(&running, call, Doing::Upgrading, start),
     }
+}
+
+/// The sub-protocol that a header names, the last one if several do: the gateway takes it from nowhere but the upgrade.
+pub(crate) fn named(operations: &[Operation]) -> Option<String> {
+    let last = operations.iter().rev().find_map(|operation| {
+        let (name, value) = match operation {
+            Operation::SetResponseHeader { name, value } | Operation::AddResponseHeader { name, value } => {
+                (name, Some(value))
+            }
+            Operation::RemoveResponseHeader { name } => (name, None),
+            _ => return None,
+        };
+        name.eq_ignore_ascii_case(SUBPROTOCOL).then_some(value)
+    });
+    last.flatten().and_then(|value| String::from_utf8(value.to_vec()).ok())
 }
 
 impl WebSocket {

@@ -55,7 +55,7 @@ func (s *memory) Upgrade(run *session.Run, options session.SocketOptions, events
 		return fmt.Errorf("upgrading to a WebSocket: %w", session.ErrClosed)
 	}
 	c := &socket{session: s, phase: p, events: events, most: options.Longest(), came: make(chan struct{}, 1)}
-	c.head, c.protocol = options.Split(p.ops, run.Request.Headers)
+	c.head, _, c.protocol = options.Split(p.ops, run.Request.Headers)
 	p.socket = c
 	close(p.upgraded)
 	c.mu.Lock()

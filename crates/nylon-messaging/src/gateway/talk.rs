@@ -1,6 +1,7 @@
 //! An open session's side of the conversation: order, credit, bodies both ways.
 
 mod incoming;
+mod inflow;
 mod outgoing;
 
 use std::{collections::VecDeque, future::poll_fn, sync::Arc, task::Poll, time::Instant};
@@ -12,7 +13,8 @@ use nylon_wire::{AbortReason, CloseFrame, Credit, ErrorFrame, Ext, Frame, Header
 
 use self::{
     incoming::{Incoming, Window},
-    outgoing::{Inflow, Outgoing},
+    inflow::Inflow,
+    outgoing::Outgoing,
 };
 use super::{
     known::{InFlight, KnownWorker},
@@ -54,7 +56,7 @@ pub(super) struct Talk {
     outgoing: VecDeque<Outgoing>,
     window: Window,
     incoming: Option<Incoming>,
-    inflow: Option<Box<Inflow>>,
+    inflows: Vec<Inflow>,
     /// Of the body that the worker reads.
     pub trailers: Option<HeaderMap>,
 }
@@ -81,7 +83,7 @@ impl Talk {
             outgoing: VecDeque::new(),
             window: Window::new(credit),
             incoming: None,
-            inflow: None,
+            inflows: Vec::new(),
             trailers: None,
         }
     }
@@ -129,7 +131,7 @@ impl Talk {
         poll_fn(|cx| {
             let fed = self.feed(cx).map_err(|error| match error {
                 StreamError::Plugin(error) => error,
-                StreamError::Source(error) => {
+                error => {
                     let message = format!("reading the body: {error}");
                     self.fail(PluginErrorKind::ClientGone, AbortReason::ClientGone, message)
                 }

@@ -114,6 +114,32 @@ fn a_request_body_beyond_the_limit_fails_the_phase() {
     });
 }
 
+#[test]
+fn two_that_read_a_body_as_it_comes_are_answered() {
+    run(async {
+        let gateway = Gateway::start().await;
+        let worker = gateway.worker("w1").await;
+        let (result, lengths, _) = serve(&gateway, with_body(pattern(40_000)), worker, async |worker, open| {
+            for call in [1, 2] {
+                worker.fetch(&open, call - 1, call, FetchKind::RequestStream, 10 << 20).await;
+            }
+            // The first waits for credit when the second is asked for.
+            worker.credit(&open, 2, 1, 100_000).await;
+            let (mut lengths, mut ended) = ([0, 0], 0);
+            while ended < 2 {
+                let (Frame::Data(data), _) = worker.next().await else { panic!("expected DATA") };
+                lengths[data.id as usize - 1] += data.bytes.len();
+                ended += usize::from(!data.more);
+            }
+            worker.result_with(&open, Header { seq: 3, ..open.header }, Vec::new(), Action::Next, None).await;
+            lengths
+        })
+        .await;
+        result.unwrap();
+        assert_eq!(lengths, [40_000, 40_000]);
+    });
+}
+
 /// A client that sends the start of its body and leaves, or stalls.
 struct Broken {
     stalls: bool,

@@ -208,7 +208,7 @@ impl Run {
                 Ok(Collected::Whole(bytes)) => Ok(ResponseBody::Full(bytes)),
                 Ok(Collected::TooLong) => Err(too_large(limit)),
                 Err(StreamError::Plugin(error)) => Err(error),
-                Err(StreamError::Source(what)) => Err(PluginError::new(PluginErrorKind::Lost, what)),
+                Err(error) => Err(PluginError::new(PluginErrorKind::Lost, error.to_string())),
             },
             (Ok(_), other) => Ok(other),
         };

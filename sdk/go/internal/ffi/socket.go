@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 
@@ -59,7 +58,6 @@ func (s *live) Upgrade(r *session.Run, options session.SocketOptions, events ses
 	c := &socket{session: s, events: events, opened: make(chan struct{}), done: make(chan struct{})}
 	if len(options.Subprotocols) > 0 {
 		s.Load(r, session.PartHeaders)
-		c.protocol = options.Choose(r.Request.Headers)
 	}
 	with := s.library.offers(upgradeWith)
 	if options.MaxMessageBytes > 0 && !with {
@@ -74,22 +72,19 @@ func (s *live) Upgrade(r *session.Run, options session.SocketOptions, events ses
 	s.mu.Lock()
 	s.socket = c
 	s.mu.Unlock()
-	c.choose(own, with)
-	var kept []wire.Operation // of an answer that takes the place of the 101
-	own.ops = slices.DeleteFunc(own.ops, func(op wire.Operation) bool {
-		if isResponseHeader(op.Number) {
-			return false
-		}
-		kept = append(kept, op)
-		return true
-	})
+	head, rest, protocol := options.Split(own.ops, r.Request.Headers)
+	own.ops, c.protocol = head, protocol
 	method, wish := uint32(socketUpgrade), []byte(nil)
-	if with {
+	switch {
+	case with:
 		method = upgradeWith
-		wish = append(binary.BigEndian.AppendUint32(nil, uint32(options.MaxMessageBytes)), c.protocol...)
+		wish = append(binary.BigEndian.AppendUint32(nil, uint32(options.MaxMessageBytes)), protocol...)
+	case protocol != "": // such a host takes it as a header alone
+		chosen := wire.Operation{Number: wire.OpSetResponseHeader, Name: "sec-websocket-protocol", Value: protocol}
+		own.ops = append(own.ops, chosen)
 	}
 	s.sendOps(own, method, wish) // behind headers of the 101
-	own.ops = kept
+	own.ops = rest
 	s.sending.Unlock()
 	select {
 	case <-c.opened:
@@ -113,24 +108,6 @@ func (s *live) Upgrade(r *session.Run, options session.SocketOptions, events ses
 		return fmt.Errorf("upgrading to a WebSocket: %w", session.ErrClosed)
 	}
 	return nil
-}
-
-// choose sees to the sub-protocol: one that the plugin has set as a header, or the one that is chosen; to a host that takes none
-// by itself it goes as a header.
-func (c *socket) choose(own *run, with bool) {
-	const name = "sec-websocket-protocol"
-	kept := own.ops[:0]
-	for _, op := range own.ops {
-		if !strings.EqualFold(op.Name, name) {
-			kept = append(kept, op)
-		} else if c.protocol == "" && op.Number != wire.OpRemoveResponseHeader {
-			c.protocol = op.Value
-		}
-	}
-	own.ops = kept
-	if c.protocol != "" && !with {
-		own.ops = append(own.ops, wire.Operation{Number: wire.OpSetResponseHeader, Name: name, Value: c.protocol})
-	}
 }
 
 func (s *live) socketEvent(method uint32, payload []byte) {

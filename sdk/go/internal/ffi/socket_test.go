@@ -138,6 +138,43 @@ func TestHeadersOfAnUpgrade(t *testing.T) {
 	h.library.Close(1)
 }
 
+func TestTheLastHeaderNamesTheSubProtocol(t *testing.T) {
+	for name, c := range map[string]struct {
+		offers []uint32
+		method uint32 // that has it
+		want   string
+	}{
+		"a host that takes it by itself": {[]uint32{upgradeWith}, upgradeWith, "\x00\x00\x00\x00chat"},
+		"a host that takes headers":      {nil, wire.OpSetResponseHeader, string(appendHeader(nil, "sec-websocket-protocol", "chat"))},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, upgraded := newHost(), make(chan string, 1)
+			h.library.Extensions(c.offers)
+			h.open(t, 1, func(port session.Port, run *session.Run) {
+				for _, value := range []string{"mqtt", "chat"} {
+					_ = port.Apply(run, wire.Operation{Number: wire.OpSetResponseHeader, Name: "Sec-WebSocket-Protocol", Value: value})
+				}
+				open := func(port session.SocketPort) { upgraded <- port.Subprotocol() }
+				_ = port.Upgrade(run, session.SocketOptions{}, session.SocketEvents{Open: open, Closed: func(session.SocketPort) {}})
+			})
+			h.library.Event(1, uint8(wire.RequestFilter), 0, nil)
+			for method := range h.came {
+				if method == upgradeWith || method == socketUpgrade {
+					break
+				}
+			}
+			if got := string(h.last[c.method]); got != c.want {
+				t.Errorf("%q, not %q", got, c.want)
+			}
+			h.library.Event(1, 0, socketOpened, nil)
+			if got := <-upgraded; got != "chat" {
+				t.Error(got)
+			}
+			h.library.Close(1)
+		})
+	}
+}
+
 // TestMessagesKeepTheirOrder: callbacks run one at a time, the last one when all is told.
 func TestMessagesKeepTheirOrder(t *testing.T) {
 	h, seen, closed := newHost(), "", make(chan struct{})

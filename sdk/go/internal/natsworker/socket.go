@@ -77,7 +77,7 @@ func (w *Worker) upgrade(r *run, options session.SocketOptions, events session.S
 		calls: map[uint32]chan error{},
 	}
 	frame := &wire.Upgrade{MaxMessageBytes: uint64(s.most)}
-	frame.Ops, s.protocol = options.Split(r.ops, l.snapshot.Headers)
+	frame.Ops, _, s.protocol = options.Split(r.ops, l.snapshot.Headers)
 	size := 0
 	for i := range frame.Ops {
 		size += frame.Ops[i].Size()

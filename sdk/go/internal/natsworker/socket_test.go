@@ -37,7 +37,9 @@ func (k *talk) all() string {
 func (k *talk) open(port session.Port) (session.Handler, *session.Failure) {
 	return handler{wire.RequestFilter.Bit(), func(r *session.Run) {
 		_ = port.Apply(r, wire.Operation{Number: wire.OpSetResponseHeader, Name: "X-A", Value: "1"})
-		_ = port.Apply(r, wire.Operation{Number: wire.OpSetResponseHeader, Name: "Sec-WebSocket-Protocol", Value: "chat"})
+		for _, value := range []string{"mqtt", "chat"} { // the last one counts
+			_ = port.Apply(r, wire.Operation{Number: wire.OpSetResponseHeader, Name: "Sec-WebSocket-Protocol", Value: value})
+		}
 		err := port.Upgrade(r, k.options, session.SocketEvents{
 			Open: func(session.SocketPort) { k.note("open") },
 			Message: func(port session.SocketPort, binary bool, data []byte) {

@@ -114,16 +114,18 @@ func (o *SocketOptions) Longest() int {
 	return 1 << 20
 }
 
-// Split parts the changes before an upgrade into the headers of the 101, which has no body and one status, and the sub-protocol:
-// the one that is chosen, else the one that a header names.
-func (o *SocketOptions) Split(ops []wire.Operation, headers []wire.Header) (head []wire.Operation, subprotocol string) {
+// Split parts the changes before an upgrade: the headers of the 101, what only another answer in its place would have, and the
+// sub-protocol, which is the one that is chosen, else the one that a header names last.
+func (o *SocketOptions) Split(ops []wire.Operation, headers []wire.Header) (head, rest []wire.Operation, subprotocol string) {
 	for _, op := range ops {
 		switch {
 		case op.Number == wire.OpSetResponseFullBody || op.Number == wire.OpSetResponseStatus:
+			rest = append(rest, op)
 		case strings.EqualFold(op.Name, "sec-websocket-protocol"):
 			if subprotocol = ""; op.Number != wire.OpRemoveResponseHeader {
 				subprotocol = op.Value
 			}
+			rest = append(rest, op)
 		default:
 			head = append(head, op)
 		}
@@ -131,7 +133,7 @@ func (o *SocketOptions) Split(ops []wire.Operation, headers []wire.Header) (head
 	if chosen := o.Choose(headers); chosen != "" {
 		subprotocol = chosen
 	}
-	return head, subprotocol
+	return head, rest, subprotocol
 }
 
 // Close codes that the SDK gives, or takes for what has none (RFC 6455, 7.4.1).

@@ -1,0 +1,1 @@
+"""The Autobahn WebSocket suite against the WebSockets of plugins."""
