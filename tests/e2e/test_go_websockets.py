@@ -9,10 +9,10 @@ import pytest
 from .support import go
 from .support.gateway import Gateway, configuration
 from .support.nats import NatsServer
+from .support.sockets import House
+from .test_rooms import test_a_member_that_is_too_slow_is_closed_and_holds_nobody_up
 from .test_websockets import (
-    House,
     test_a_callback_that_raises_closes_with_1011,
-    test_a_member_that_is_too_slow_is_closed_and_holds_nobody_up,
     test_a_thousand_messages_keep_their_order,
     test_an_error_comes_before_the_close,
     test_nobody_gets_past_an_auth_plugin,

@@ -1,68 +1,19 @@
-"""WebSockets of plugins: what they carry, and how each of them ends."""
+"""WebSockets of plugins: what they carry, what closes them, and the callbacks."""
 
-import json
-import re
-import signal
 from collections.abc import Iterator
-from contextlib import ExitStack
-from typing import Any
 
 import pytest
 
-from .conftest import Stage
-from .support.gateway import Gateway, Worker, configuration
 from .support.nats import NatsServer
 from .support.patience import eventually
-from .support.websocket import BINARY, CLOSE, CONTINUE, PING, PONG, TEXT, WebSocketClient
-
-ENTRIES = ("echo", "plain", "careless", "twice", "called", "called_plain", "rooms", "impatient", "late")
-
-
-def config_of(nats: str, **changes: Any) -> dict[str, Any]:
-    """Every entry as a plugin service at `/<entry>`, and behind an auth plugin at `/private`."""
-    config = configuration(nats, "127.0.0.1:1", **changes)
-    config["services"] += [
-        {"name": entry, "service_type": "plugin", "plugin": {"name": "tested", "entry": entry}} for entry in ENTRIES
-    ]
-    paths: list[dict[str, Any]] = [{"path": f"/{entry}", "service": {"name": entry}} for entry in ENTRIES]
-    private = {"path": "/private", "service": {"name": "echo"}, "middleware": [{"plugin": "tested", "entry": "auth"}]}
-    chain = [{"plugin": "tested", "entry": "echo"}]
-    middleware = {"path": "/middleware", "service": {"name": "upstream"}, "middleware": chain}
-    config["routes"][0]["paths"] = [*paths, private, middleware]
-    return config
-
-
-class House:
-    """A gateway and its worker."""
-
-    def __init__(self, gateway: Gateway, worker: Worker) -> None:
-        self.gateway, self.worker = gateway, worker
-
-    def notes(self, **wanted: object) -> list[dict[str, Any]]:
-        lines = [match[1] for line in list(self.worker.lines) if (match := re.search(r"NOTE (\{.*\})", line))]
-        return [note for note in map(json.loads, lines) if all(note.get(key) == value for key, value in wanted.items())]
-
-    def note(self, **wanted: object) -> dict[str, Any]:
-        return eventually(lambda: self.notes(**wanted), what=f"a note with {wanted}")[0]
-
-    def client(self, entry: str = "echo", **options: Any) -> WebSocketClient:
-        return WebSocketClient(self.gateway.address, f"/{entry}", **options)
-
-    def reachable(self) -> bool:
-        with self.client() as client:
-            return client.status == 101
-
-    def idle(self) -> None:
-        eventually(self.gateway.idle, what="no slot left, nothing in flight")
+from .support.sockets import House, house_of
+from .support.websocket import BINARY, CLOSE, CONTINUE, PING, PONG, TEXT
 
 
 @pytest.fixture(scope="module")
 def house(shared_nats: NatsServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    with (
-        Worker(shared_nats.url, "sockets") as worker,
-        Gateway(tmp_path_factory.mktemp("sockets"), config_of(shared_nats.url)) as gateway,
-    ):
-        yield House(gateway, worker)
+    with house_of(shared_nats, tmp_path_factory.mktemp("sockets")) as house:
+        yield house
 
 
 def test_messages_go_both_ways(house: House) -> None:
@@ -281,88 +232,6 @@ def test_fragments_become_one_message_whatever_comes_between(house: House) -> No
         assert client.close(1001) == (1001, "")
 
 
-def test_a_killed_worker_closes_with_1011(shared_nats: NatsServer, tmp_path: Any) -> None:
-    with (
-        Worker(shared_nats.url, "sockets", group="killed") as worker,
-        Gateway(tmp_path, config_of(shared_nats.url, plugin={"group": "killed"})) as gateway,
-    ):
-        house = House(gateway, worker)
-        with house.client(x_id="killed") as client, house.client(x_id="other") as other:
-            other.send("hello")
-            assert other.receive() == "hello"
-            client.send("kill")
-            assert client.closed() == (1011, "the plugin failed")
-            assert other.closed() == (1011, "the plugin failed")
-        house.idle()
-
-
-def test_a_worker_that_drains_closes_with_1001(shared_nats: NatsServer, tmp_path: Any) -> None:
-    with (
-        Worker(shared_nats.url, "sockets", group="drained") as worker,
-        Gateway(tmp_path, config_of(shared_nats.url, plugin={"group": "drained"})) as gateway,
-    ):
-        house = House(gateway, worker)
-        with ExitStack() as stack:
-            clients = [stack.enter_context(house.client(x_id=f"drained{number}")) for number in range(8)]
-            for client in clients:
-                client.send("hello")
-                assert client.receive() == "hello"
-            worker.signal(signal.SIGTERM)
-            assert {client.closed() for client in clients} == {(1001, "the worker shuts down")}
-        worker.wait_for(r"NOTE .*\"logged\": \"drained7\"")
-        assert [note["code"] for note in house.notes(over=True)] == [1001] * 8
-
-
-def test_a_gateway_that_drains_closes_with_1001(shared_nats: NatsServer, tmp_path: Any, house: House) -> None:
-    with Gateway(tmp_path, config_of(shared_nats.url)) as gateway, WebSocketClient(gateway.address, "/echo") as client:
-        client.send("hello")
-        assert client.receive() == "hello"
-        gateway.process.signal(signal.SIGTERM)
-        assert client.closed() == (1001, "the gateway shuts down")
-
-
-def test_a_killed_gateway_cancels_the_handler(shared_nats: NatsServer, tmp_path: Any, house: House) -> None:
-    with Gateway(tmp_path, config_of(shared_nats.url)) as gateway:
-        client = WebSocketClient(gateway.address, "/echo", x_id="orphan")
-        client.send("hello")
-        assert client.receive() == "hello"
-        gateway.process.kill()
-        client.socket.close()
-    house.note(id="orphan", over=True)
-
-
-def test_a_socket_outlives_a_pause_of_nats(own_stage: Stage, tmp_path: Any) -> None:
-    worker = own_stage.worker("sockets")
-    with Gateway(tmp_path / "own", config_of(own_stage.nats.url)) as gateway:
-        house = House(gateway, worker)
-        with house.client(x_id="paused") as client:
-            client.send("before")
-            assert client.receive() == "before"
-            own_stage.nats.kill()
-            own_stage.nats.start()
-            # What is said before both are back may be lost, and a gap closes the socket.
-            eventually(house.reachable, what="gateway and worker back on NATS")
-            client.send("after")
-            assert client.receive() == "after"
-
-
-def test_a_gap_closes_the_socket(own_stage: Stage, tmp_path: Any) -> None:
-    worker = own_stage.worker("sockets")
-    with Gateway(tmp_path / "own", config_of(own_stage.nats.url)) as gateway:
-        house = House(gateway, worker)
-        with house.client(x_id="gap") as client:
-            client.send("hello")
-            assert client.receive() == "hello"
-            own_stage.nats.pause()
-            client.raw(client.frame(TEXT, b"lost"), client.frame(PING, b"there"))
-            # The answer to the ping says that the gateway has handed the message over.
-            assert client.next_frame() == (True, PONG, b"there")
-            own_stage.nats.kill()
-            own_stage.nats.start()
-            assert client.closed() == (1011, "the plugin failed")
-        house.note(id="gap", over=True)
-
-
 def test_callbacks_come_one_at_a_time_and_the_close_last(house: House) -> None:
     with house.client("called", x_id="caller") as client:
         client.send("hello")
@@ -410,61 +279,6 @@ def test_callbacks_of_a_def_handler(house: House) -> None:
         assert client.receive() == "hello"
         client.close(1000)
     assert house.note(id="plainly", on="close")["code"] == 1000
-
-
-def done(client: WebSocketClient, order: str) -> list[str | bytes]:
-    """Give an order and return what else was heard before it was done."""
-    client.send(order)
-    heard: list[str | bytes] = []
-    while (message := client.receive()) != "done":
-        heard.append(message)
-    return heard
-
-
-def test_a_room_spans_sockets_threads_and_gateways(house: House, shared_nats: NatsServer, tmp_path: Any) -> None:
-    with ExitStack() as stack:
-        second = stack.enter_context(Gateway(tmp_path, config_of(shared_nats.url)))
-        addresses = [house.gateway.address] * 4 + [second.address] * 4
-        clients = [stack.enter_context(WebSocketClient(address, "/rooms")) for address in addresses]
-        for client in clients:
-            assert done(client, "join span") == []
-        speaker = clients[0]
-        own = done(speaker, "many span 200")
-        own += [speaker.receive() for _ in range(200 - len(own))]
-        everybody = [own] + [[client.receive() for _ in range(200)] for client in clients[1:]]
-        assert everybody == [[str(number) for number in range(200)]] * 8
-        # Nobody has heard anything twice, and who has left hears nothing.
-        assert done(clients[1], "leave span") == []
-        stranger = stack.enter_context(WebSocketClient(second.address, "/rooms"))
-        assert done(stranger, "bytes span 100000") == []
-        assert [client.receive() for client in clients if client is not clients[1]] == [b"x" * 100_000] * 7
-        assert done(clients[1], "say elsewhere hello") == []
-
-
-def test_a_room_is_its_plugins(house: House, shared_nats: NatsServer, tmp_path: Any) -> None:
-    config = json.loads(json.dumps(config_of(shared_nats.url)).replace('"tested"', '"renamed"'))
-    config["plugins"][0]["group"] = "tested"
-    with (
-        Gateway(tmp_path, config) as gateway,
-        house.client("rooms") as one,
-        WebSocketClient(gateway.address, "/rooms") as other,
-    ):
-        assert done(one, "join scoped") == []
-        assert done(other, "join scoped") == []
-        assert done(other, "say scoped mine") in ([], ["mine"])
-        assert done(one, "say scoped ours") in ([], ["ours"])
-        assert done(one, "leave scoped") in ([], ["ours"])
-
-
-def test_a_member_that_is_too_slow_is_closed_and_holds_nobody_up(house: House) -> None:
-    with house.client("rooms", receive=4096, x_id="laggard") as slow, house.client("rooms") as quick:
-        assert done(slow, "join busy") == []
-        assert done(quick, "join busy") == []
-        for _ in range(100):
-            done(quick, "bytes busy 120000")
-        assert slow.closed() == (1013, "the client takes the room's messages too slowly")
-    house.note(logged="laggard")
-    house.idle()
 
 
 def test_a_wait_that_is_given_up_swallows_no_message(house: House) -> None:

@@ -7,7 +7,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        Arc, Mutex, Weak,
         atomic::{
             AtomicBool, AtomicU64, AtomicUsize,
             Ordering::{Acquire, Relaxed, Release},
@@ -20,6 +20,8 @@ use arc_swap::ArcSwap;
 use async_nats::{Message, StatusCode, Subject};
 use bytes::Bytes;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use crate::lock::lock;
 
 /// What a server's URL begins with that names a bus of this process.
 const SCHEME: &str = "memory:";
@@ -262,11 +264,6 @@ impl Drop for BusSubscription {
     fn drop(&mut self) {
         self.leave();
     }
-}
-
-/// Poisoning only says that another thread panicked; the lists are whole at all times.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

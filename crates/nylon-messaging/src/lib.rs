@@ -7,6 +7,7 @@ mod bus;
 mod clock;
 mod connection;
 pub mod gateway;
+mod lock;
 mod subscription;
 pub mod worker;
 

@@ -19,11 +19,13 @@ use tokio::{
 };
 
 use crate::{
-    acceptor::{self, Command, Purpose, Target, bind},
+    acceptor::{self, Command, Purpose, bind},
+    lock::lock,
     plugins::{PluginSource, PreparedPlugins},
-    shared::{Shared, lock},
+    shared::Shared,
     start_error::StartError,
-    starting::{Starting, attend},
+    starting::{LOOK, Starting, attend},
+    target::Target,
     thread::{self, Message, Outside},
 };
 
@@ -32,9 +34,6 @@ const SWITCH: Duration = Duration::from_secs(5);
 
 /// How long a new snapshot waits for the connections of its plugins before it goes on without them.
 const CONNECT: Duration = Duration::from_secs(5);
-
-/// How often a drain or a reload looks whether it is done.
-pub(crate) const LOOK: Duration = Duration::from_millis(5);
 
 /// A running gateway. Dropping it stops it.
 pub struct Gateway {

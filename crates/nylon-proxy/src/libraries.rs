@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     fmt::Write,
     rc::Rc,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -12,7 +12,7 @@ use nylon_ffi::{Executor, FfiPlugin, Library, LoadError, stray_calls};
 use nylon_plugin::{Entry, InFlight};
 use nylon_routing::{Place, Snapshot, config};
 
-use crate::nats::{PreparedNats, escape};
+use crate::{lock::lock, metrics::escape, nats::PreparedNats};
 
 /// How long a library's `initialize` may take.
 const INITIALIZE: Duration = Duration::from_secs(10);
@@ -88,11 +88,6 @@ fn give_back(given: &mut HashMap<Arc<str>, Given>, taken: Vec<(Arc<str>, Option<
         }
         given.insert(name, before);
     }
-}
-
-/// Poisoning only says that another thread panicked; the map is whole at all times.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl PreparedLibraries {

@@ -168,7 +168,7 @@ pub(crate) fn render_entries(entries: &[(Arc<str>, Vec<Arc<EntryMetrics>>)], tex
 
 fn each(entries: &[(Arc<str>, Vec<Arc<EntryMetrics>>)], mut write: impl FnMut(&str, &[Arc<EntryMetrics>])) {
     for (label, threads) in entries {
-        write(&label.replace('\\', "\\\\").replace('"', "\\\""), threads);
+        write(&escape(label), threads);
     }
 }
 
@@ -188,4 +188,9 @@ fn histogram<'a>(text: &mut String, label: &str, part: &str, threads: impl Itera
     let _ = writeln!(text, "nylon_plugin_seconds_bucket{{{labels},le=\"+Inf\"}} {total}");
     let _ = writeln!(text, "nylon_plugin_seconds_sum{{{labels}}} {}", sum as f64 / 1e6);
     let _ = writeln!(text, "nylon_plugin_seconds_count{{{labels}}} {total}");
+}
+
+/// What stands between the quotes of a label.
+pub(crate) fn escape(label: &str) -> String {
+    label.replace('\\', "\\\\").replace('"', "\\\"")
 }

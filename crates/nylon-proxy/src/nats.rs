@@ -1,27 +1,25 @@
 //! Plugins that are workers on NATS: makes links and entries of a snapshot for each gateway thread.
 
+mod metrics;
+mod options;
+
 use std::{
     cell::RefCell,
     collections::{HashMap, HashSet},
-    fmt::Write,
     rc::Rc,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, Weak},
     time::Duration,
 };
 
-use bytes::Bytes;
 use futures_util::FutureExt;
 use nylon_messaging::{
-    Auth, ConnectionOptions, ConnectionState, TlsOptions,
-    gateway::{
-        Balance, Counter, Link, LinkStats, Messaging, MessagingOptions, NatsPlugin, PluginOptions, PluginShared,
-    },
+    ConnectionState,
+    gateway::{Link, Messaging, NatsPlugin, PluginShared},
 };
-use nylon_plugin::{Entry, InFlight, Plugin, PluginError, PluginErrorKind, RoomCarrier, Session};
-use nylon_routing::{Place, Snapshot, config};
-use nylon_wire::Revision;
+use nylon_plugin::{Entry, InFlight, Plugin, RoomCarrier};
+use nylon_routing::{Place, Snapshot};
 
-use crate::plugins::Heard;
+use crate::{broken::Broken, lock::lock, plugins::Heard};
 
 /// Makes plugins that are workers on NATS. Worker tables, connections and counters outlive a reload as long as the
 /// `messaging` entry stays the same.
@@ -33,7 +31,7 @@ pub(crate) struct NatsPlugins {
 /// A messaging entry that some snapshot has.
 #[derive(Clone)]
 struct Known {
-    /// Everything the configuration says of it: another text is another entry.
+    /// [`options::identity`].
     identity: String,
     name: String,
     messaging: Arc<Messaging>,
@@ -52,9 +50,6 @@ pub(crate) struct PreparedNats {
 /// What a thread has of each messaging entry.
 pub(crate) struct Links(Vec<Result<Rc<Link>, String>>);
 
-/// A stream in which nothing moves for so long is cut.
-const STREAM_IDLE: Duration = Duration::from_secs(300);
-
 thread_local! {
     /// The links of this gateway thread; a link ends with its last session once no snapshot has its entry.
     static LINKS: RefCell<Vec<(Weak<Messaging>, Rc<Link>)>> = const { RefCell::new(Vec::new()) };
@@ -67,12 +62,12 @@ impl NatsPlugins {
         let mut messaging = Vec::new();
         let mut new = Vec::new();
         for entry in &snapshot.messaging {
-            let identity = identity(entry);
+            let identity = options::identity(entry);
             let same = known.iter().find(|known| known.identity == identity);
             messaging.push(match same {
                 Some(same) => same.clone(),
                 None => {
-                    let options = options(entry);
+                    let options = options::connection(entry);
                     options.connection.check().map_err(|error| format!("messaging {:?}: {error}", entry.name))?;
                     let made =
                         Messaging::new(options).map_err(|error| format!("messaging {:?}: {error}", entry.name))?;
@@ -85,25 +80,7 @@ impl NatsPlugins {
         let mut plugins = HashMap::new();
         for (index, plugin) in snapshot.plugins.iter().enumerate() {
             let Place::Messaging(place) = &plugin.place else { continue };
-            let options = PluginOptions {
-                name: plugin.name.to_string(),
-                group: place.group.to_string(),
-                config: plugin.config.as_ref().map(|text| Bytes::copy_from_slice(text.as_bytes())),
-                revision: Some(Revision {
-                    hash: Bytes::copy_from_slice(&place.config_hash),
-                    loaded_ms: snapshot.revision.loaded_at_ms,
-                }),
-                balance: match place.balance {
-                    config::Balance::Auto => Balance::Auto,
-                    config::Balance::Queue => Balance::Queue,
-                    config::Balance::LeastLoaded => Balance::LeastLoaded,
-                },
-                // The chain counts sessions against the same limit, with one answer for every transport.
-                max_in_flight: usize::MAX,
-                max_body_bytes: plugin.max_body,
-                prefetch_body_bytes: place.prefetch_body,
-                stream_idle: STREAM_IDLE,
-            };
+            let options = options::plugin(snapshot, plugin, place);
             let shared = messaging[place.messaging]
                 .messaging
                 .plugin(options)
@@ -188,67 +165,6 @@ impl PreparedNats {
     pub(crate) fn ready(&self, threads: usize) -> bool {
         all_connected(&self.messaging, threads)
     }
-
-    /// Adds the counters of links and workers.
-    pub(crate) fn metrics(&self, text: &mut String) {
-        type Pick = fn(&LinkStats) -> &Counter;
-        let counters: [(&str, &str, &str, Pick); 10] = [
-            ("nylon_opens_total", "counter", "Sessions opened at workers, retries included.", |link| &link.opens),
-            ("nylon_retries_total", "counter", "Opens tried again.", |link| &link.retries),
-            ("nylon_retries_refused_total", "counter", "Opens that the retry budget did not allow.", |link| {
-                &link.over_budget
-            }),
-            ("nylon_busy_total", "counter", "BUSY answers of workers.", |link| &link.busy),
-            ("nylon_not_accepted_total", "counter", "Opens that nobody accepted in time.", |link| &link.not_accepted),
-            ("nylon_no_responders_total", "counter", "Messages that nobody was subscribed to.", |link| {
-                &link.no_responders
-            }),
-            ("nylon_stale_answers_total", "counter", "Answers that came too late.", |link| &link.stale),
-            ("nylon_protocol_errors_total", "counter", "Frames not understood or out of order.", |link| {
-                &link.protocol_errors
-            }),
-            ("nylon_slots_in_use", "gauge", "Sessions that are open.", |link| &link.slots_in_use),
-            ("nylon_slots_resting", "gauge", "Slots that rest after a timeout.", |link| &link.slots_resting),
-        ];
-        let all: Vec<_> = self.messaging.iter().map(|known| (known.name.as_str(), known.messaging.links())).collect();
-        for (name, kind, help, pick) in counters {
-            // Writing to memory cannot fail, here and below.
-            let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
-            for (messaging, links) in &all {
-                let sum: u64 = links.iter().map(|(_, link)| pick(link).get()).sum();
-                let _ = writeln!(text, "{name}{{messaging=\"{}\"}} {sum}", escape(messaging));
-            }
-        }
-        let _ = writeln!(
-            text,
-            "# HELP nylon_nats_connected Whether a gateway thread's connection is up.\n\
-             # TYPE nylon_nats_connected gauge"
-        );
-        for (messaging, links) in &all {
-            for (thread, link) in links {
-                let up = u8::from(link.connection_state() == ConnectionState::Connected);
-                let _ = writeln!(
-                    text,
-                    "nylon_nats_connected{{messaging=\"{}\",thread=\"{thread}\"}} {up}",
-                    escape(messaging)
-                );
-            }
-        }
-        let _ = writeln!(
-            text,
-            "# HELP nylon_ejections_total Workers put aside because they did not answer.\n\
-             # TYPE nylon_ejections_total counter\n\
-             # HELP nylon_workers Workers with a fresh beat.\n# TYPE nylon_workers gauge"
-        );
-        for known in &self.messaging {
-            let now = nylon_messaging::Clock::now_ms();
-            for group in known.messaging.workers().groups() {
-                let labels = format!("messaging=\"{}\",group=\"{}\"", escape(&known.name), escape(group.name()));
-                let _ = writeln!(text, "nylon_ejections_total{{{labels}}} {}", group.ejections());
-                let _ = writeln!(text, "nylon_workers{{{labels}}} {}", group.live(now));
-            }
-        }
-    }
 }
 
 fn all_connected(messaging: &[Known], threads: usize) -> bool {
@@ -290,93 +206,4 @@ pub(crate) async fn shut_down_links(limit: Duration) {
     for (_, link) in links {
         link.shutdown(limit).await;
     }
-}
-
-/// A plugin that cannot be reached at all: its phases fail, and so no request passes it.
-pub(crate) struct Broken(pub(crate) String);
-
-impl Broken {
-    /// An entry that nobody has made: it fails.
-    pub(crate) fn entry(name: &str) -> Entry {
-        Entry::new(name, Rc::new(Self("there is no transport for it".to_owned())), 0, InFlight::new(1))
-    }
-}
-
-impl Plugin for Broken {
-    fn session(&self) -> Box<dyn Session> {
-        Box::new(BrokenSession(self.0.clone()))
-    }
-}
-
-struct BrokenSession(String);
-
-impl Session for BrokenSession {
-    fn phases(&self) -> Option<nylon_plugin::PhaseMask> {
-        None
-    }
-
-    fn body_mode(&self) -> nylon_plugin::BodyMode {
-        nylon_plugin::BodyMode::Buffered
-    }
-
-    fn run<'a>(
-        &'a mut self,
-        _call: nylon_plugin::Call<'a>,
-    ) -> futures_util::future::LocalBoxFuture<'a, Result<nylon_plugin::Outcome, PluginError>> {
-        let error = PluginError::new(PluginErrorKind::Unavailable, self.0.clone());
-        Box::pin(std::future::ready(Err(error)))
-    }
-
-    fn log(&mut self, _call: nylon_plugin::Call<'_>) {}
-
-    fn close(&mut self, _client_gone: bool) {}
-}
-
-fn options(entry: &config::Messaging) -> MessagingOptions {
-    let auth = match &entry.auth {
-        None => Auth::None,
-        Some(config::Auth::Password { user, password }) => {
-            Auth::User { user: user.clone(), password: password.clone() }
-        }
-        Some(config::Auth::Token { token }) => Auth::Token(token.clone()),
-        Some(config::Auth::Nkey { nkey_seed }) => Auth::NkeySeed(nkey_seed.clone()),
-        Some(config::Auth::File { creds_file }) => Auth::CredsFile(creds_file.clone()),
-    };
-    let tls = entry.tls.as_ref().map(|tls| TlsOptions {
-        ca_file: tls.ca_file.clone(),
-        cert_file: tls.cert_file.clone(),
-        key_file: tls.key_file.clone(),
-    });
-    MessagingOptions {
-        connection: ConnectionOptions {
-            servers: entry.servers.clone(),
-            auth,
-            tls,
-            ping_interval: Duration::from_millis(entry.ping_interval_ms),
-            name: "nylon-gateway".to_owned(),
-        },
-        prefix: entry.prefix.clone(),
-        accept_timeout: Duration::from_millis(entry.accept_timeout_ms),
-    }
-}
-
-/// Secrets are part of it, so it never leaves this room.
-fn identity(entry: &config::Messaging) -> String {
-    let secret = match &entry.auth {
-        None => String::new(),
-        Some(config::Auth::Password { user, password }) => format!("{user:?} {password:?}"),
-        Some(config::Auth::Token { token }) => format!("{token:?}"),
-        Some(config::Auth::Nkey { nkey_seed }) => format!("{nkey_seed:?}"),
-        Some(config::Auth::File { creds_file }) => format!("{creds_file:?}"),
-    };
-    format!("{entry:?} {secret}")
-}
-
-pub(crate) fn escape(label: &str) -> String {
-    label.replace('\\', "\\\\").replace('"', "\\\"")
-}
-
-/// Poisoning only says that another thread panicked; the list is whole at all times.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

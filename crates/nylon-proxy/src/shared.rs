@@ -4,14 +4,14 @@ use std::{
     collections::BTreeMap,
     fmt::Write as _,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
 };
 
 use nylon_plugin::EntryMetrics;
 
-use crate::{acceptor::Target, metrics, plugins::PreparedPlugins, thread::Message};
+use crate::{lock::lock, metrics, plugins::PreparedPlugins, target::Target, thread::Message};
 
 /// What the gateway's threads share.
 pub(crate) struct Shared {
@@ -68,8 +68,4 @@ impl Shared {
             drop(messages.send(message()));
         }
     }
-}
-
-pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -5,14 +5,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{
-    gateway::LOOK,
-    plugins::{Heard, PreparedPlugins},
-};
+use crate::plugins::{Heard, PreparedPlugins};
 
 /// How long a new snapshot waits for workers that are starting before it goes on without them: an interpreter with a
 /// large plugin on a busy machine needs seconds.
 const ATTEND: Duration = Duration::from_secs(10);
+
+/// How often a drain or a reload looks whether it is done.
+pub(crate) const LOOK: Duration = Duration::from_millis(5);
 
 /// Workers that somebody is starting for a snapshot, as one for each group.
 #[derive(Clone, Debug, PartialEq, Eq)]

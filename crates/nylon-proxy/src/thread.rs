@@ -6,7 +6,7 @@ use std::{
     net::SocketAddr,
     rc::Rc,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering::Relaxed},
         mpsc::SyncSender,
     },
@@ -21,6 +21,7 @@ use crate::{
     active::{Active, KnownMetrics},
     clock::Clock,
     down,
+    lock::lock,
     log_limit::LogLimit,
     metrics::ThreadMetrics,
     nats,
@@ -144,7 +145,7 @@ fn activate(
 ) -> Rc<Active> {
     let active = Rc::new(Active::new(snapshot, plugins, index, known));
     let entries = active.entries.iter().map(|entry| (entry.label.clone(), entry.metrics.clone())).collect();
-    *outside.entries.lock().unwrap_or_else(PoisonError::into_inner) = entries;
+    *lock(&outside.entries) = entries;
     active
 }
 

@@ -6,8 +6,9 @@ use nylon_plugin::Entry;
 use nylon_routing::Snapshot;
 
 use crate::{
+    broken::Broken,
     libraries::{Libraries, PreparedLibraries},
-    nats::{Broken, NatsPlugins, PreparedNats},
+    nats::{NatsPlugins, PreparedNats},
     plugins::{Heard, PluginSource, PreparedPlugins},
 };
 

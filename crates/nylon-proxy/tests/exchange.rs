@@ -19,25 +19,12 @@ use nylon_plugin::{
     Phase::{Logging, RequestFilter, ResponseBodyFilter, ResponseFilter},
     Piece, PluginError, PluginErrorKind, StreamError,
 };
-use nylon_proxy::Gateway;
 use nylon_wire::{ErrorCode, Operation, Text};
 use serde_json::{Value, json};
 use support::{
     Client, PATIENCE, Upstream, eventually, respond,
-    scripted::{Scripts, body, chain, end, fail, link, next, read_body, set, status},
-    snapshot, start_with,
+    scripted::{Scripts, body, end, fail, gateway, gateway_with, link, next, read_body, set, status},
 };
-
-fn gateway(upstream: &Upstream, scripts: &Scripts, links: Vec<Value>) -> Gateway {
-    gateway_with(upstream, scripts, links, |_| {})
-}
-
-fn gateway_with(upstream: &Upstream, scripts: &Scripts, links: Vec<Value>, change: impl FnOnce(&mut Value)) -> Gateway {
-    let mut snapshot = snapshot(upstream.address);
-    chain(&mut snapshot, links);
-    change(&mut snapshot);
-    start_with(&snapshot, Arc::new(scripts.clone()))
-}
 
 /// A link with another policy for one phase.
 fn with_policy(entry: &str, phase: &str, policy: &str) -> Value {

@@ -3,31 +3,18 @@
 
 mod support;
 
-use std::sync::Arc;
-
 use nylon_plugin::{
     Phase::{Logging, RequestFilter, ResponseBodyFilter, ResponseFilter},
     PluginErrorKind,
 };
 use nylon_proxy::Gateway;
-use serde_json::{Value, json};
+use serde_json::json;
 use support::{
     Client, Upstream, eventually, respond,
-    scripted::{Scripts, add, body, chain, end, fail, link, next, read_body, serve_by, set, set_request, status},
-    snapshot, start_with,
+    scripted::{
+        Scripts, add, body, end, fail, gateway, gateway_with, link, next, read_body, serve_by, set, set_request, status,
+    },
 };
-
-/// A gateway whose path has these entries as middleware.
-fn gateway(upstream: &Upstream, scripts: &Scripts, links: Vec<Value>) -> Gateway {
-    gateway_with(upstream, scripts, links, |_| {})
-}
-
-fn gateway_with(upstream: &Upstream, scripts: &Scripts, links: Vec<Value>, change: impl FnOnce(&mut Value)) -> Gateway {
-    let mut snapshot = snapshot(upstream.address);
-    chain(&mut snapshot, links);
-    change(&mut snapshot);
-    start_with(&snapshot, Arc::new(scripts.clone()))
-}
 
 /// Answers every request with this head and body.
 fn upstream(head: &'static str, body: &'static str) -> Upstream {

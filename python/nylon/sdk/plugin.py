@@ -19,7 +19,8 @@ Callback = TypeVar("Callback", bound=Callable[..., object])
 class Plugin:
     """A named set of entries. Making one does no I/O; where it runs is decided by who runs it.
 
-    `servers` and `group` are for a worker on NATS; without them NATS_SERVERS and NATS_GROUP count.
+    `servers` and `group` are for a worker on NATS; without them NATS_SERVERS and NATS_GROUP count. Raises TypeError for
+    an option that it does not know.
     """
 
     def __init__(
@@ -41,7 +42,10 @@ class Plugin:
         self._serving: Serving | None = None
 
     def handler(self, name: str) -> Callable[[Handler], Handler]:
-        """Makes a class, or a function that registers phases, the handler of an entry. The same name replaces."""
+        """Makes a class, or a function that registers phases, the handler of an entry. The same name replaces.
+
+        Raises TypeError for what cannot be one.
+        """
 
         def register(handler: Handler) -> Handler:
             handlers.check(name, handler)  # refused here, where the mistake is
@@ -54,7 +58,8 @@ class Plugin:
         """Registers what takes the plugin's configuration: before the first session, and whenever it changes.
 
         The annotation of its parameter says as what: `dict`, a dataclass, a TypedDict, a pydantic model. Raising
-        refuses the configuration; a worker that had one keeps serving with it.
+        refuses the configuration; a worker that had one keeps serving with it. Raises TypeError for a function
+        that does not take exactly one positional parameter.
         """
         parameters = [
             parameter

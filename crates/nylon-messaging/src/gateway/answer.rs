@@ -1,24 +1,21 @@
 //! Waiting for a phase's result: deadlines, probes, and everything that a worker may say meanwhile.
 
-use std::{
-    future::poll_fn,
-    task::Poll,
-    time::{Duration, Instant},
-};
+mod fetching;
 
-use bytes::Bytes;
-use nylon_plugin::{BodyError, BodyMode, Exchange, Phase, PluginError, PluginErrorKind, StreamError};
+use std::time::{Duration, Instant};
+
+use nylon_plugin::{BodyMode, Exchange, Phase, PluginError, PluginErrorKind};
 use nylon_wire::{
-    AbortFrame, AbortReason, BusyReason, CloseFrame, Credit, ErrorFrame, Ext, FetchFrame, FetchKind, First, Frame,
-    ProbeFrame, ResultFrame, StreamFrame, UpgradeFrame, failure,
+    AbortFrame, AbortReason, BusyReason, Credit, ErrorFrame, Ext, First, Frame, ProbeFrame, ResultFrame, StreamFrame,
+    UpgradeFrame, failure,
 };
 
 use super::{
     known::{InFlight, mask_of},
     session::NatsSession,
     slots::{Event, Signal},
-    socket::{refusal, refuse_upgrade},
     talk::Talk,
+    upgrade,
 };
 use crate::Clock;
 
@@ -104,8 +101,8 @@ impl NatsSession {
             talk.pump()?;
             let frame = match talk.deferred.pop_front() {
                 Some(frame) => frame,
-                None => match next(talk, wait.due(talk)).await? {
-                    Event::Frame(payload) => match decode(talk, &payload)? {
+                None => match talk.next(wait.due(talk)).await? {
+                    Event::Frame(payload) => match talk.decode(&payload)? {
                         Some(frame) => frame,
                         None => continue,
                     },
@@ -125,9 +122,9 @@ impl NatsSession {
                 Frame::Stream(stream) => return Ok(Answer::Stream(stream)),
                 // In any other phase it is no refusal but a protocol failure, which our caller makes of it.
                 Frame::Upgrade(upgrade) if wait.phase != Phase::RequestFilter => return Ok(Answer::Upgrade(upgrade)),
-                Frame::Upgrade(upgrade) => match refusal(exchange.as_deref(), &upgrade) {
+                Frame::Upgrade(upgrade) => match upgrade::refusal(exchange.as_deref(), &upgrade) {
                     None => return Ok(Answer::Upgrade(upgrade)),
-                    Some(why) => refuse_upgrade(talk, &why)?,
+                    Some(why) => talk.refuse(None, failure::NOT_WEBSOCKET, &why)?,
                 },
                 Frame::Fetch(fetch) => self.fetch(talk, exchange.as_deref_mut(), fetch, &mut wait).await?,
                 Frame::Data(data) => talk.collect(data, self.entry().shared.options.max_body_bytes)?,
@@ -277,98 +274,6 @@ impl NatsSession {
         }
     }
 
-    async fn fetch(
-        &mut self,
-        talk: &mut Talk,
-        exchange: Option<&mut Exchange>,
-        fetch: FetchFrame,
-        wait: &mut Wait,
-    ) -> Result<(), Stop> {
-        talk.fetched = true;
-        let options = &self.entry().shared.options;
-        let most = usize::try_from(fetch.max_bytes).unwrap_or(usize::MAX);
-        let found = match (fetch.what, exchange) {
-            (FetchKind::RequestBody, Some(exchange)) => {
-                talk.fetched_body = true;
-                let limit = most.min(options.max_body_bytes);
-                return self.request_body(talk, exchange, fetch.call_id, limit, wait).await;
-            }
-            (FetchKind::RequestStream, Some(exchange)) => match exchange.request_body.stream(options.kept_body()) {
-                Ok(body) => {
-                    talk.answer_as_it_comes(fetch.call_id, body, fetch.max_bytes);
-                    return Ok(());
-                }
-                Err(error) => return Ok(talk.refuse(fetch.call_id, failure::NOT_FOUND, &error.to_string())?),
-            },
-            (FetchKind::ResponseBody, Some(exchange)) => exchange.response.body.full().cloned(),
-            (FetchKind::Config, _) => options.config.clone(),
-            (FetchKind::OpenRest, _) => talk.whole_open.clone(),
-            // The body that a filter reads as it comes follows on its STREAM.
-            (FetchKind::ResponseStream, _) => None,
-            (FetchKind::RequestBody | FetchKind::ResponseBody | FetchKind::RequestStream, None) => None,
-        };
-        match found {
-            Some(bytes) if bytes.len() <= most => talk.answer_with(fetch.call_id, bytes),
-            Some(bytes) => {
-                let text = format!("{} bytes, asked for at most {most}", bytes.len());
-                talk.refuse(fetch.call_id, failure::BODY_TOO_LARGE, &text)?;
-            }
-            None => talk.refuse(fetch.call_id, failure::NOT_FOUND, "there is no such thing in this phase")?,
-        }
-        Ok(())
-    }
-
-    /// Reads the request body for the worker, while frames, deadlines and losses are still heard.
-    async fn request_body(
-        &self,
-        talk: &mut Talk,
-        exchange: &mut Exchange,
-        call: u32,
-        limit: usize,
-        wait: &mut Wait,
-    ) -> Result<(), Stop> {
-        let mut reading = exchange.request_body.read_all(limit);
-        loop {
-            let step = poll_fn(|cx| match reading.as_mut().poll(cx) {
-                Poll::Ready(body) => Poll::Ready(Step::Body(body)),
-                Poll::Pending => talk.lease.poll(wait.due(talk), cx).map(Step::Event),
-            });
-            match step.await {
-                Step::Body(Ok(body)) => {
-                    talk.answer_with(call, body);
-                    return Ok(());
-                }
-                Step::Body(Err(BodyError::TooLarge(limit))) => {
-                    let text = format!("the request body is longer than {limit} bytes");
-                    talk.refuse(call, failure::BODY_TOO_LARGE, &text)?;
-                    close(talk);
-                    return Err(PluginError::new(PluginErrorKind::RequestBodyTooLarge, text).into());
-                }
-                Step::Body(Err(error @ BodyError::Taken)) => {
-                    talk.refuse(call, failure::NOT_FOUND, &error.to_string())?;
-                    return Ok(());
-                }
-                Step::Body(Err(BodyError::Client(error))) => {
-                    let kind = PluginErrorKind::ClientGone;
-                    return Err(talk.fail(kind, AbortReason::ClientGone, format!("reading the body: {error}")).into());
-                }
-                Step::Event(Event::Signal(signal)) => self.signal(talk, signal, wait)?,
-                Step::Event(Event::Frame(payload)) => match decode(talk, &payload)? {
-                    None | Some(Frame::Probe(_)) => {}
-                    Some(Frame::Credit(credit)) => talk.credit.grant(credit.bytes),
-                    Some(frame) => {
-                        // A phase that ends needs its body no more.
-                        let ends = matches!(frame, Frame::Result(_) | Frame::Error(_) | Frame::Abort(_));
-                        talk.deferred.push_back(frame);
-                        if ends {
-                            return Ok(());
-                        }
-                    }
-                },
-            }
-        }
-    }
-
     /// What an ERROR frame means for the phase.
     fn failed(&self, talk: &Talk, error: ErrorFrame) -> PluginError {
         let log_id = error.log_id.as_deref().unwrap_or("none");
@@ -377,7 +282,7 @@ impl NatsSession {
         if error.call_id.is_some() {
             return talk.protocol(format!("ERROR for a call that was not made; {message}"));
         }
-        close(talk);
+        talk.close();
         let kind = match error.code.as_str() {
             failure::INIT_FAILED => PluginErrorKind::Unavailable,
             failure::PROTOCOL => PluginErrorKind::Protocol,
@@ -388,24 +293,6 @@ impl NatsSession {
     }
 }
 
-/// The next event of a session, while what it reads as it comes is fed to it.
-async fn next(talk: &mut Talk, due: u64) -> Result<Event, PluginError> {
-    poll_fn(|cx| {
-        let fed = talk.feed(cx).map_err(|error| match error {
-            StreamError::Plugin(error) => error,
-            error => {
-                let message = format!("reading the body: {error}");
-                talk.fail(PluginErrorKind::ClientGone, AbortReason::ClientGone, message)
-            }
-        });
-        match fed {
-            Ok(()) => talk.lease.poll(due, cx).map(Ok),
-            Err(error) => Poll::Ready(Err(error)),
-        }
-    })
-    .await
-}
-
 /// How a phase goes on.
 pub(super) enum Answer {
     Result(ResultFrame),
@@ -413,39 +300,6 @@ pub(super) enum Answer {
     Stream(StreamFrame),
     /// As a WebSocket.
     Upgrade(UpgradeFrame),
-}
-
-enum Step {
-    Body(Result<Bytes, BodyError>),
-    Event(Event),
-}
-
-/// Decodes a frame of the session and checks its place. `None`: it belongs to an earlier phase.
-pub(super) fn decode(talk: &mut Talk, payload: &Bytes) -> Result<Option<Frame>, PluginError> {
-    let frame = match Frame::decode(payload) {
-        Ok(frame) => frame,
-        Err(error) => return Err(talk.protocol(error.to_string())),
-    };
-    let Some(header) = frame.header().copied() else {
-        return Err(talk.protocol("a beat came to a session"));
-    };
-    // A probe has no place in the order; what ends the session needs none.
-    if !matches!(frame, Frame::Probe(_) | Frame::Abort(_) | Frame::Busy(_)) {
-        if header.seq != talk.seq_in {
-            let message = format!("frame {} came where {} was due", header.seq, talk.seq_in);
-            return Err(talk.fail(PluginErrorKind::Lost, AbortReason::Gap, message));
-        }
-        talk.seq_in = talk.seq_in.wrapping_add(1);
-    }
-    if header.phase_seq == talk.lease.phase_seq() {
-        return Ok(Some(frame));
-    }
-    match frame {
-        // Credit and aborts are the session's, not the phase's.
-        Frame::Credit(_) | Frame::Abort(_) => Ok(Some(frame)),
-        Frame::Data(data) => talk.account(&data).map(|()| None),
-        _ => Ok(None),
-    }
 }
 
 fn aborted(talk: &Talk, abort: &AbortFrame, wait: &Wait) -> PluginError {
@@ -459,15 +313,4 @@ fn aborted(talk: &Talk, abort: &AbortFrame, wait: &Wait) -> PluginError {
         _ => PluginErrorKind::Unavailable,
     };
     PluginError::new(kind, format!("the worker aborts the session ({:?}): {text}", abort.reason))
-}
-
-/// Tells the worker that no further phase comes.
-pub(super) fn close(talk: &Talk) {
-    if !talk.accepted {
-        return;
-    }
-    if let Err(error) = talk.lease.send(|header| Frame::Close(CloseFrame { header, ext: Ext::empty() })) {
-        // The worker's idle limit and its probe of the reply subject end the session as well.
-        tracing::debug!(%error, "a close was not sent");
-    }
 }

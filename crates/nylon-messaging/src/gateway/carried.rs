@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     rc::{Rc, Weak},
-    sync::{Mutex, PoisonError},
+    sync::Mutex,
 };
 
 use bytes::Bytes;
@@ -18,6 +18,7 @@ use super::{
     link::Link,
     rooms::{read, subject_of},
 };
+use crate::lock::lock;
 
 /// Hands a room's message to its members in this process.
 pub type Deliver = fn(plugin: &str, room: &str, kind: MessageKind, bytes: &Bytes);
@@ -74,7 +75,7 @@ impl CarriedRooms {
 
     /// Starts the task on this thread's link, once.
     pub fn start(&self, link: &Rc<Link>, deliver: Deliver) {
-        let unheard = self.unheard.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let unheard = lock(&self.unheard).take();
         if let Some(orders) = unheard {
             tokio::task::spawn_local(carry(Rc::downgrade(link), orders, deliver));
         }

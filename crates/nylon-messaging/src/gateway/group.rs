@@ -14,8 +14,8 @@ use super::{
     known::{KnownWorker, Unfit},
     options::Balance,
     random::Random,
-    table::lock,
 };
+use crate::lock::lock;
 
 /// One pick of so many goes through the queue group, to find workers not heard of: below 1 %.
 const PROBING: u32 = 128;

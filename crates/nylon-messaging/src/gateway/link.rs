@@ -1,5 +1,8 @@
 //! A gateway thread's connection to one messaging entry: the request layer under all its sessions.
 
+mod replies;
+mod sending;
+
 use std::{
     cell::{Cell, RefCell},
     rc::{Rc, Weak},
@@ -7,20 +10,19 @@ use std::{
     time::Duration,
 };
 
-use async_nats::{Message, StatusCode, Subject};
+use async_nats::Subject;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
-use nylon_wire::{
-    AbortFrame, AbortReason, Ext, First, Frame, FrameType, Header, Limits, encode_batch, peek, session_frames, subject,
-};
+use nylon_wire::{AbortReason, Limits, subject};
 use tokio::{sync::Notify, task::JoinHandle};
 
+use self::{replies::answers, sending::postman};
 use super::{
     messaging::{Messaging, MessagingError},
-    post::{Post, Posts},
+    post::Posts,
     random::Random,
     rooms::Rooms,
-    slots::{Signal, Slots, slot_of},
+    slots::{Signal, Slots},
     stats::LinkStats,
 };
 use crate::{Clock, Connection, ConnectionEvent, PublishError, subscription::Subscription};
@@ -189,81 +191,6 @@ impl Link {
         self.connection.publish(to, reply, payload).inspect_err(|_| self.stats.unsent.add())
     }
 
-    /// Hands over a frame for a worker's direct subject: it leaves, with others that are ready now, at the end of this turn
-    /// of the thread. `waits`: where its session waits for an answer, and its generation; should the frame not leave after
-    /// all, that session is told.
-    pub(super) fn post(
-        &self,
-        worker: &Subject,
-        waits: Option<(Subject, u32)>,
-        frame: Bytes,
-    ) -> Result<(), PublishError> {
-        let most = self.max_payload();
-        let refused = match () {
-            () if !self.is_connected() => Some(PublishError::Disconnected),
-            () if frame.len() > most => Some(PublishError::TooLong(most)),
-            () => None,
-        };
-        if let Some(error) = refused {
-            self.stats.unsent.add();
-            return Err(error);
-        }
-        let mut posts = self.posts.borrow_mut();
-        if posts.is_empty() {
-            self.posted.notify_one();
-        }
-        let full = posts.add(worker, waits, frame, most);
-        drop(posts);
-        if let Some(full) = full {
-            self.send_post(full);
-        }
-        Ok(())
-    }
-
-    fn send_posts(&self) {
-        let posts = self.posts.borrow_mut().take();
-        posts.into_iter().for_each(|post| self.send_post(post));
-    }
-
-    fn send_post(&self, post: Post) {
-        let payload = match &post.frames[..] {
-            [frame] => frame.clone(),
-            frames => self.encode(|out| encode_batch(out, frames.iter().map(|frame| &frame[..]))),
-        };
-        let sent = self.publish(post.worker, post.reply, payload);
-        let mut slots = self.slots.borrow_mut();
-        match sent {
-            Ok(()) => slots.travel_together(&post.waiting),
-            Err(_) => {
-                post.waiting.iter().for_each(|generation| slots.signal_session(*generation, Signal::Disconnected));
-            }
-        }
-    }
-
-    /// Sends a frame of the session in the slot to its worker, with the next sequence number.
-    pub(super) fn send(&self, slot: u32, frame: impl FnOnce(Header) -> Frame) -> Result<(), PublishError> {
-        let found = self.slots.borrow_mut().get_mut(slot).and_then(|slot| {
-            let worker = slot.worker.as_ref()?.subject().clone();
-            Some((worker, slot.next_header()))
-        });
-        let Some((worker, header)) = found else { return Err(PublishError::Disconnected) };
-        let frame = frame(header);
-        self.post(&worker, None, self.encode(|out| frame.encode(out)))
-    }
-
-    /// Tells the worker of the session in the slot, if one is known, that the session is over.
-    pub(super) fn abort(&self, slot: u32, reason: AbortReason, text: Option<&str>) {
-        let known = self.slots.borrow().get(slot).is_some_and(|slot| slot.worker.is_some());
-        if known {
-            let text = text.map(Into::into);
-            let sent = self.send(slot, |header| Frame::Abort(AbortFrame { header, reason, text, ext: Ext::empty() }));
-            if let Err(error) = sent {
-                // The worker finds out by its probe of the reply subject.
-                tracing::debug!(%error, "an abort was not sent");
-            }
-        }
-    }
-
     /// Credit for a new session's worker: less when workers hold much (rules §8).
     pub(super) fn first_credit(&self) -> u32 {
         if self.is_scarce() { Limits::INITIAL_CREDIT / 4 } else { Limits::INITIAL_CREDIT }
@@ -301,123 +228,11 @@ impl Link {
         self.stats.slots_in_use.set(slots.in_use() as u64);
         self.stats.slots_resting.set(slots.resting() as u64);
     }
-
-    fn dispatch(&self, message: Message) {
-        let Some(slot) = subject::parse_slot(&message.subject) else {
-            self.stats.stale.add();
-            return;
-        };
-        if message.status == Some(StatusCode::NO_RESPONDERS) {
-            self.stats.no_responders.add();
-            self.slots.borrow_mut().no_responders(slot);
-            return;
-        }
-        let reply = message.reply;
-        for frame in session_frames(message.payload) {
-            match frame.and_then(|frame| peek(&frame).map(|(kind, header)| (frame, kind, header))) {
-                Ok((frame, kind, header)) => {
-                    if !self.slots.borrow_mut().deliver(&header, frame.clone()) {
-                        self.stale(slot_of(header.generation), kind, header, &frame, reply.as_ref());
-                    }
-                }
-                Err(error) => {
-                    // Nobody can say whose it is; who waits here must not go on as if nothing were wrong.
-                    self.stats.protocol_errors.add();
-                    let waits = self.slots.borrow_mut().signal(slot, Signal::Rubbish);
-                    tracing::warn!(%error, slot, waits, "a message to a reply subject is no frame");
-                }
-            }
-        }
-    }
-
-    /// Tells the worker of a first answer that comes too late, or that asks, that nobody waits for it any more (SPEC 3.3).
-    fn stale(&self, slot: u32, kind: FrameType, header: Header, payload: &Bytes, reply: Option<&Subject>) {
-        self.stats.stale.add();
-        if kind == FrameType::Probe {
-            let worker = reply.filter(|reply| subject::is_worker(&self.messaging.options.prefix, reply));
-            return self.abort_stale(header, worker.cloned());
-        }
-        if !matches!(
-            kind,
-            FrameType::Accept
-                | FrameType::Result
-                | FrameType::Fetch
-                | FrameType::Error
-                | FrameType::Stream
-                | FrameType::Upgrade
-        ) {
-            return;
-        }
-        let Some(first) = Frame::decode(payload).ok().and_then(first_of) else { return };
-        self.abort_stale(header, self.subjects_of(&first.worker, slot));
-    }
-
-    fn abort_stale(&self, header: Header, workers: impl IntoIterator<Item = Subject>) {
-        let abort = AbortFrame {
-            header: Header { seq: 1, ..header },
-            reason: AbortReason::Stale,
-            text: None,
-            ext: Ext::empty(),
-        };
-        let frame = self.encode(|out| abort.encode(out));
-        for worker in workers {
-            if let Err(error) = self.publish(worker, None, frame.clone()) {
-                tracing::debug!(%error, "an abort was not sent");
-            }
-        }
-    }
-
-    /// Where a worker may listen: known from its beats, else in the group that used the slot last, else in any group.
-    fn subjects_of(&self, worker: &str, slot: u32) -> Vec<Subject> {
-        let table = &self.messaging.table;
-        if let Some(subject) = table.subject_of(worker) {
-            return vec![subject];
-        }
-        let prefix = &self.messaging.options.prefix;
-        let in_group = |group: &str| subject::worker(prefix, group, worker).ok().map(Subject::from);
-        match self.slots.borrow().get(slot) {
-            Some(slot) => in_group(&slot.group).into_iter().collect(),
-            None => table.groups().iter().filter_map(|group| in_group(group.name())).collect(),
-        }
-    }
 }
 
 impl Drop for Link {
     fn drop(&mut self) {
         self.tasks.take().iter().for_each(JoinHandle::abort);
-    }
-}
-
-/// The first-frame part of an answer.
-pub(super) fn first_of(frame: Frame) -> Option<First> {
-    match frame {
-        Frame::Accept(frame) => frame.first,
-        Frame::Result(frame) => frame.first,
-        Frame::Fetch(frame) => frame.first,
-        Frame::Error(frame) => frame.first,
-        Frame::Stream(frame) => frame.first,
-        Frame::Upgrade(frame) => frame.first,
-        _ => None,
-    }
-}
-
-async fn answers(link: Weak<Link>, mut replies: Subscription) {
-    while let Some(message) = replies.next().await {
-        match link.upgrade() {
-            Some(link) => link.dispatch(message),
-            None => return,
-        }
-    }
-}
-
-async fn postman(link: Weak<Link>, posted: Rc<Notify>) {
-    loop {
-        // Woken by the first post of a turn, it runs after everything that was ready then.
-        posted.notified().await;
-        match link.upgrade() {
-            Some(link) => link.send_posts(),
-            None => return,
-        }
     }
 }
 

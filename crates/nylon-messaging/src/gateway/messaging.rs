@@ -16,9 +16,9 @@ use super::{
     options::{MessagingOptions, PluginOptions},
     random,
     stats::{LinkStats, PluginStats, PluginTimes},
-    table::{WorkerTable, lock},
+    table::WorkerTable,
 };
-use crate::ConnectionError;
+use crate::{ConnectionError, lock::lock};
 
 /// Why a messaging entry or a plugin on it cannot be set up.
 #[derive(Debug, thiserror::Error)]

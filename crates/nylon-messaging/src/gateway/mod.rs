@@ -26,6 +26,7 @@ mod stats;
 mod stream;
 mod table;
 mod talk;
+mod upgrade;
 
 pub use carried::{CarriedRooms, Deliver};
 pub use group::Group;

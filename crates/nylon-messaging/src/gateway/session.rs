@@ -19,7 +19,7 @@ use opening::unavailable;
 use retry::Attempts;
 
 use super::{
-    answer::{Answer, NotRun, Stop, Wait, close},
+    answer::{Answer, NotRun, Stop, Wait},
     encode,
     known::InFlight,
     plugin::Entry,
@@ -240,7 +240,7 @@ impl Session for NatsSession {
         if let Some(talk) = self.take_talk()
             && self.kept
         {
-            close(&talk);
+            talk.close();
         }
         self.over = true;
     }

@@ -6,14 +6,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use nylon_plugin::{Exchange, MessageKind, PluginError, PluginErrorKind, PluginSocket, SocketEnd, SocketOrder};
+use nylon_plugin::{MessageKind, PluginError, PluginErrorKind, PluginSocket, SocketEnd, SocketOrder};
 use nylon_wire::{
-    AbortFrame, AbortReason, DataFrame, DataKind, ErrorFrame, Ext, Frame, Limits, UpgradeFrame, WsClosedFrame,
-    WsErrorFrame, WsOpenFrame, WsOperation, failure,
+    AbortFrame, AbortReason, DataFrame, DataKind, Ext, Frame, Limits, WsClosedFrame, WsErrorFrame, WsOpenFrame,
+    WsOperation, failure,
 };
 
 use super::{
-    answer::decode,
     long_phase::LongPhase,
     plugin::Entry,
     rooms::Member,
@@ -245,35 +244,6 @@ impl NatsSocket {
     }
 }
 
-/// Why the request cannot be made a WebSocket; the worker still has its response in hand then.
-pub(super) fn refusal(exchange: Option<&Exchange>, frame: &UpgradeFrame) -> Option<String> {
-    let Some(exchange) = exchange else { return Some("nobody waits for it".to_owned()) };
-    let request = &exchange.request;
-    if let Err(why) = request.websocket_key() {
-        return Some(why.to_owned());
-    }
-    if !exchange.request_body.is_empty() {
-        return Some("it has a body".to_owned());
-    }
-    let chosen = frame.subprotocol.as_deref()?;
-    (!request.offers_subprotocol(chosen)).then(|| format!("it does not offer the sub-protocol {chosen:?}"))
-}
-
-pub(super) fn refuse_upgrade(talk: &Talk, why: &str) -> Result<(), PluginError> {
-    let sent = talk.lease.send(|header| {
-        Frame::Error(ErrorFrame {
-            header,
-            call_id: None,
-            code: failure::NOT_WEBSOCKET.into(),
-            text: why.into(),
-            log_id: None,
-            first: None,
-            ext: Ext::empty(),
-        })
-    });
-    sent.map_err(|error| PluginError::new(PluginErrorKind::Lost, error.to_string()))
-}
-
 impl PluginSocket for NatsSocket {
     fn open(&mut self) {
         self.send(|header| Frame::WsOpen(WsOpenFrame { header, connection_id: CONNECTION, ext: Ext::empty() }));
@@ -287,7 +257,7 @@ impl PluginSocket for NatsSocket {
                     let room = self.next_of_rooms(cx);
                     return room.map_or(Poll::Pending, Poll::Ready);
                 }
-                Poll::Ready(Event::Frame(payload)) => match decode(talk, &payload) {
+                Poll::Ready(Event::Frame(payload)) => match talk.decode(&payload) {
                     Ok(Some(frame)) => self.frame(frame),
                     Ok(None) => None,
                     Err(error) => Some(self.broken(INTERNAL, error)),

@@ -12,7 +12,6 @@ use nylon_plugin::{BodyStream, Piece, PluginError, PluginErrorKind, RequestBody,
 use nylon_wire::{AbortFrame, AbortReason, DataFrame, DataKind, FetchFrame, FetchKind, Frame, Outcome, failure};
 
 use super::{
-    answer::decode,
     long_phase::LongPhase,
     plugin::Entry,
     slots::{Event, Signal},
@@ -183,7 +182,7 @@ impl BodyStream for NatsStream {
             let frame = match talk.deferred.pop_front() {
                 Some(frame) => Some(frame),
                 None => match ready!(talk.lease.poll(LongPhase::next_look(), cx)) {
-                    Event::Frame(payload) => match decode(talk, &payload) {
+                    Event::Frame(payload) => match talk.decode(&payload) {
                         Ok(frame) => frame,
                         Err(error) => return self.broken(error),
                     },

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
 };
@@ -14,7 +14,7 @@ use bytes::Bytes;
 use nylon_wire::{Frame, subject};
 
 use super::{group::Group, known::KnownWorker};
-use crate::Clock;
+use crate::{Clock, lock::lock};
 
 /// Workers that were silent for so long, and have no session, are forgotten. Milliseconds.
 const FORGET_MS: u64 = 60_000;
@@ -117,11 +117,6 @@ impl WorkerTable {
     pub fn refused_beats(&self) -> u64 {
         self.refused_beats.load(Relaxed)
     }
-}
-
-/// Poisoning only says that another thread panicked; every value under our locks is whole at all times.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Group {

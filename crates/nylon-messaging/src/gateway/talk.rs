@@ -1,27 +1,26 @@
 //! An open session's side of the conversation: order, credit, bodies both ways.
 
-use std::{collections::VecDeque, sync::Arc, time::Instant};
+mod incoming;
+mod inflow;
+mod outgoing;
 
-use bytes::{Bytes, BytesMut};
+use std::{collections::VecDeque, future::poll_fn, sync::Arc, task::Poll, time::Instant};
+
+use bytes::Bytes;
 use http::HeaderMap;
-use nylon_plugin::{PluginError, PluginErrorKind};
-use nylon_wire::{
-    AbortReason, Credit, CreditFrame, DataFrame, DataKind, ErrorFrame, Ext, Frame, Limits, Operation, ResponseBody,
-};
+use nylon_plugin::{PluginError, PluginErrorKind, StreamError};
+use nylon_wire::{AbortReason, CloseFrame, Credit, ErrorFrame, Ext, Frame, Header};
 
-use self::inflow::Inflow;
+use self::{
+    incoming::{Incoming, Window},
+    inflow::Inflow,
+    outgoing::Outgoing,
+};
 use super::{
     known::{InFlight, KnownWorker},
     lease::Lease,
+    slots::Event,
 };
-
-mod inflow;
-
-/// The most that a worker may send ahead, in bytes.
-const WINDOW_MAX: u64 = 512 << 10;
-/// Where workers hold much already, a stream's window does not grow before so many bytes have moved on: up to that the
-/// system swallows for a client that reads nothing at all.
-const FLOWS_AFTER: u64 = 2 << 20;
 
 /// One session while it is open.
 pub(super) struct Talk {
@@ -62,40 +61,6 @@ pub(super) struct Talk {
     pub trailers: Option<HeaderMap>,
 }
 
-struct Outgoing {
-    call: u32,
-    rest: Bytes,
-}
-
-/// What the worker may send: granted and not used.
-///
-/// For streams the link counts what has come and not moved on as granted: it is still in memory.
-struct Window {
-    left: u64,
-    size: u64,
-    /// Came in a stream and has not moved on.
-    held: u64,
-    /// Has moved on and is not granted again.
-    owed: u64,
-    /// Has moved on in a stream.
-    flowed: u64,
-}
-
-impl Window {
-    /// How large a stream's should be from now on.
-    fn grown(&self, scarce: bool) -> u64 {
-        let used = self.left < self.size / 4;
-        let flows = !scarce || self.flowed >= FLOWS_AFTER;
-        if used && flows { (self.size * 2).min(WINDOW_MAX) } else { self.size }
-    }
-}
-
-struct Incoming {
-    id: u32,
-    bytes: BytesMut,
-    complete: bool,
-}
-
 impl Talk {
     pub(super) fn new(lease: Lease, credit: u32, sent: Instant) -> Self {
         lease.link.grant(u64::from(credit));
@@ -116,7 +81,7 @@ impl Talk {
             seq_in: 0,
             credit: Credit::new(0),
             outgoing: VecDeque::new(),
-            window: Window { left: u64::from(credit), size: u64::from(credit), held: 0, owed: 0, flowed: 0 },
+            window: Window::new(credit),
             incoming: None,
             inflows: Vec::new(),
             trailers: None,
@@ -141,170 +106,86 @@ impl Talk {
         self.fail(PluginErrorKind::Protocol, AbortReason::Protocol, message)
     }
 
-    /// Answers a FETCH with bytes, as credit allows.
-    pub(super) fn answer_with(&mut self, call: u32, bytes: Bytes) {
-        self.outgoing.push_back(Outgoing { call, rest: bytes });
+    /// Sends a frame of the session, with the next number.
+    fn send(&self, frame: impl FnOnce(Header) -> Frame) -> Result<(), PluginError> {
+        self.lease.send(frame).map_err(|error| PluginError::new(PluginErrorKind::Lost, error.to_string()))
     }
 
-    /// Answers a FETCH with an error.
-    pub(super) fn refuse(&self, call: u32, code: &str, text: &str) -> Result<(), PluginError> {
-        let sent = self.lease.send(|header| {
+    /// Answers a FETCH, or an UPGRADE, which has no call id, with an error.
+    pub(super) fn refuse(&self, call: impl Into<Option<u32>>, code: &str, text: &str) -> Result<(), PluginError> {
+        self.send(|header| {
             Frame::Error(ErrorFrame {
                 header,
-                call_id: Some(call),
+                call_id: call.into(),
                 code: code.into(),
                 text: text.into(),
                 log_id: None,
                 first: None,
                 ext: Ext::empty(),
             })
-        });
-        sent.map_err(|error| PluginError::new(PluginErrorKind::Lost, error.to_string()))
+        })
     }
 
-    /// Sends what credit allows of what was asked for.
-    pub(super) fn pump(&mut self) -> Result<(), PluginError> {
-        let chunk = Limits::chunk(self.lease.link.max_payload());
-        while let Some(outgoing) = self.outgoing.front_mut() {
-            let length = match outgoing.rest.len() {
-                0 => 0,
-                rest => match self.credit.allowance(rest.min(chunk)) {
-                    0 => return Ok(()),
-                    length => length,
-                },
-            };
-            if !self.credit.take(length) {
-                return Ok(());
-            }
-            let (id, bytes) = (outgoing.call, outgoing.rest.split_to(length));
-            let more = !outgoing.rest.is_empty();
-            let sent = self.lease.send(|header| {
-                Frame::Data(DataFrame { header, id, bytes, more, kind: DataKind::Body, ext: Ext::empty() })
+    /// The next event of a session, while what it reads as it comes is fed to it.
+    pub(super) async fn next(&mut self, due: u64) -> Result<Event, PluginError> {
+        poll_fn(|cx| {
+            let fed = self.feed(cx).map_err(|error| match error {
+                StreamError::Plugin(error) => error,
+                error => {
+                    let message = format!("reading the body: {error}");
+                    self.fail(PluginErrorKind::ClientGone, AbortReason::ClientGone, message)
+                }
             });
-            sent.map_err(|error| PluginError::new(PluginErrorKind::Lost, error.to_string()))?;
-            if !more {
-                self.outgoing.pop_front();
+            match fed {
+                Ok(()) => self.lease.poll(due, cx).map(Ok),
+                Err(error) => Poll::Ready(Err(error)),
             }
-        }
-        Ok(())
+        })
+        .await
     }
 
-    /// Takes a piece of a stream. What it cost is granted again when it has moved on.
-    pub(super) fn receive(&mut self, data: &DataFrame) -> Result<(), PluginError> {
-        let cost = Credit::cost(data.bytes.len());
-        if cost > self.window.left {
-            return Err(self.protocol("the worker sent more than it was granted"));
-        }
-        self.window.left -= cost;
-        self.window.held += cost;
-        Ok(())
-    }
-
-    /// What has come of a stream has moved on: grants as much again, and more while it flows.
-    pub(super) fn moved_on(&mut self, id: u32) -> Result<(), PluginError> {
-        let window = &mut self.window;
-        let moved = std::mem::take(&mut window.held);
-        window.owed += moved;
-        window.flowed += moved;
-        let link = &self.lease.link;
-        if window.owed < window.size / 4 || !link.is_connected() {
-            return Ok(());
-        }
-        let mut bytes = std::mem::take(&mut window.owed);
-        let more = window.grown(link.is_scarce()) - window.size;
-        if link.may_grant(more) {
-            link.grant(more);
-            window.size += more;
-            bytes += more;
-        }
-        window.left += bytes;
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        let sent = self.lease.send(|header| Frame::Credit(CreditFrame { header, id, bytes, ext: Ext::empty() }));
-        sent.map_err(|error| PluginError::new(PluginErrorKind::Lost, error.to_string()))
-    }
-
-    /// Takes a piece of a body that the worker sends, and grants more.
-    pub(super) fn collect(&mut self, data: DataFrame, limit: usize) -> Result<(), PluginError> {
-        self.account(&data)?;
-        if data.kind != DataKind::Body {
-            return Err(self.protocol(format!("DATA of kind {:?} without a stream", data.kind)));
-        }
-        let incoming = match &mut self.incoming {
-            Some(incoming) if incoming.id == data.id && !incoming.complete => incoming,
-            _ => self.incoming.insert(Incoming { id: data.id, bytes: BytesMut::new(), complete: false }),
+    /// Decodes a frame of the session and checks its place. `None`: it belongs to an earlier phase.
+    pub(super) fn decode(&mut self, payload: &Bytes) -> Result<Option<Frame>, PluginError> {
+        let frame = match Frame::decode(payload) {
+            Ok(frame) => frame,
+            Err(error) => return Err(self.protocol(error.to_string())),
         };
-        if incoming.bytes.len() + data.bytes.len() > limit {
-            let message = format!("the plugin's response body is longer than {limit} bytes");
-            return Err(self.fail(PluginErrorKind::ResponseBodyTooLarge, AbortReason::Protocol, message));
-        }
-        incoming.bytes.extend_from_slice(&data.bytes);
-        incoming.complete = !data.more;
-        Ok(())
-    }
-
-    /// Accounts for a DATA frame whether or not it is used.
-    pub(super) fn account(&mut self, data: &DataFrame) -> Result<(), PluginError> {
-        let cost = Credit::cost(data.bytes.len());
-        if cost > self.window.left {
-            return Err(self.protocol("the worker sent more than it was granted"));
-        }
-        self.window.left -= cost;
-        let link = &self.lease.link;
-        link.ungrant(cost);
-        if self.window.left > self.window.size / 2 {
-            return Ok(());
-        }
-        // Grown while it flows, as far as the connection's limit goes; what was there is always given back.
-        let grown = (self.window.size * 2).min(WINDOW_MAX);
-        if link.may_grant(grown - self.window.left) {
-            self.window.size = grown;
-        }
-        let bytes = self.window.size - self.window.left;
-        link.grant(bytes);
-        self.window.left = self.window.size;
-        let (id, bytes) = (data.id, u32::try_from(bytes).unwrap_or(u32::MAX));
-        let sent = self.lease.send(|header| Frame::Credit(CreditFrame { header, id, bytes, ext: Ext::empty() }));
-        sent.map_err(|error| PluginError::new(PluginErrorKind::Lost, error.to_string()))
-    }
-
-    /// Puts bodies that came in DATA frames into the operations that name them.
-    pub(super) fn resolve(&mut self, operations: &mut [Operation]) -> Result<(), PluginError> {
-        for operation in operations {
-            let Operation::SetResponseBody(ResponseBody::Data { id, total }) = *operation else { continue };
-            let Some(incoming) = self.incoming.take_if(|incoming| incoming.id == id && incoming.complete) else {
-                return Err(self.protocol(format!("operation 103 names body {id}, which did not come")));
-            };
-            if incoming.bytes.len() as u64 != total {
-                let found = incoming.bytes.len();
-                return Err(self.protocol(format!("operation 103 names {total} bytes, {found} came")));
+        let Some(header) = frame.header().copied() else {
+            return Err(self.protocol("a beat came to a session"));
+        };
+        // A probe has no place in the order; what ends the session needs none.
+        if !matches!(frame, Frame::Probe(_) | Frame::Abort(_) | Frame::Busy(_)) {
+            if header.seq != self.seq_in {
+                let message = format!("frame {} came where {} was due", header.seq, self.seq_in);
+                return Err(self.fail(PluginErrorKind::Lost, AbortReason::Gap, message));
             }
-            *operation = Operation::SetResponseBody(ResponseBody::Inline(incoming.bytes.freeze()));
+            self.seq_in = self.seq_in.wrapping_add(1);
         }
-        Ok(())
+        if header.phase_seq == self.lease.phase_seq() {
+            return Ok(Some(frame));
+        }
+        match frame {
+            // Credit and aborts are the session's, not the phase's.
+            Frame::Credit(_) | Frame::Abort(_) => Ok(Some(frame)),
+            Frame::Data(data) => self.account(&data).map(|()| None),
+            _ => Ok(None),
+        }
+    }
+
+    /// Tells the worker that no further phase comes.
+    pub(super) fn close(&self) {
+        if !self.accepted {
+            return;
+        }
+        if let Err(error) = self.lease.send(|header| Frame::Close(CloseFrame { header, ext: Ext::empty() })) {
+            // The worker's idle limit and its probe of the reply subject end the session as well.
+            tracing::debug!(%error, "a close was not sent");
+        }
     }
 }
 
 impl Drop for Talk {
     fn drop(&mut self) {
-        self.lease.link.ungrant(self.window.left + self.window.held + self.window.owed);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn where_much_is_held_only_what_flows_gets_more() {
-        let window = |left, flowed| Window { left, size: 32 << 10, held: 0, owed: 0, flowed };
-        for (left, flowed, scarce, grown) in [
-            (0, 0, false, 64),
-            (16 << 10, 4 << 20, false, 32),
-            (0, FLOWS_AFTER - 1, true, 32),
-            (0, FLOWS_AFTER, true, 64),
-            (16 << 10, FLOWS_AFTER, true, 32),
-        ] {
-            assert_eq!(window(left, flowed).grown(scarce) >> 10, grown, "{left} {flowed} {scarce}");
-        }
+        self.lease.link.ungrant(self.window.granted());
     }
 }

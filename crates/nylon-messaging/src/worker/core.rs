@@ -31,18 +31,16 @@ use super::{
     FetchError, Lane, WorkerError, WriteError,
     age::Ages,
     init::Init,
-    live::{Live, Then, Wait},
+    live::{Live, PROBE_AFTER, Then, Wait},
     outbox::Event,
     outgoing::Outgoing,
-    run::{Run, Stage, lock},
+    run::{Run, Stage},
     shared::Shared,
 };
-use crate::{ConnectionEvent, PublishError};
+use crate::{ConnectionEvent, PublishError, lock::lock};
 
 /// A handler that has not answered after this is announced by ACCEPT.
 const ACCEPT_AFTER: Duration = Duration::from_millis(50);
-/// A session that hears nothing asks whether its gateway is there.
-pub(super) const PROBE_AFTER: Duration = Duration::from_secs(1);
 /// While it goes on hearing nothing, each of its questions comes twice as long after the one before, up to this; in between,
 /// those of other sessions of the same gateway thread are its own.
 const PROBE_AGAIN: Duration = Duration::from_secs(16);

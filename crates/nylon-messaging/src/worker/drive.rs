@@ -19,8 +19,8 @@ use std::{
 use arc_swap::ArcSwapOption;
 use tokio::{runtime::Runtime, sync::Notify, time::timeout_at};
 
-use super::lane::SLOW;
-
+/// A handler that runs longer than this does not hold up the others.
+pub(super) const SLOW: Duration = Duration::from_millis(2);
 /// In [`Drive::left`] while a serving thread drives.
 const DRIVEN: u64 = u64::MAX;
 

@@ -6,12 +6,8 @@ use std::{collections::VecDeque, sync::Arc, sync::Mutex};
 use bytes::{Bytes, BytesMut};
 use nylon_wire::{AbortReason, Credit, Outcome};
 
-use super::{
-    FetchError,
-    outbox::Event,
-    run::{Run, lock},
-    shared::Shared,
-};
+use super::{FetchError, outbox::Event, run::Run, shared::Shared};
+use crate::lock::lock;
 
 /// So much may have been taken before the I/O thread hears of it, in bytes: less would wake it for every piece.
 const TELL_AFTER: u64 = 4 << 10;

@@ -13,10 +13,9 @@ use super::{
     Job, Lane, WorkerCondition, WorkerError, WorkerOptions, WorkerStats, io,
     lane::{self, Taken},
     outbox::Event,
-    run::lock,
     shared::Shared,
 };
-use crate::ConnectionState;
+use crate::{ConnectionState, lock::lock};
 
 /// What [`Worker::next`] found.
 #[derive(Debug)]

@@ -8,17 +8,15 @@ use std::{
     cell::Cell,
     collections::VecDeque,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     thread::Thread,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use super::drive::Drive;
-
-/// A handler that runs longer than this does not hold up the others.
-pub(super) const SLOW: Duration = Duration::from_millis(2);
+use super::drive::{Drive, SLOW};
+use crate::lock::lock;
 
 /// Which queue a job goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -118,14 +116,13 @@ impl<T: Queued> Queue<T> {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner<T>> {
-        // Nothing in here panics with the lock held and half a change made.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner)
     }
 
     /// Sets what is called when the lane goes from empty to non-empty.
     pub fn on_ready(&self, callback: Callback) {
         let pending = {
-            *self.on_ready.lock().unwrap_or_else(PoisonError::into_inner) = Some(callback);
+            *lock(&self.on_ready) = Some(callback);
             let inner = self.lock();
             !inner.queue.is_empty() || inner.closed
         };
@@ -135,7 +132,7 @@ impl<T: Queued> Queue<T> {
     }
 
     fn call_ready(&self) {
-        if let Some(callback) = &*self.on_ready.lock().unwrap_or_else(PoisonError::into_inner) {
+        if let Some(callback) = &*lock(&self.on_ready) {
             callback();
         }
     }

@@ -9,7 +9,10 @@ use async_nats::Subject;
 use bytes::{Bytes, BytesMut};
 use nylon_wire::{Action, Credit, FetchKind, OpenFrame, Operation, PhaseFrame, Revision, Timing};
 
-use super::{BodyReader, OnBody, Session, Socket, StreamWriter, core::PROBE_AFTER, run::Run};
+use super::{BodyReader, OnBody, Session, Socket, StreamWriter, run::Run};
+
+/// A session that hears nothing asks whether its gateway is there.
+pub(super) const PROBE_AFTER: Duration = Duration::from_secs(1);
 
 /// A FETCH that is not answered yet.
 pub(super) struct Call {

@@ -14,11 +14,8 @@ use std::{
 use nylon_wire::{Action, Operation, Text};
 use tokio::sync::Notify;
 
-use super::{
-    Body, BodyReader, FetchError, OnBody, Socket, SocketError, StreamWriter, WriteError,
-    run::{Run, lock},
-};
-use crate::ConnectionEvent;
+use super::{Body, BodyReader, FetchError, OnBody, Socket, SocketError, StreamWriter, WriteError, run::Run};
+use crate::{ConnectionEvent, lock::lock};
 
 /// How a handler ended.
 pub(super) enum Outcome {

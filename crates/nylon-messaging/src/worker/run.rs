@@ -3,7 +3,7 @@
 use std::{
     any::Any,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Mutex,
         atomic::{
             AtomicU8, AtomicU64,
             Ordering::{AcqRel, Acquire, Relaxed},
@@ -18,11 +18,7 @@ use bytes::Bytes;
 use nylon_wire::{AbortReason, Phase, ResponsePart, SessionId, Snapshot};
 
 use super::{JobKind, lane::Queued};
-
-/// Locks without caring whether another holder panicked: every value behind these locks is whole at any time.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
+use crate::lock::lock;
 
 /// One request as one entry sees it, through all its phases.
 pub struct Session {

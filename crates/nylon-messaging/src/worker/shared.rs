@@ -10,10 +10,10 @@ use super::{
     drive::Drive,
     lane::Queue,
     outbox::Outbox,
-    run::{Run, lock},
+    run::Run,
     stats::{Counters, Gauges},
 };
-use crate::ConnectionWatch;
+use crate::{ConnectionWatch, lock::lock};
 
 pub(super) struct Shared {
     pub options: WorkerOptions,

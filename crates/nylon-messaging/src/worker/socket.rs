@@ -10,11 +10,8 @@ use std::{collections::VecDeque, sync::Arc, sync::Mutex};
 use bytes::Bytes;
 use nylon_wire::{AbortReason, Credit, DataKind, WsOperation};
 
-use super::{
-    outbox::Event,
-    run::{Run, lock},
-    shared::Shared,
-};
+use super::{outbox::Event, run::Run, shared::Shared};
+use crate::lock::lock;
 
 pub(super) use self::queues::Outgoing;
 use self::queues::{Inner, Waiting, tell_waiting};

@@ -17,6 +17,7 @@ use nylon_plugin::{
     BodyError, BodyStream, Call, EarlyResponse, Exchange, HeaderFilter, NoBody, Outcome, Phase, Plugin, PluginError,
     Request, RequestBody, Response, Session, Whole,
 };
+use nylon_wire::OpenFrame;
 
 use crate::{fake::Fake, server::NatsServer};
 
@@ -86,6 +87,12 @@ impl Gateway {
             self.messaging.workers().groups().iter().any(|group| group.workers().iter().any(|w| w.id() == id))
         })
         .await;
+    }
+
+    /// The only worker accepts the open; returns when the gateway knows.
+    pub async fn accepted_by(&self, worker: &mut Fake, open: &OpenFrame) {
+        worker.accept(open).await;
+        until("the accept", || self.messaging.workers().groups()[0].workers().iter().any(|w| w.in_flight() == 1)).await;
     }
 
     pub fn session(&self) -> Box<dyn Session> {

@@ -9,6 +9,7 @@ mod bodies;
 mod failures;
 mod fake;
 mod gateway;
+mod outages;
 mod phases;
 mod retries;
 mod storm;

@@ -8,7 +8,10 @@ use nylon_plugin::{EarlyResponse, Exchange, NoBody, RequestBody, Run};
 use nylon_routing::{NoMatch, split_authority};
 use nylon_wire::ErrorCode;
 
-use super::{course::Course, notes::Notes, respond};
+use super::{
+    course::{Course, Progress},
+    notes::Notes,
+};
 use crate::{
     active::Active,
     body::{AnswerBody, Source},
@@ -161,7 +164,7 @@ fn begin(
         trusted,
         target,
         service,
-        progress: respond::Progress::default(),
+        progress: Progress::default(),
     }))
 }
 

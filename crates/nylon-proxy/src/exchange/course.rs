@@ -6,7 +6,6 @@ use std::{fmt::Display, rc::Rc};
 use http::StatusCode;
 use nylon_plugin::{Exchange, Run};
 
-use super::respond::Progress;
 use crate::{active::Active, down::ConnectionState, request_body::ClientBody, thread::Thread};
 
 /// One exchange on its way.
@@ -25,6 +24,21 @@ pub(crate) struct Course {
     /// Index of the service.
     pub(super) service: usize,
     pub(super) progress: Progress,
+}
+
+/// How far an exchange has come.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    /// The head is with the codec.
+    pub(super) head: bool,
+    /// So is all of the body.
+    pub(super) complete: bool,
+    /// The upstream broke off after the head.
+    pub(super) broken: bool,
+    /// The client has left.
+    pub(super) abandoned: bool,
+    /// As the upstream declared it; for answers that have no body.
+    pub(super) content_length: Option<u64>,
 }
 
 impl Course {

@@ -13,21 +13,6 @@ use crate::{
     websocket::Switch,
 };
 
-/// How far an exchange has come.
-#[derive(Debug, Default)]
-pub(crate) struct Progress {
-    /// The head is with the codec.
-    pub(super) head: bool,
-    /// So is all of the body.
-    pub(super) complete: bool,
-    /// The upstream broke off after the head.
-    pub(super) broken: bool,
-    /// The client has left.
-    pub(super) abandoned: bool,
-    /// As the upstream declared it; for answers that have no body.
-    pub(super) content_length: Option<u64>,
-}
-
 impl Course {
     /// Runs the exchange up to the head of its answer.
     pub(crate) async fn run(mut self: Box<Self>) -> Response<AnswerBody> {

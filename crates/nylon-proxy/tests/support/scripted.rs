@@ -11,12 +11,12 @@ use nylon_plugin::{
     Action, BodyError, BodyMode, Call, Entry, Exchange, InFlight, Operation, Outcome, Phase, PhaseMask, Plugin,
     PluginError, PluginErrorKind, Session, Timing,
 };
-use nylon_proxy::{PluginSource, PreparedPlugins};
+use nylon_proxy::{Gateway, PluginSource, PreparedPlugins};
 use nylon_routing::Snapshot;
 use nylon_wire::{ResponseBody, Text};
 use serde_json::{Value, json};
 
-use super::eventually;
+use super::{Upstream, eventually, snapshot, start_with};
 
 /// What a handler comes to.
 pub type Handled = Result<(Vec<Operation>, Action), PluginError>;
@@ -220,6 +220,23 @@ pub fn chain(snapshot: &mut Value, links: Vec<Value>) {
         "config": null, "config_hash": "00".repeat(32), "balance": "auto", "max_in_flight": 4096, "max_body_bytes": 10485760,
         "prefetch_body_bytes": 32768}]);
     snapshot["routes"][0]["paths"][0]["chain"] = Value::Array(links);
+}
+
+/// A gateway whose path has these entries as middleware.
+pub fn gateway(upstream: &Upstream, scripts: &Scripts, links: Vec<Value>) -> Gateway {
+    gateway_with(upstream, scripts, links, |_| {})
+}
+
+pub fn gateway_with(
+    upstream: &Upstream,
+    scripts: &Scripts,
+    links: Vec<Value>,
+    change: impl FnOnce(&mut Value),
+) -> Gateway {
+    let mut snapshot = snapshot(upstream.address);
+    chain(&mut snapshot, links);
+    change(&mut snapshot);
+    start_with(&snapshot, Arc::new(scripts.clone()))
 }
 
 /// Makes a plugin the service of the only path.

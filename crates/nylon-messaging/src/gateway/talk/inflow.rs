@@ -3,7 +3,7 @@
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use nylon_plugin::{BodyStream, Piece, PluginError, PluginErrorKind, StreamError};
+use nylon_plugin::{BodyStream, Piece, StreamError};
 use nylon_wire::{DataFrame, DataKind, Ext, Frame, Limits, failure};
 
 use super::Talk;
@@ -78,10 +78,9 @@ impl Talk {
             if inflow.piece.is_empty() {
                 inflow.body.moved_on();
             }
-            let sent = self.lease.send(|header| {
+            self.send(|header| {
                 Frame::Data(DataFrame { header, id: call, bytes, more, kind: DataKind::Body, ext: Ext::empty() })
-            });
-            sent.map_err(|error| PluginError::new(PluginErrorKind::Lost, error.to_string()))?;
+            })?;
             if !more {
                 return Ok(true);
             }

@@ -9,10 +9,13 @@ use nylon_wire::{
 };
 
 use super::{Core, Live};
-use crate::worker::{
-    Body, FetchError, OnBody,
-    live::{Call, Then},
-    run::{Run, lock},
+use crate::{
+    lock::lock,
+    worker::{
+        Body, FetchError, OnBody,
+        live::{Call, Then},
+        run::Run,
+    },
 };
 
 /// A session's window grows up to this, in bytes.

@@ -12,11 +12,14 @@ use nylon_wire::{
 };
 
 use super::{Core, IDLE_FACTOR, Life, PROBE_AFTER};
-use crate::worker::{
-    JobKind, Session,
-    init::Verdict,
-    live::{Live, Then, Wait},
-    run::{Run, lock},
+use crate::{
+    lock::lock,
+    worker::{
+        JobKind, Session,
+        init::Verdict,
+        live::{Live, Then, Wait},
+        run::Run,
+    },
 };
 
 /// Why an open is not taken.
