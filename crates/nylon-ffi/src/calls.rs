@@ -62,6 +62,7 @@ impl Shared {
         match (state.stage, action) {
             (Stage::Running(Phase::RequestFilter | Phase::Logging), _) | (Stage::Running(_), Action::Next) => {
                 self.complete(&mut state, action);
+                self.go_on(state);
             }
             // As in the original, where it ends the phase and nothing else.
             (Stage::Running(phase), Action::End) => {
@@ -76,6 +77,7 @@ impl Shared {
             // What a successful upgrade makes of them.
             (Stage::Upgrading | Stage::Socket, _) => {}
             (Stage::Idle | Stage::Due(_), _) => {
+                self.entry.nexts.found_stray();
                 self.complain(format_args!("it says next or end when no phase runs: ignored"));
             }
             (Stage::Dead, _) => {
@@ -230,8 +232,10 @@ impl Shared {
     }
 
     /// What the phase asked for.
-    pub(crate) fn take_operations(&self) -> Vec<Operation> {
-        std::mem::take(&mut self.state().operations)
+    pub(crate) fn take_operations(&self, phase: Phase) -> Vec<Operation> {
+        let mut state = self.state();
+        // What there is by now may be of the body filter.
+        if phase == Phase::ResponseFilter && state.early { Vec::new() } else { std::mem::take(&mut state.operations) }
     }
 
     fn stream(self: &Arc<Self>, number: u32, payload: &[u8]) {

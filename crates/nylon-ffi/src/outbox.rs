@@ -2,7 +2,7 @@
 
 use std::{
     cell::Cell,
-    sync::Arc,
+    sync::{Arc, MutexGuard},
     task::{Context, Poll},
     time::Instant,
 };
@@ -133,6 +133,36 @@ impl Shared {
                     self.deliver_close();
                 }
             }
+        }
+    }
+
+    /// Begins the body filter if the response filter that has just ended leaves the answer as it is, without a word from the
+    /// gateway thread.
+    pub(crate) fn go_on(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
+        let Some(response) = state.ahead.take() else { return };
+        if state.stage != Stage::Idle || !state.operations.is_empty() {
+            return;
+        }
+        let phase = Phase::ResponseBodyFilter;
+        (state.early, state.response) = (true, response);
+        state.stage = Stage::Due(phase);
+        // A Go library takes what it is told on a thread of its own, within its call.
+        if state.delivering || !self.library.symbols.go {
+            self.tell(&mut state, Item::Start { phase, may_run: false });
+            return;
+        }
+        state.delivering = true;
+        state.stage = Stage::Running(phase);
+        state.calling = Some(Instant::now());
+        drop(state);
+        self.library.symbols.event(self.sid, phase as u8, 0, &[]);
+        let mut state = self.state();
+        state.calling = None;
+        if state.outbox.is_empty() {
+            state.delivering = false;
+            state.wake();
+        } else {
+            self.submit(Job::Deliver(Arc::clone(self)), false);
         }
     }
 

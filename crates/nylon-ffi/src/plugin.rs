@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use nylon_plugin::{BodyMode, Plugin, RoomCarrier, Session};
 
-use crate::{library::Library, session::FfiSession, shared::EntryName};
+use crate::{
+    library::Library,
+    session::FfiSession,
+    shared::{EntryName, Nexts},
+};
 
 /// One entry of a plugin. Belongs to one gateway thread.
 pub struct FfiPlugin {
@@ -29,7 +33,8 @@ impl FfiPlugin {
     #[must_use]
     pub fn new(library: &'static Library, plugin: &Arc<str>, entry: &str, max_body: usize) -> Self {
         let label = format!("{plugin}/{entry}").into();
-        let name = EntryName { plugin: Arc::clone(plugin), entry: entry.into(), label, rooms: None };
+        let name =
+            EntryName { plugin: Arc::clone(plugin), entry: entry.into(), label, rooms: None, nexts: Nexts::default() };
         // A library reads answers through a view of 1 GiB.
         Self { library, entry: Arc::new(name), max_body: max_body.min((1 << 30) - 1), executor: Executor::Pool }
     }
@@ -38,8 +43,8 @@ impl FfiPlugin {
     #[must_use]
     pub fn rooms(mut self, rooms: Option<Arc<dyn RoomCarrier>>) -> Self {
         let EntryName { plugin, entry, label, .. } = &*self.entry;
-        self.entry =
-            Arc::new(EntryName { plugin: Arc::clone(plugin), entry: entry.clone(), label: label.clone(), rooms });
+        let (plugin, entry, label) = (Arc::clone(plugin), entry.clone(), label.clone());
+        self.entry = Arc::new(EntryName { plugin, entry, label, rooms, nexts: Nexts::default() });
         self
     }
 

@@ -160,7 +160,7 @@ impl FfiSession {
         };
         self.phases = shared.mask();
         self.streams_body = shared.streams_body();
-        let operations = shared.take_operations();
+        let operations = shared.take_operations(call.phase);
         let sets_body = operations.iter().any(|operation| matches!(operation, Operation::SetResponseBody(_)));
         if call.phase == Phase::ResponseBodyFilter
             && sets_body
@@ -181,7 +181,9 @@ impl FfiSession {
         let may_run = !request.websocket;
         let at_hand = !response.awaited && shared.has_request_body();
         let inline = if may_run && at_hand { self.inline(call.deadline) } else { None };
-        How { until: None, may_run, inline }
+        let ahead = call.body_next && self.phases.is_none() && inline.is_none() && self.entry.nexts.are_single();
+        let ahead = ahead.then(|| ResponseView::new(call.exchange, Phase::ResponseBodyFilter));
+        How { until: None, may_run, inline, ahead }
     }
 
     /// Until when a call on this thread may last, if there may be one.
@@ -289,7 +291,7 @@ impl Session for FfiSession {
         let response = ResponseView::new(call.exchange, Phase::Logging);
         let shared = usable.unwrap_or_else(|| self.begin(&call));
         self.shared = None;
-        let how = How { until: Some(call.deadline), may_run: true, inline: self.inline(call.deadline) };
+        let how = How { until: Some(call.deadline), may_run: true, inline: self.inline(call.deadline), ahead: None };
         if !shared.begin(Phase::Logging, response, call.payload.cloned(), how) {
             shared.abandon();
         }

@@ -1,7 +1,10 @@
 //! A session as both sides see it: the library's threads and the one gateway thread that its request belongs to.
 
 use std::{
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     task::{Context, Poll},
     time::Instant,
 };
@@ -42,6 +45,26 @@ pub(crate) struct EntryName {
     pub(crate) label: Box<str>,
     /// What takes its rooms to other gateways, if they reach there.
     pub(crate) rooms: Option<Arc<dyn RoomCarrier>>,
+    pub(crate) nexts: Nexts,
+}
+
+/// Whether its handlers end each phase once. The second `next` of a phase would end one that begins at once behind it.
+#[derive(Default)]
+pub(crate) struct Nexts {
+    /// A session has come to its end.
+    seen: AtomicBool,
+    /// A `next` has come when no phase ran.
+    stray: AtomicBool,
+}
+
+impl Nexts {
+    pub(crate) fn are_single(&self) -> bool {
+        self.seen.load(Relaxed) && !self.stray.load(Relaxed)
+    }
+
+    pub(crate) fn found_stray(&self) {
+        self.stray.store(true, Relaxed);
+    }
 }
 
 impl Shared {
@@ -93,6 +116,9 @@ impl Shared {
         how: How,
     ) -> bool {
         let mut state = self.state();
+        if phase == Phase::ResponseBodyFilter && std::mem::take(&mut state.early) {
+            return true;
+        }
         if state.stage != Stage::Idle || state.closed || state.parted {
             return false;
         }
@@ -106,6 +132,7 @@ impl Shared {
         state.events.clear();
         state.begun = None;
         state.logging_until = how.until;
+        state.ahead = how.ahead;
         if !state.registered {
             state.registered = true;
             self.tell(&mut state, Item::Register);
@@ -125,6 +152,7 @@ impl Shared {
         // A read of another thread of the handler that waits for a body: it will not come any more.
         self.release_reads(state);
         if state.logging_until.take().is_some() {
+            self.entry.nexts.seen.store(true, Relaxed);
             state.later = true;
             self.close_in(state);
             state.later = false;

@@ -72,7 +72,6 @@ pub(crate) struct Wish {
 }
 
 /// How a phase is begun.
-#[derive(Clone, Copy)]
 pub(crate) struct How {
     /// For phases that nobody waits for.
     pub(crate) until: Option<Instant>,
@@ -80,6 +79,8 @@ pub(crate) struct How {
     pub(crate) may_run: bool,
     /// Call on this thread, a gateway thread; the phase may last until then.
     pub(crate) inline: Option<Instant>,
+    /// The answer for the body filter, which begins behind this phase if that changes nothing.
+    pub(crate) ahead: Option<ResponseView>,
 }
 
 #[derive(Default)]
@@ -87,6 +88,9 @@ pub(crate) struct State {
     pub(crate) stage: Stage,
     pub(crate) payload: Option<Bytes>,
     pub(crate) response: ResponseView,
+    pub(crate) ahead: Option<ResponseView>,
+    /// The body filter has begun so; the gateway thread does not know yet.
+    pub(crate) early: bool,
     pub(crate) request_body: Option<Bytes>,
     /// Of the request's body, for the read that waits for it.
     pub(crate) piece: Option<Bytes>,

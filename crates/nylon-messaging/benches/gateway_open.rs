@@ -166,6 +166,7 @@ async fn ours(url: String) {
                         deadline: started + Duration::from_secs(5),
                         headers: &headers,
                         again: false,
+                        body_next: false,
                         retry: 1,
                     };
                     session.run(call).await.unwrap();

@@ -69,6 +69,9 @@ pub struct Call<'a> {
     pub headers: &'a HeaderFilter,
     /// Whether the same phase may follow in this session, for a later place in the chain.
     pub again: bool,
+    /// Whether the session's body filter is what runs next, on the answer as it is now, if the phase changes nothing of it. It
+    /// may begin before it is asked for.
+    pub body_next: bool,
     /// How often an open that was not accepted may be tried again (rules §3): 0 or 1.
     pub retry: u32,
 }

@@ -138,7 +138,8 @@ impl Run {
         exchange: &mut Exchange,
     ) -> Result<slot::Done, PluginError> {
         let entry = &self.entries[place.link.entry];
-        self.slots[place.session].run(entry, place, phase, retry, exchange).await
+        let body_next = phase == Phase::ResponseFilter && self.body_is_next(place, exchange);
+        self.slots[place.session].run(entry, place, phase, retry, body_next, exchange).await
     }
 
     /// What a failed phase means: the end under `fail`, a log line under `continue` or once an error answer is being

@@ -1,9 +1,14 @@
 //! Bodies, of requests and of answers.
 
-use http::HeaderValue;
-use nylon_plugin::OnError;
+use std::{
+    rc::Rc,
+    time::{Duration, Instant},
+};
 
-use crate::support::{Options, exchange, options, run, serve};
+use http::HeaderValue;
+use nylon_plugin::{BodyPlan, Flow, OnError, ResponseBody, Run};
+
+use crate::support::{Options, calm, exchange, library, options, parts, run, serve};
 
 #[tokio::test(flavor = "local")]
 async fn a_body_in_pieces_is_filtered_as_one() {
@@ -71,4 +76,30 @@ async fn an_encoded_body_is_a_failure_for_those_only_that_read_it() {
         let got = serve(run(&[entry], false, &options()), &mut encoded, &["hello"]).await;
         assert_eq!(got.status, status, "{entry}");
     }
+}
+
+#[tokio::test(flavor = "local")]
+async fn the_body_filter_begins_behind_a_response_filter_that_changes_nothing() {
+    let options = Options { library: library(&["AHEAD"]), ..options() };
+    let (chain, entries) = parts(&["body:unknown_method"], false, &options);
+    // The first shows that it says `next` once.
+    let got = serve(Run::new(Rc::clone(&chain), Rc::clone(&entries)), &mut exchange(&[], b""), &["passed"]).await;
+    assert_eq!(got.status, 502);
+    calm(options.library).await;
+    let before = options.library.complaints();
+    let mut run = Run::new(chain, entries);
+    let mut exchange = exchange(&[], b"");
+    assert_eq!(run.request_filters(&mut exchange).await.unwrap(), Flow::Continue);
+    exchange.response.body = ResponseBody::Service;
+    run.response_filters(&mut exchange).await.unwrap();
+    // Nobody has asked for the body filter; what it does wrong is seen.
+    let until = Instant::now() + Duration::from_secs(20);
+    while options.library.complaints() == before {
+        assert!(Instant::now() < until, "it has not begun");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(run.plan_body(&mut exchange).unwrap(), BodyPlan::Offer);
+    assert!(run.stream_filters(&mut exchange).await.is_err());
+    run.finish(&mut exchange);
+    calm(options.library).await;
 }

@@ -15,8 +15,8 @@ use futures_util::future::LocalBoxFuture;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use nylon_ffi::{Executor, FfiPlugin, Library};
 use nylon_plugin::{
-    BodyError, BodyPlan, BodyStream, Chain, EarlyResponse, Entry, Exchange, Flow, GatewayError, InFlight, Link,
-    OnError, Payload, Piece, Policy, Request, RequestBody, Response, ResponseBody, Run, StreamError, Whole,
+    BodyError, BodyPlan, BodyStream, Chain, EarlyResponse, Entries, Entry, Exchange, Flow, GatewayError, InFlight,
+    Link, OnError, Payload, Piece, Policy, Request, RequestBody, Response, ResponseBody, Run, StreamError, Whole,
 };
 
 /// The library, compiled once per process with these macros.
@@ -73,6 +73,12 @@ pub fn options() -> Options {
 
 /// A run of these entries; the last one is the service if `service`.
 pub fn run(entries: &[&str], service: bool, options: &Options) -> Run {
+    let (chain, entries) = parts(entries, service, options);
+    Run::new(chain, entries)
+}
+
+/// What several runs may share.
+pub fn parts(entries: &[&str], service: bool, options: &Options) -> (Rc<Chain>, Entries) {
     let plugin = Arc::from("tested");
     let made: Vec<_> = entries
         .iter()
@@ -90,7 +96,7 @@ pub fn run(entries: &[&str], service: bool, options: &Options) -> Run {
         })
         .collect();
     let service = if service { links.pop() } else { None };
-    Run::new(Rc::new(Chain::new(links, service)), made.into())
+    (Rc::new(Chain::new(links, service)), made.into())
 }
 
 /// A request.

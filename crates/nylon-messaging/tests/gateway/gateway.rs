@@ -226,6 +226,7 @@ impl Ask {
             deadline: started + self.within,
             headers: &self.headers,
             again: self.again,
+            body_next: false,
             retry: self.retry,
         }
     }

@@ -6,7 +6,8 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use super::{Run, slot::State};
 use crate::{
-    BodyMode, Exchange, GatewayError, OnError, Phase, PluginError, PluginErrorKind, ResponseBody, StreamError, Whole,
+    BodyMode, Exchange, GatewayError, OnError, Payload, Phase, PluginError, PluginErrorKind, ResponseBody, StreamError,
+    Whole,
     chain::Place,
     operations::forget_validators,
     stream::{Collected, collect},
@@ -231,6 +232,22 @@ impl Run {
             self.failure(place, Phase::ResponseBodyFilter, error, exchange)?;
         }
         Ok(())
+    }
+
+    /// Whether a place's body filter is what follows its response filter, on the same answer, if that changes nothing.
+    pub(super) fn body_is_next(&self, place: &Place, exchange: &Exchange) -> bool {
+        let is_other = |other: &&Place| !std::ptr::eq(*other, place);
+        let mut later = self.chain.links.iter().rev().take_while(is_other);
+        self.mode(place) == BodyMode::OnDemand
+            && exchange.error.is_none()
+            && matches!(exchange.response.body, ResponseBody::Service)
+            && !has_no_body(exchange)
+            && !matches!(place.link.payload, Some(Payload::Computed(_)))
+            && !later.any(|other| {
+                self.slots[other.session].wants(&self.entries[other.link.entry], &other.link, Phase::ResponseFilter)
+            })
+            && self.filters(place)
+            && !self.filtering().any(|other| is_other(&other))
     }
 
     /// Places whose body filter is going to run.

@@ -52,6 +52,7 @@ impl Slot {
             deadline: started + link.timeout,
             headers: &link.headers,
             again: false,
+            body_next: false,
             retry: 0,
             exchange,
         });

@@ -86,6 +86,7 @@ impl Slot {
         place: &Place,
         phase: Phase,
         retry: u32,
+        body_next: bool,
         exchange: &mut Exchange,
     ) -> Result<Done, PluginError> {
         let link = &place.link;
@@ -103,6 +104,7 @@ impl Slot {
             deadline: started + link.timeout,
             headers: &link.headers,
             again: place.again.has(phase),
+            body_next,
             retry,
             exchange: &mut *exchange,
         };
