@@ -58,7 +58,7 @@ pub enum FetchError {
 pub type OnBody = Box<dyn FnOnce(Result<Bytes, FetchError>) + Send>;
 
 impl Job {
-    /// Reads a body of up to `max` bytes (never more than [`WorkerOptions::max_body`](super::WorkerOptions::max_body))
+    /// Reads a body of up to `max` bytes (never more than [`WorkerOptions::max_body`](crate::worker::WorkerOptions::max_body))
     /// and calls back: at once if it is here already, else from the I/O thread, where it must not block.
     pub fn fetch(&self, body: Body, max: usize, callback: OnBody) {
         let max = max.min(self.shared.options.max_body);
