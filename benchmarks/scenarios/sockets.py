@@ -6,7 +6,7 @@ import sys
 
 from bench.places import AUTH
 from bench.processes import free_port
-from bench.systems.base import System, ask, render
+from bench.systems.base import System, render
 from bench.tools import in_venv, nylon
 
 from scenarios.setup import Setup
@@ -27,7 +27,7 @@ def second_gateway(system: Setup) -> int:
     values = {"PORT": port, "ADMIN": admin, "UPSTREAM": system.upstream, "NATS": system.nats_servers}
     path = render(system.config, system.folder / "second.yaml", **values)
     system.spawn("gateway", nylon(), "run", "-c", path, "--log-level", "error")
-    system.await_answer(lambda: ask(admin, path="/readyz")[0] == 200, "the second gateway to be ready")
+    system.await_ready(admin)
     return port
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from bench import tools
 from bench.places import AUTH, CONFIGS
 from bench.processes import BenchError, Process, free_port
-from bench.systems.base import System, render
+from bench.systems.base import System, ask, render
 
 SAMPLE = re.compile(r"^([a-zA-Z_:][a-zA-Z0-9_:]*)(\{[^}]*\})?\s+(\S+)")
 
@@ -83,7 +83,12 @@ class Nylon(System):
         """Until the gateway has heard of that many live workers."""
         self.await_answer(lambda: self.metric("nylon_workers") == count, f"{count} workers to be known", 60)
 
+    def await_ready(self, admin: int) -> None:
+        """Until the gateway with this admin port says so: each of its threads has a NATS connection of its own."""
+        self.await_answer(lambda: ask(admin, path="/readyz")[0] == 200, "the gateway to be ready")
+
     def verify(self) -> None:
+        self.await_ready(self.admin)
         super().verify()
         if self.workers:
             self.await_workers(self.workers)
