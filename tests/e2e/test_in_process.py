@@ -1,7 +1,9 @@
 """`type: python`: what is particular to a plugin in the gateway's own process; `test_phases.py` has the rest."""
 
 import json
+import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -48,6 +50,18 @@ def test_it_needs_neither_nats_nor_a_process(stage: InProcessStage) -> None:
     gateway = stage.gateway(chain=FILTER)
     assert gateway.get("/status/200", X_Id="x").header("x-trail") == "request,response"
     assert children(gateway.process.pid) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the policy of a thread is Linux's")
+def test_its_threads_interrupt_none_that_serves_connections(stage: InProcessStage) -> None:
+    gateway = stage.gateway(chain=FILTER)
+    pid = gateway.process.pid
+    names = {int(task.name): (task / "comm").read_text().strip() for task in Path(f"/proc/{pid}/task").iterdir()}
+    batch = {thread for thread in names if os.sched_getscheduler(thread) == os.SCHED_BATCH}
+    assert batch
+    serving = {thread for thread, name in names.items() if name.startswith("nylon-") and name[6:].isdigit()}
+    assert serving
+    assert not batch & (serving | {pid})
 
 
 @pytest.mark.parametrize(("how", "status", "code"), [("raise", 500, "PLUGIN_ERROR"), ("exit", 500, "PLUGIN_ERROR")])

@@ -9,7 +9,7 @@ use std::{
 use libloading::os::unix::{Library, RTLD_LAZY, RTLD_LOCAL};
 use nylon_plugin::PhaseMask;
 
-use crate::LoadError;
+use crate::{LoadError, batch::Batch};
 
 /// What crosses the boundary, both ways. Natural C layout of 64-bit platforms.
 #[repr(C)]
@@ -74,6 +74,8 @@ impl Symbols {
         // A library may write to a socket that its peer has closed. Go's handler forwards to what was there before it.
         // SAFETY: ignoring a signal has no precondition.
         unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+        // Go starts its first threads here, and the others from those.
+        let _batch = Batch::begin();
         // SAFETY: running a library's constructors is what the operator asks for by naming it.
         let library = unsafe { Library::open(Some(path), RTLD_LAZY | RTLD_LOCAL) };
         let library = library.map_err(|error| LoadError::Open(plain(&error)))?;

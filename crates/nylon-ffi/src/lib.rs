@@ -14,6 +14,7 @@
 
 mod abi;
 mod affinity;
+mod batch;
 mod bodies;
 mod bundle;
 mod callback;

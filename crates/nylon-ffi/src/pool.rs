@@ -12,6 +12,7 @@ use std::{
 
 use crate::{
     affinity::Core,
+    batch::Batch,
     running::Tid,
     shared::{Shared, lock},
 };
@@ -157,6 +158,7 @@ impl Pool {
     }
 
     fn work(&self) {
+        Batch::for_good();
         let here = Core::of_this_thread();
         let tid = Tid::of_this_thread();
         let (mut done, mut caller) = (0, None);

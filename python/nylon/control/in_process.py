@@ -1,5 +1,6 @@
 """Plugins of `type: python`: each is a worker in threads of this process, on a bus in memory instead of NATS."""
 
+import contextlib
 import itertools
 import logging
 import os
@@ -96,8 +97,25 @@ class InProcess:
         level = logging.getLevelNamesMapping()[os.environ.get("NYLON_LOG_LEVEL", "info").upper()]
         ensure(request_id, level=level, form="json" if os.environ.get("NYLON_LOG_FORMAT") == "json" else "text")
         serving = plugin.serving(plugin.settings_at(f"memory:{self.bus}", name))
-        serving.start(None)
+        with _as_batch():
+            serving.start(None)
         return serving
+
+
+@contextlib.contextmanager
+def _as_batch() -> Iterator[None]:
+    """Threads that are started within, and by those, interrupt none that serves connections (SCHED_BATCH)."""
+    if sys.platform != "linux" or os.sched_getscheduler(0) != os.SCHED_OTHER:
+        yield
+        return
+    # Not allowed in some containers: handlers are slower for it, no more.
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
 def _modules(config: RuntimeFile) -> Iterator[tuple[str, str]]:
