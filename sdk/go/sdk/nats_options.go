@@ -84,7 +84,7 @@ func loggingIn(option nats.Option) NatsOption {
 	}
 }
 
-// fromEnvironment adds what no option says: the variables are those of the other SDKs.
+// fromEnvironment adds what no option says: the variables are those of the other SDKs, and the first way to log in counts there, too.
 func (o *natsOptions) fromEnvironment() {
 	if !o.login {
 		for _, each := range []struct {
@@ -96,6 +96,7 @@ func (o *natsOptions) fromEnvironment() {
 		} {
 			if value := os.Getenv(each.variable); value != "" {
 				each.option(value)(o)
+				break
 			}
 		}
 	}

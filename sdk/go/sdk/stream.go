@@ -37,6 +37,8 @@ func (r *phaseRun) openStream() (session.StreamPort, error) {
 	switch {
 	case r.over:
 		return nil, fmt.Errorf("streaming the response: the phase has ended: %w", ErrSessionClosed)
+	case r.sent:
+		return nil, errors.New("streaming the response: it has begun before")
 	case r.failure != nil: // it would be lost behind the head
 		return nil, fmt.Errorf("streaming the response: the phase has failed: %s", r.failure.Text)
 	}
