@@ -156,7 +156,7 @@ func (e *exchange) phase(kind wire.Phase, body []byte) *phase {
 	e.result.Phases = append(e.result.Phases, phaseNames[kind])
 	payload, err := encodePayload(e.request.Payload)
 	if err != nil {
-		e.fail(http.StatusInternalServerError, err)
+		e.failed(kind, http.StatusInternalServerError, err)
 		return nil
 	}
 	p := &phase{done: make(chan struct{}), upgraded: make(chan struct{}), response: body}
@@ -197,12 +197,12 @@ func (e *exchange) phase(kind wire.Phase, body []byte) *phase {
 		return nil
 	}
 	if p.failure != nil {
-		e.fail(http.StatusInternalServerError, fmt.Errorf("running the %s: %s", phaseNames[kind], p.failure.Text))
+		e.failed(kind, http.StatusInternalServerError, fmt.Errorf("running the %s: %s", phaseNames[kind], p.failure.Text))
 		return nil
 	}
 	for _, op := range p.ops {
 		if err := legal(op); err != nil {
-			e.fail(http.StatusBadGateway, fmt.Errorf("running the %s: %w", phaseNames[kind], err))
+			e.failed(kind, http.StatusBadGateway, fmt.Errorf("running the %s: %w", phaseNames[kind], err))
 			return nil
 		}
 	}
@@ -213,7 +213,7 @@ func (e *exchange) phase(kind wire.Phase, body []byte) *phase {
 func (e *exchange) overdue(kind wire.Phase) *phase {
 	e.session.cancel(sdk.ErrPhaseTimeout)
 	what := fmt.Sprintf("running the %s: neither Next nor End was called within %s", phaseNames[kind], e.session.plugin.Timeout)
-	e.fail(http.StatusGatewayTimeout, fmt.Errorf("%s: %w", what, sdk.ErrPhaseTimeout))
+	e.failed(kind, http.StatusGatewayTimeout, fmt.Errorf("%s: %w", what, sdk.ErrPhaseTimeout))
 	return nil
 }
 
@@ -263,6 +263,19 @@ func (e *exchange) apply(ops []wire.Operation) {
 		default:
 			e.headers = change(e.headers, op)
 		}
+	}
+}
+
+// failed is a phase that has failed: a body filter's failure is 502 whatever the cause, and in logging the client has its answer
+// (SPEC 21.1).
+func (e *exchange) failed(kind wire.Phase, status int, err error) {
+	switch {
+	case kind == wire.Logging && e.result.Err == nil:
+		e.result.Err = err
+	case kind == wire.ResponseBodyFilter:
+		e.fail(http.StatusBadGateway, err)
+	default:
+		e.fail(status, err)
 	}
 }
 
