@@ -17,7 +17,7 @@ import (
 
 // Result is what came of a request.
 type Result struct {
-	// Status that the client got.
+	// Status that the client got; where a phase failed, the one that a gateway answers with (SPEC 21.1). 0 if there is no such entry.
 	Status int
 	// Header that the client got.
 	Header http.Header
@@ -29,9 +29,10 @@ type Result struct {
 	Streamed bool
 	// UpstreamHeader is the request's headers as the upstream got them; nil if it was not asked.
 	UpstreamHeader http.Header
-	// Phases that ran, in order: "request filter", "response filter", "response body filter", "logging".
+	// Phases that ran, in order, failed ones too: "request filter", "response filter", "response body filter", "logging".
 	Phases []string
-	// Err is why a phase failed: a panic, a missed deadline, an illegal change. Status says what a gateway would answer.
+	// Err is why a phase failed, the first that did: a panic, a missed deadline (sdk.ErrPhaseTimeout), an illegal change, a stream that
+	// was cut or whose client has left (sdk.ErrClientGone). Nil if all went well.
 	Err error
 }
 
