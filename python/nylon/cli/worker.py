@@ -17,7 +17,12 @@ def worker(  # noqa: PLR0913 (one argument per option)
         str | None, typer.Option(envvar="NATS_GROUP", help="Queue group to join.", show_envvar=True)
     ] = None,
     processes: Annotated[int, typer.Option(min=1, max=256, help="Number of processes.")] = 1,
-    max_threads: Annotated[int, typer.Option(min=1, max=1024, help="Threads for `def` handlers, per process.")] = 32,
+    max_threads: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=1024, help="Threads for `def` handlers, per process. Default: the plugin's own, 32."
+        ),
+    ] = None,
     reload: Annotated[bool, typer.Option("--reload", help="Start again when a source file changes.")] = False,
     log_level: LogLevel = "info",
     log_format: LogFormat = "text",
