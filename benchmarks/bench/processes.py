@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -145,6 +146,8 @@ class Process:
 class Processes:
     """The processes of one system, ended together."""
 
+    apart: ClassVar[bool] = False
+    """Whether each process has a session of its own, as services have that systemd starts."""
     folder: Path
     all: list[Process] = field(default_factory=list[Process])
 
@@ -160,9 +163,10 @@ class Processes:
                 stderr=subprocess.STDOUT,
                 cwd=self.folder,
                 env={**os.environ, **(env or {})},
-                # No session of its own: kernels that share time among sessions would give a system the more of it,
-                # the more processes it has.
-                process_group=0,
+                # A kernel that shares time among sessions gives a system with more of them more of it: all are in one
+                # unless that is what is to be seen.
+                start_new_session=self.apart,
+                process_group=None if self.apart else 0,
             )
         process = Process(role, popen, log)
         self.all.append(process)

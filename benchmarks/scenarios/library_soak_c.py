@@ -8,7 +8,7 @@ from scenarios.library_soak import soak
 from scenarios.setup import Outcome
 
 TITLE = "5M requests through a C library"
-REQUIRED = "RSS + < 2 %, no session left"
+REQUIRED = "RSS + < 1 %, no session left"
 GOOD = "–"
 
 

@@ -8,7 +8,7 @@ from scenarios.library_soak import soak
 from scenarios.setup import Outcome
 
 TITLE = "1M requests through a Go library"
-REQUIRED = "RSS + < 2 %, no session left"
+REQUIRED = "RSS + < 1 %, no session left"
 GOOD = "–"
 
 

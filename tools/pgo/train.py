@@ -1,4 +1,4 @@
-"""The work that an optimised build is trained on: real requests through gateway, NATS and workers, to an upstream.
+"""The work that an optimised build is trained on: real requests through the gateway, to workers, modules and libraries.
 
 `maturin build --pgo` runs this with an instrumented build (`pgo-command` in pyproject.toml). `--seconds` is per way of
 a request. Fails if requests are answered otherwise than they should be: a profile of errors would be worse than none.
@@ -15,6 +15,8 @@ from collections import Counter
 from multiprocessing import Process, SimpleQueue
 from pathlib import Path
 
+import library
+
 HERE = Path(__file__).resolve().parent
 CONNECTIONS = 48
 PATIENCE_SECONDS = 120.0
@@ -26,6 +28,10 @@ WAYS = {
     "plain": ("GET /plain/orders", ""),
     "filtered": ("GET /filtered/orders", ""),
     "browser": ("GET /auth/orders?page=2", f"{BROWSER}\r\n"),
+    "within": ("GET /within/world", ""),
+    "within_auth": ("GET /within-auth/orders", ""),
+    "library": ("GET /library/orders", ""),
+    "plain_library": ("GET /plain-library/orders", ""),
     "upload": ("POST /auth/orders", "Content-Length: 4096\r\n"),
 }
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nServer: upstream\r\nContent-Length: 9\r\n\r\nupstream\n"
@@ -129,7 +135,9 @@ def run(seconds: float, upstream_port: int) -> None:
         environment.setdefault("NYLON_NATS_SERVER", str(ours))
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "nylon.yaml"
-        config.write_text((HERE / "nylon.yaml").read_text().replace("@UPSTREAM@", str(upstream_port)))
+        values = {"upstream": upstream_port, **library.build(Path(folder))}
+        text = (HERE / "nylon.yaml").read_text()
+        config.write_text(re.sub(r"@([A-Z]+)@", lambda name: str(values[name[1].lower()]), text))
         command = [sys.executable, "-m", "nylon", "run", "-c", str(config)]
         gateway = subprocess.Popen(command, cwd=HERE, env=environment, stderr=subprocess.PIPE, text=True)
         try:

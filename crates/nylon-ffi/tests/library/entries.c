@@ -213,6 +213,28 @@ static void until_closed(Session *session, int phase) {
   tell(session, NEXT, NULL, 0);
 }
 
+/* Says `next` twice in its response filter, and changes the body only after that. */
+static void hasty(Session *session, int phase) {
+  if (phase == RESPONSE) {
+    /* When the gateway has brought it, the call that began this phase has returned. */
+    free(ask(session, 200, "", NULL));
+    tell(session, NEXT, NULL, 0);
+    tell(session, NEXT, NULL, 0);
+    pthread_mutex_lock(&session->lock);
+    session->responded = 1;
+    pthread_cond_broadcast(&session->answered);
+    pthread_mutex_unlock(&session->lock);
+    return;
+  }
+  if (phase == BODY) {
+    pthread_mutex_lock(&session->lock);
+    while (!session->responded) pthread_cond_wait(&session->answered, &session->lock);
+    pthread_mutex_unlock(&session->lock);
+    tell_text(session, 103, "filtered");
+  }
+  tell(session, NEXT, NULL, 0);
+}
+
 /* In the phase in which it shall go wrong; whether the phase is over then. */
 static int wrong(Session *session) {
   if (IS("never")) return 1;
@@ -379,6 +401,8 @@ void serve(Session *session, int phase) {
     auth(session, phase);
   } else if (IS("thread") || IS("thread_slow")) {
     thread(session, phase);
+  } else if (IS("hasty")) {
+    hasty(session, phase);
   } else if (IS("until_closed")) {
     until_closed(session, phase);
   } else if (IS("filter_pieces")) {

@@ -26,6 +26,8 @@ typedef struct Session {
   unsigned answers;
   /* The gateway has closed it; `answered` is signalled. */
   int closed;
+  /* Its response filter has said everything; `answered` is signalled. */
+  int responded;
   /* The methods of all answers, as they came. */
   char order[128];
   struct Session *next;

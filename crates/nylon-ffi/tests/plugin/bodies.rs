@@ -5,8 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use http::HeaderValue;
-use nylon_plugin::{BodyPlan, Flow, OnError, ResponseBody, Run};
+use nylon_ffi::Library;
+use nylon_plugin::{BodyPlan, Exchange, Flow, OnError, ResponseBody, Run};
 
 use crate::support::{Options, calm, exchange, library, options, parts, run, serve};
 
@@ -78,28 +80,52 @@ async fn an_encoded_body_is_a_failure_for_those_only_that_read_it() {
     }
 }
 
-#[tokio::test(flavor = "local")]
-async fn the_body_filter_begins_behind_a_response_filter_that_changes_nothing() {
-    let options = Options { library: library(&["AHEAD"]), ..options() };
-    let (chain, entries) = parts(&["body:unknown_method"], false, &options);
-    // The first shows that it says `next` once.
-    let got = serve(Run::new(Rc::clone(&chain), Rc::clone(&entries)), &mut exchange(&[], b""), &["passed"]).await;
-    assert_eq!(got.status, 502);
-    calm(options.library).await;
-    let before = options.library.complaints();
-    let mut run = Run::new(chain, entries);
-    let mut exchange = exchange(&[], b"");
-    assert_eq!(run.request_filters(&mut exchange).await.unwrap(), Flow::Continue);
+/// Takes an exchange through everything before the body filters, and waits until the library has done something wrong.
+async fn until_it_misbehaves(run: &mut Run, exchange: &mut Exchange, library: &Library) {
+    let before = library.complaints();
+    assert_eq!(run.request_filters(exchange).await.unwrap(), Flow::Continue);
     exchange.response.body = ResponseBody::Service;
-    run.response_filters(&mut exchange).await.unwrap();
-    // Nobody has asked for the body filter; what it does wrong is seen.
-    let until = Instant::now() + Duration::from_secs(20);
-    while options.library.complaints() == before {
-        assert!(Instant::now() < until, "it has not begun");
+    run.response_filters(exchange).await.unwrap();
+    let until = Instant::now() + Duration::from_secs(60);
+    while library.complaints() == before {
+        assert!(Instant::now() < until, "it has done nothing wrong");
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    assert_eq!(run.plan_body(&mut exchange).unwrap(), BodyPlan::Offer);
-    assert!(run.stream_filters(&mut exchange).await.is_err());
-    run.finish(&mut exchange);
-    calm(options.library).await;
+    assert_eq!(run.plan_body(exchange).unwrap(), BodyPlan::Offer);
+}
+
+#[tokio::test(flavor = "local")]
+async fn the_body_filter_begins_behind_a_response_filter_that_changes_nothing() {
+    for defines in [&["AHEAD"][..], &["AHEAD", "GO"]] {
+        let options = Options { library: library(defines), ..options() };
+        let (chain, entries) = parts(&["body:unknown_method"], false, &options);
+        // The first shows that it says `next` once.
+        let got = serve(Run::new(Rc::clone(&chain), Rc::clone(&entries)), &mut exchange(&[], b""), &["passed"]).await;
+        assert_eq!(got.status, 502);
+        calm(options.library).await;
+        let mut run = Run::new(chain, entries);
+        let mut exchange = exchange(&[], b"");
+        // Nobody has asked for the body filter; what it does wrong is seen.
+        until_it_misbehaves(&mut run, &mut exchange, options.library).await;
+        assert!(run.stream_filters(&mut exchange).await.is_err());
+        run.finish(&mut exchange);
+        calm(options.library).await;
+    }
+}
+
+#[tokio::test(flavor = "local")]
+async fn a_second_next_of_a_response_filter_leaves_the_body_filter_alone() {
+    let options = Options { library: library(&["HASTY", "GO"]), ..options() };
+    let (chain, entries) = parts(&["hasty"], false, &options);
+    // Nothing is known of the entry at first; then what it does is.
+    for session in 1..=3 {
+        let mut run = Run::new(Rc::clone(&chain), Rc::clone(&entries));
+        let mut exchange = exchange(&[], b"hello");
+        until_it_misbehaves(&mut run, &mut exchange, options.library).await;
+        exchange.response.body = ResponseBody::Full(Bytes::from_static(b"passed"));
+        run.stream_filters(&mut exchange).await.unwrap();
+        assert_eq!(exchange.response.body.full().unwrap(), "filtered", "session {session}");
+        run.finish(&mut exchange);
+        calm(options.library).await;
+    }
 }

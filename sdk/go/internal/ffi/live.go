@@ -31,13 +31,19 @@ type live struct {
 	mu       sync.Mutex
 	ctx      context.Context // once somebody wants it
 	cancel   context.CancelCauseFunc
-	over     bool           // and cancelled from the start
-	waiting  []*question    // in order
-	runs     []*session.Run // that are to come
-	room     [1]*session.Run
+	over     bool        // and cancelled from the start
+	waiting  []*question // in order
+	begun    []begun     // phases that are to be run
+	room     [1]begun
 	working  bool
 	streamed bool // the head of an answer is out
 	socket   *socket
+}
+
+// begun is a phase that the host has begun.
+type begun struct {
+	phase wire.Phase
+	at    time.Time
 }
 
 func newLive(library *Library, entry *entry, sid uint32, out Send) *live {
@@ -142,8 +148,28 @@ func (s *live) answer(method uint32, payload []byte) {
 
 // begin runs a phase behind those that have begun: callbacks of a session never overlap.
 func (s *live) begin(phase wire.Phase) {
-	if s.queue(phase) {
-		go s.work()
+	if s.queue(phase) && !s.pass() {
+		crew.do(s)
+	}
+}
+
+// pass ends the phases that no callback waits for, within the call that begins them: a host that cannot know begins them all, and a
+// goroutine for each would cost more than most callbacks. Whether there are no others.
+func (s *live) pass() bool {
+	for {
+		s.mu.Lock()
+		if len(s.begun) == 0 {
+			s.working = false
+			s.mu.Unlock()
+			return true
+		}
+		if s.handler.Mask()&s.begun[0].phase.Bit() != 0 {
+			s.mu.Unlock()
+			return false
+		}
+		s.begun = s.begun[1:]
+		s.mu.Unlock()
+		_ = s.send(next, nil) // a session that is over needs no answer
 	}
 }
 
@@ -174,10 +200,10 @@ func (s *live) queue(phase wire.Phase) bool {
 		// The original host starts these within the phase that streams, without waiting, and takes their end for that one's.
 		return false
 	}
-	if s.runs == nil {
-		s.runs = s.room[:0]
+	if s.begun == nil {
+		s.begun = s.room[:0]
 	}
-	s.runs = append(s.runs, newRun(phase))
+	s.begun = append(s.begun, begun{phase, time.Now()})
 	if s.working {
 		return false
 	}
@@ -189,28 +215,23 @@ func (s *live) work() {
 	clean := false
 	defer func() {
 		if !clean { // runtime.Goexit in a callback ends this goroutine, not the session
-			go s.work()
+			crew.do(s)
 		}
 	}()
-	for {
+	for !s.pass() {
 		s.mu.Lock()
-		if len(s.runs) == 0 {
-			s.working = false
+		if len(s.begun) == 0 { // the session has ended
 			s.mu.Unlock()
-			clean = true
-			return
-		}
-		run := s.runs[0]
-		s.runs = s.runs[1:]
-		s.mu.Unlock()
-		if s.handler.Mask()&run.Phase.Bit() == 0 {
-			_ = s.Finish(run, wire.Next) // a session that is over needs no answer
 			continue
 		}
+		run := newRun(s.begun[0])
+		s.begun = s.begun[1:]
+		s.mu.Unlock()
 		s.afterTalk()
 		s.handler.Run(run)
 		s.entry.pace[run.Phase].seen.Store(true)
 	}
+	clean = true
 }
 
 // goodbye is how long the end of a session waits for the last callback of its WebSocket, so that what that says still counts.
@@ -220,7 +241,7 @@ const goodbye = 100 * time.Millisecond
 func (s *live) close() {
 	s.mu.Lock()
 	socket := s.socket
-	s.runs = nil
+	s.begun = nil
 	s.mu.Unlock()
 	if socket != nil {
 		if !socket.over() { // nobody has closed it: the session is lost

@@ -8,7 +8,6 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/AssetsArt/nylon/sdk/go/internal/session"
 	"github.com/AssetsArt/nylon/sdk/go/internal/wire"
@@ -25,7 +24,7 @@ type run struct {
 	stream *stream
 }
 
-func newRun(phase wire.Phase) *session.Run {
+func newRun(begun begun) *session.Run {
 	// One piece of memory for what lives as long.
 	whole := &struct {
 		session.Run
@@ -33,8 +32,8 @@ func newRun(phase wire.Phase) *session.Run {
 		own     run
 	}{}
 	r := &whole.Run
-	r.Phase, r.Request, r.Received, r.Own = phase, &whole.request, time.Now(), &whole.own
-	if phase != wire.RequestFilter {
+	r.Phase, r.Request, r.Received, r.Own = begun.phase, &whole.request, begun.at, &whole.own
+	if begun.phase != wire.RequestFilter {
 		r.Response = &wire.Response{}
 	}
 	return r
