@@ -32,7 +32,11 @@ class _Body(bytes):
 
 @final
 class Headers(Mapping[str, str]):
-    """The request's headers, looked up without regard to case; repeats joined (cookies `; `, others `, `)."""
+    """The request's headers as `Request.headers` has them: a view, so that a change shows.
+
+    Looked up without regard to case, names in lower case; repeats joined (cookies `; `, others `, `: RFC 9110, 5.3).
+    Values are UTF-8, or else Latin-1. A name that is absent raises KeyError.
+    """
 
     def __getitem__(self, name: str, /) -> str: ...
     def __contains__(self, name: object, /) -> bool: ...
@@ -49,14 +53,18 @@ class Headers(Mapping[str, str]):
     def values(self) -> list[str]: ...  # type: ignore[override]  # pyright: ignore
     def items(self) -> list[tuple[str, str]]: ...  # type: ignore[override]  # pyright: ignore
     def get_all(self, name: str) -> list[str]:
-        """Every value of the name, in order."""
+        """Every value of the name, in order; none if it is absent."""
 
     def multi_items(self) -> list[tuple[str, str]]:
         """Every pair in order, repeats kept."""
 
 @final
 class ResponseHeaders(Mapping[str, str]):
-    """The response's headers as they stand. Setting and deleting ask the gateway for it."""
+    """The response's headers as they stand: a view, otherwise as `Headers`.
+
+    `headers[name] = value` is `Response.set_header`, `del headers[name]` is `remove_header`, but raises KeyError if the
+    name is absent.
+    """
 
     def __getitem__(self, name: str, /) -> str: ...
     def __contains__(self, name: object, /) -> bool: ...
@@ -73,7 +81,7 @@ class ResponseHeaders(Mapping[str, str]):
     def values(self) -> list[str]: ...  # type: ignore[override]  # pyright: ignore
     def items(self) -> list[tuple[str, str]]: ...  # type: ignore[override]  # pyright: ignore
     def get_all(self, name: str) -> list[str]:
-        """Every value of the name, in order."""
+        """Every value of the name, in order; none if it is absent."""
 
     def multi_items(self) -> list[tuple[str, str]]:
         """Every pair in order, repeats kept."""
@@ -83,7 +91,10 @@ class ResponseHeaders(Mapping[str, str]):
 
 @final
 class QueryParams(Mapping[str, str]):
-    """The parameters of the query, decoded; of repeats the first counts."""
+    """The parameters of the query, decoded (`+` is a space); of repeats the first counts, `get_all` has all.
+
+    Names are case-sensitive. Bytes that are no UTF-8 become U+FFFD, a `%` that begins no byte stays as it is.
+    """
 
     def __getitem__(self, name: str, /) -> str: ...
     def __contains__(self, name: object, /) -> bool: ...
@@ -100,7 +111,7 @@ class QueryParams(Mapping[str, str]):
     def values(self) -> list[str]: ...  # type: ignore[override]  # pyright: ignore
     def items(self) -> list[tuple[str, str]]: ...  # type: ignore[override]  # pyright: ignore
     def get_all(self, name: str) -> list[str]:
-        """Every value of the name, in order."""
+        """Every value of the name, in order; none if it is absent."""
 
     def multi_items(self) -> list[tuple[str, str]]:
         """Every pair in order, repeats kept."""
@@ -112,7 +123,11 @@ class _Done:
 
 @final
 class ResponseStream:
-    """A body on its way to the client. An exception inside its block cuts it short, so that it never looks whole."""
+    """A body on its way to the client: of `Response.stream`, or what `response_body_stream` writes to.
+
+    An exception inside its block cuts it short, so that it never looks whole: the client's connection is reset (SPEC
+    14.2). It has no deadline, but 5 minutes in which nothing moves cut it. Any thread may use it.
+    """
 
     def __enter__(self) -> Self: ...
     def __exit__(self, error: object, value: object, trace: object, /) -> bool: ...
@@ -121,18 +136,30 @@ class ResponseStream:
     def write(self, data: _Bytes | str) -> _Done:
         """Send these bytes now; wait while the client does not take them. In an `async def` handler await it.
 
-        Raises ClientGoneError when the client has left.
+        Text goes as UTF-8. Raises ClientGoneError when the client has left, PluginError behind `end`, RuntimeError
+        before the block, and what else has ended the session: ShuttingDownError, SessionClosedError.
         """
 
     def end(self) -> _Done:
-        """End the body. The end of the block does it as well."""
+        """End the body. The end of the block does it as well; a second time does nothing.
+
+        Raises as `write`, because then nobody gets the end.
+        """
 
 @final
 class BodyReader:
-    """A body on its way to the handler: iterate over its pieces, with `async for` in an `async def` handler."""
+    """A body on its way to the handler: iterate over its pieces, with `async for` in an `async def` handler.
+
+    Pieces are cut anywhere; they come no faster than they are read, one read at a time. A body that breaks off raises
+    PluginError, which is ClientGoneError where the client has left, and never just ends; behind its phase it raises
+    SessionClosedError.
+    """
 
     def read(self, n: int) -> _Body:
-        """Return up to `n` bytes as soon as there are any, none at the end. In an `async def` handler await it."""
+        """Return up to `n` bytes as soon as there are any, none at the end. In an `async def` handler await it.
+
+        Raises ValueError for less than 1.
+        """
 
     def __iter__(self) -> Self: ...
     def __next__(self) -> bytes: ...
@@ -149,24 +176,29 @@ class WebSocket:
     """A WebSocket of a client: iterate over its messages, `str` or `bytes`, with `async for` in an `async def` handler.
 
     What is to be awaited in an `async def` handler waits by itself in a `def` handler, whose thread it keeps. The
-    handler's return closes the socket with 1000, an exception with 1011.
+    handler's return closes the socket with 1000, an exception with 1011, and so does the end of a `with` block. There
+    is no deadline; the gateway pings and answers pings (SPEC 14.11). The iteration ends when the socket is closed, and
+    raises ShuttingDownError or SessionClosedError when the session is lost.
     """
 
     @property
     def subprotocol(self) -> str | None:
-        """The sub-protocol that was chosen."""
+        """The sub-protocol that was chosen; None if none was."""
 
     @property
     def close_code(self) -> int | None:
-        """The code that it was closed with, once it is; 1006 if the client has just gone."""
+        """The code that it was closed with, once it is: 1005 without one, 1006 if the client has just gone.
+
+        RFC 6455, 7.4.1.
+        """
 
     @property
     def close_reason(self) -> str | None:
-        """The reason that the close frame gave."""
+        """The reason that the close frame gave, maybe empty; None until it is closed."""
 
     @property
     def error(self) -> str | None:
-        """What went wrong, if it was no orderly close."""
+        """What went wrong, for people, if it was no orderly close; else None."""
 
     def __enter__(self) -> Self: ...
     def __exit__(self, error: object, value: object, trace: object, /) -> bool: ...
@@ -177,37 +209,53 @@ class WebSocket:
     def __aiter__(self) -> Self: ...
     def __anext__(self) -> Awaitable[str | bytes]: ...
     def receive(self) -> _Received:
-        """Return the next message; None when the socket is closed."""
+        """Return the next message; None when the socket is closed.
+
+        One at a time: a second call ends the first with PluginError.
+        """
 
     def send(self, data: str | _Bytes) -> _Done:
         """Send text as text, bytes as binary; wait while the client does not take it.
 
-        Raises ClientGoneError when the client has closed the socket or has gone.
+        That it returns does not mean that the message has arrived. Raises ClientGoneError when the client has closed
+        the socket or has gone, SessionClosedError behind `close`.
         """
 
     def send_text(self, text: str) -> _Done:
-        """Send a text message."""
+        """Send a text message, as `send`."""
 
     def send_binary(self, data: _Bytes) -> _Done:
-        """Send a binary message."""
+        """Send a binary message, as `send`. Raises TypeError for text."""
 
     def close(self, code: int = 1000, reason: str = "") -> _Done:
-        """Close it behind what was sent. The first close counts."""
+        """Close it behind what was sent, without waiting for the client. The first close counts, later ones do nothing.
+
+        Raises ValueError for a code that may not be sent (RFC 6455, 7.4: 1000 to 1003, 1007 to 1014, 3000 to 4999 may)
+        and a reason of more than 123 bytes.
+        """
 
     def join(self, room: str) -> _Done:
-        """Join a room; from then on its messages go to the client. Leaving is automatic when the socket closes."""
+        """Join a room of the plugin; once it returns, its messages go to the client. Twice is once (SPEC 14.12).
+
+        Leaving is automatic when the socket closes. Raises ValueError for a name that is empty or has a NUL,
+        PluginError beyond 1,024 rooms, and as `send` when the socket is closed.
+        """
 
     def leave(self, room: str) -> _Done:
-        """Leave a room."""
+        """Leave a room, without waiting; nothing happens if it was not joined. Raises ValueError as `join`."""
 
     def broadcast(self, room: str, data: str | _Bytes) -> _Done:
-        """Send a message to every member of the room, this socket included if it has joined, on all gateways."""
+        """Send a message to every member of the room, this socket included if it has joined, on all gateways.
+
+        It returns when the gateway has handed it on; there is no word from the members. Also possible once the socket
+        is closed, until the handler returns. Raises PluginError for one of 128 KiB or more, ValueError as `join`.
+        """
 
     def broadcast_text(self, room: str, text: str) -> _Done:
-        """Send a text message to every member of the room."""
+        """Send a text message to every member of the room, as `broadcast`."""
 
     def broadcast_binary(self, room: str, data: _Bytes) -> _Done:
-        """Send a binary message to every member of the room."""
+        """Send a binary message to every member of the room, as `broadcast`. Raises TypeError for text."""
 
 class _Upgrade(WebSocket):
     """The WebSocket in plain code; where an event loop runs, an awaitable of it."""
@@ -216,15 +264,20 @@ class _Upgrade(WebSocket):
 
 @final
 class Request:
-    """The request. Everything but the body is answered from memory."""
+    """The request, with what the entries before this one have changed. All but the body is answered from memory.
+
+    Readers show what this entry has changed. Setters count in a request filter, until it ends or streams; elsewhere
+    they do nothing, and the log says so once. A name or value that HTTP does not allow fails the phase with 502,
+    hop-by-hop and framing headers are ignored (SPEC 7.4).
+    """
 
     @property
     def id(self) -> str:
-        """The gateway's id of the request."""
+        """The gateway's id of the request: in its log, its error bodies and `x-request-id`."""
 
     @property
     def method(self) -> str:
-        """The method as received."""
+        """The method as received; methods are case-sensitive (RFC 9110, 9.1)."""
 
     @property
     def scheme(self) -> str:
@@ -236,19 +289,19 @@ class Request:
 
     @property
     def path(self) -> str:
-        """The path without query, not decoded."""
+        """The path without query, not decoded; `/` at least."""
 
     @property
     def query(self) -> str:
-        """The query without `?`, not decoded."""
+        """The query without `?`, not decoded; empty if there is none."""
 
     @property
     def query_params(self) -> QueryParams:
-        """The query, decoded."""
+        """The query, decoded; read anew at each access."""
 
     @property
     def params(self) -> dict[str, str]:
-        """The route's variables; a copy."""
+        """The route's variables by name, not decoded, a catch-all without its star; a copy."""
 
     @property
     def host(self) -> str:
@@ -256,19 +309,19 @@ class Request:
 
     @property
     def port(self) -> int | None:
-        """The port that the client named."""
+        """The port that the client named; None if it named none."""
 
     @property
     def client_ip(self) -> str:
-        """Address of the client, or what a trusted proxy says it is."""
+        """Address of the client without port, or what one of the gateway's `trusted_proxies` says it is."""
 
     @property
     def is_websocket(self) -> bool:
-        """Whether the client asks for a WebSocket."""
+        """Whether the client asks for a WebSocket; `websocket_upgrade` may still find that its handshake is none."""
 
     @overload
     def header(self, name: str, default: None = None) -> str | None:
-        """Return the first value of a header, whatever its case."""
+        """Return the first value of a header, whatever the case of its name; `default` if it is absent."""
     @overload
     def header(self, name: str, default: str) -> str: ...
     @overload
@@ -279,7 +332,7 @@ class Request:
 
     @property
     def content_length(self) -> int:
-        """The `Content-Length`; 0 if there is none."""
+        """The `Content-Length` in bytes; 0 if there is none, though a chunked body may follow."""
 
     @property
     def timestamp_ms(self) -> int:
@@ -287,32 +340,42 @@ class Request:
 
     @property
     def received_at(self) -> datetime:
-        """Arrival, in UTC."""
+        """Arrival, aware, in UTC."""
 
     def body(self) -> _Body:
-        """Return the complete body; in an `async def` handler await it.
+        """Return the complete body, once it has come; in an `async def` handler await it.
 
-        Raises BodyTooLargeError, ClientGoneError, PhaseTimeoutError.
+        A second call is answered from memory. Raises BodyTooLargeError beyond `max_body_bytes` (10 MiB; the gateway has
+        answered 413 by then), ClientGoneError, PhaseTimeoutError, SessionClosedError in logging and behind the phase,
+        PluginError if `stream` has taken it.
         """
 
     def stream(self) -> BodyReader:
-        """Return a reader of the body as it comes, of any length.
+        """Return a reader of the body as it comes, of any length, in a request filter.
 
-        It takes the body: use it in a service or before `ctx.end()`; nobody behind this handler can have it.
+        It takes a body longer than 32 KiB, or `prefetch_body_bytes` (SPEC 14.7): answer yourself then, nobody else can
+        have it, and a second read raises PluginError. A shorter one stays whole. Raises SessionClosedError behind the
+        phase.
         """
 
     def set_header(self, name: str, value: str) -> Self:
         """Set a header for the service: every spelling and repeat is replaced."""
 
     def add_header(self, name: str, value: str) -> Self:
-        """Add a header for the service beside what is there."""
+        """Add a header for the service beside what is there; names repeat."""
 
     def remove_header(self, name: str) -> Self:
-        """Remove a header before the service sees it."""
+        """Remove a header before the service sees it: every spelling and repeat."""
 
 @final
 class Response:
-    """The response as it stands. Writers collect; one answer carries all of it."""
+    """The response as it stands: in a request filter what `ctx.end()` sends, later what the client gets.
+
+    Writers collect; one answer carries all of it, and all of it acts or none (SPEC 13.2). One that comes too late does
+    nothing, and the log says so once: behind the end of its phase, status and headers in a body filter, anything in
+    logging. What HTTP does not allow fails the phase with 502 (SPEC 7.4); hop-by-hop and framing headers are ignored.
+    Of what a request filter sets before it goes on only the headers count, for the service's answer.
+    """
 
     @property
     def status(self) -> int:
@@ -320,15 +383,15 @@ class Response:
     @status.setter
     def status(self, value: int) -> None: ...
     def set_status(self, status: int) -> Self:
-        """Set the status (200 to 999)."""
+        """Set the status: 200 to 999, any other fails the phase. Raises OverflowError beyond 65535."""
 
     @property
     def headers(self) -> ResponseHeaders:
-        """The effective headers."""
+        """The effective headers; in a request filter those that were set."""
 
     @overload
     def header(self, name: str, default: None = None) -> str | None:
-        """Return the first value of a header, whatever its case."""
+        """Return the first value of a header, whatever the case of its name; `default` if it is absent."""
     @overload
     def header(self, name: str, default: str) -> str: ...
     @overload
@@ -340,35 +403,49 @@ class Response:
         """Add a header beside what is there, as two `Set-Cookie` need."""
 
     def remove_header(self, name: str) -> Self:
-        """Remove a header."""
+        """Remove a header: every spelling and repeat."""
 
     def body_raw(self, body: _Bytes) -> Self:
-        """Replace the body; no header is touched, the length is the gateway's business."""
+        """Replace the body by a copy; no header is touched, the length is the gateway's business.
+
+        The last body counts. One that is longer than `max_body_bytes` and does not fit into one message (128 KiB) fails
+        the phase. Raises TypeError for what has no bytes.
+        """
 
     def body_text(self, text: str) -> Self:
-        """Replace the body by plain text."""
+        """Replace the body by plain text in UTF-8; sets the content type, except in a body filter."""
 
     def body_html(self, html: str) -> Self:
-        """Replace the body by HTML."""
+        """Replace the body by HTML in UTF-8; sets the content type, except in a body filter."""
 
     def body_json(self, value: object) -> Self:
-        """Replace the body by JSON. Raises TypeError or ValueError if the value has no JSON form."""
+        """Replace the body by compact JSON; sets the content type, except in a body filter.
+
+        Raises TypeError or ValueError, and changes nothing, if the value has no JSON form; NaN has none.
+        """
 
     def redirect(self, url: str, code: int = 302) -> Self:
-        """Set status and `Location` and an empty body. `ctx.end()` must follow."""
+        """Set status and `Location` and an empty body (RFC 9110, 15.4). `ctx.end()` must follow."""
 
     def stream(self) -> ResponseStream:
         """Answer with a body that is sent while it is made, in a request filter.
 
-        `async with ctx.response.stream() as stream:` (plain `with` in a `def` handler) sends status and headers.
+        `async with ctx.response.stream() as stream:` (plain `with` in a `def` handler) sends status and headers. A body
+        that was set before is dropped. The block raises PluginError in another phase, for a second stream and behind
+        `ctx.end()`, SessionClosedError behind the phase.
         """
 
     def read_body(self) -> _Body:
-        """Return the complete body in a response body filter, else what was set; in `async def` await it."""
+        """Return what this phase has set, else the complete body in a response body filter, else nothing.
+
+        In an `async def` handler await it. Raises BodyTooLargeError beyond `max_body_bytes`, ClientGoneError,
+        PhaseTimeoutError, SessionClosedError behind the phase, and PluginError in a `response_body_stream`, which gets
+        no whole body.
+        """
 
     @property
     def bytes_sent(self) -> int:
-        """Length of the body in a body filter; bytes sent to the client in logging; before that 0."""
+        """Length of the body in a body filter, bytes of it that were sent to the client in logging; before that 0."""
 
     @property
     def duration_ms(self) -> int:
@@ -380,26 +457,29 @@ class Response:
 
     @property
     def error(self) -> str | None:
-        """What went wrong, if the gateway made this answer or the client left."""
+        """What went wrong, for people, if the gateway made this answer or the client left; else None."""
 
 @disjoint_base
 class PhaseContext:
-    """What the contexts of all phases have."""
+    """What the contexts of all phases have. Any thread may use one; behind its phase it can still be read."""
 
     @property
     def request(self) -> Request:
-        """The request. May be kept beyond the phase."""
+        """The request; each access gives the same object. May be kept beyond the phase."""
 
     @property
     def response(self) -> Response:
-        """The response as it stands. May be kept beyond the phase."""
+        """The response as it stands; each access gives the same object. May be kept beyond the phase."""
 
     @property
     def payload(self) -> dict[str, Any]:
-        """The middleware's payload; empty if there is none or it is no object."""
+        """The middleware's payload; empty if there is none or it is no object. Each access gives the same dict."""
 
     def payload_as(self, type: type[_T]) -> _T:
-        """The payload as a dataclass, TypedDict or pydantic model. Raises DecodingError."""
+        """The payload as a dataclass, TypedDict, pydantic model or what else JSON fits; made anew at each call.
+
+        Raises DecodingError, which names what is missing, unknown or of another type, and where.
+        """
 
     @property
     def entry(self) -> str:
@@ -419,21 +499,30 @@ class PhaseContext:
 
     @property
     def session_uid(self) -> str:
-        """The session's global id, 32 hex digits."""
+        """The session's global id, 32 hex digits; it is in the logs of gateway and worker."""
 
     @property
     def cancelled(self) -> bool:
-        """Whether nobody waits for this phase any more: the client left, or the deadline has passed."""
+        """Whether nobody waits for this phase any more: client or gateway gone, deadline passed, drain timeout over.
+
+        A `def` handler that takes long has to look; an `async def` handler is cancelled by itself.
+        """
 
     def next(self) -> None:
-        """Go on. The same as returning; what is written after it is ignored."""
+        """Go on, once the handler returns: the same as returning at once, but what is written after it is ignored.
+
+        The first of `next` and `end` counts; a later one does nothing, and the log says so.
+        """
 
 @final
 class RequestFilterContext(PhaseContext):
     """Before the service is asked."""
 
     def end(self) -> None:
-        """Answer at once with what the response holds; return after it."""
+        """Answer with what the response holds, 200 without a body if nothing was set; return after it.
+
+        The answer leaves when the handler returns. What is written after it, and a later `next` or `end`, is ignored.
+        """
 
     def websocket_upgrade(
         self,
@@ -448,20 +537,23 @@ class RequestFilterContext(PhaseContext):
     ) -> _Upgrade:
         """Make the request a WebSocket; in an `async def` handler await it. Headers of the response are in the 101.
 
-        The first of `subprotocols` that the client offers is chosen. Raises NotWebSocketError if the request is no
-        handshake; the response is still this handler's then.
+        The first of `subprotocols` that the client offers is chosen. A message of the client that is longer than
+        `max_message_bytes` (1 MiB) closes with 1009. Raises NotWebSocketError if the request is no handshake (RFC 6455,
+        4.2.1; SPEC 14.3); the response is still this handler's then. Raises PluginError behind `end` or in a stream,
+        SessionClosedError behind the phase.
 
-        With a callback it drives them, one at a time, and returns None when the socket is closed. `on_close` comes
-        exactly once and last; rooms can still be spoken to in it.
+        With a callback it drives them, one at a time, and returns None when the socket is closed. `on_error` comes with
+        a text before `on_close` if it was no orderly close. `on_close` comes exactly once and last; rooms can still be
+        spoken to in it. What a callback raises closes with 1011, and is the handler's failure.
         """
 
 @final
 class ResponseFilterContext(PhaseContext):
-    """When status and headers of the answer are known, before they go out."""
+    """When status and headers of the answer are known, before they go out; errors of the gateway, too (SPEC 20.1)."""
 
 @final
 class ResponseBodyFilterContext(PhaseContext):
-    """When the complete body of the answer is known."""
+    """When the complete body of the answer is known, or comes to a `response_body_stream`. Only it can be changed."""
 
 @final
 class LoggingContext(PhaseContext):
@@ -469,7 +561,10 @@ class LoggingContext(PhaseContext):
 
 @final
 class Phase:
-    """What a handler function registers the callbacks of its session with; the last one of a phase counts."""
+    """What a handler function registers the callbacks of its session with; the last one of a phase counts.
+
+    None removes it. What is registered after the function has returned does not count.
+    """
 
     def __new__(cls) -> Self: ...
     @property
@@ -478,11 +573,11 @@ class Phase:
 
     @property
     def session_uid(self) -> str:
-        """The session's global id."""
+        """The session's global id, 32 hex digits; empty when the function is only asked for its phases."""
 
     @property
     def cancelled(self) -> bool:
-        """Whether nobody waits for the session any more."""
+        """Whether nobody waits for the session's first phase any more; see `PhaseContext.cancelled`."""
 
     def request_filter(self, callback: _Callback) -> _Callback:
         """Register what runs before the service is asked."""
@@ -494,7 +589,10 @@ class Phase:
         """Register what runs when the complete body of the answer is known."""
 
     def response_body_stream(self, callback: _Callback) -> _Callback:
-        """Register what the body passes while it is on its way, instead of a response body filter."""
+        """Register what the body passes while it is on its way, instead of a response body filter (SPEC 14.8).
+
+        It is called with the context, a BodyReader and a ResponseStream.
+        """
 
     def _streams_body(self) -> bool: ...
     def logging(self, callback: _Callback) -> _Callback:
@@ -534,7 +632,7 @@ class EventLoopLane:
 
 @final
 class Worker:
-    """The entries of a dispatcher as a worker of a group on NATS."""
+    """The entries of a dispatcher as a worker of a group on NATS. Any thread may ask it."""
 
     def __new__(
         cls,
@@ -555,15 +653,18 @@ class Worker:
 
     @property
     def config_state(self) -> Literal["ready", "initializing", "failed", "failed_keeping_old"]:
-        """State of the configuration."""
+        """State of the configuration (SPEC 18.3); `ready` also before the first request, which brings it.
+
+        `failed` serves nothing, `failed_keeping_old` serves with the one before.
+        """
 
     @property
     def ready(self) -> bool:
-        """Whether it takes sessions."""
+        """Whether it takes sessions: connected, not draining, and its configuration neither failed nor on its way."""
 
     @property
     def drained(self) -> bool:
-        """Whether it has ended."""
+        """Whether it has ended: sessions and shutdown hook are done, and it is disconnected."""
 
     def serve(self, grow: Callable[[], bool]) -> None:
         """Work in this thread until the worker has ended."""
@@ -572,13 +673,16 @@ class Worker:
         """Give the jobs of `async def` handlers to an event loop."""
 
     def drain(self) -> None:
-        """Begin to end."""
+        """Begin to end, and return: no new sessions (SPEC 9.10). Again it does nothing."""
 
     def wait_drained(self, timeout: float | None = None) -> bool:
-        """Wait for the end; return whether it has come within so many seconds."""
+        """Wait for the end, for ever without a timeout; return whether it has come within so many seconds.
+
+        Not from a handler: it would wait for itself. Raises ValueError for a negative timeout.
+        """
 
     def stats(self) -> dict[str, int]:
-        """Return counters and gauges."""
+        """Return counters since the start; `sessions`, `active` (in handlers) and `queued` are of now."""
 
 @final
 class MemorySession:

@@ -18,7 +18,7 @@ def check(
 ) -> None:
     """Read and compile the configuration as `nylon run` would, without serving it.
 
-    Every problem is one line, with file, line and column. Nothing is connected to.
+    Every problem is one line, with file, line and column. Nothing is connected to, and no plugin's code is run.
     """
     try:
         loaded = load(config)

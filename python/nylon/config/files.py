@@ -64,10 +64,10 @@ class RuntimeFile(ProxyFile):
     a dot. Default `/etc/nylon/config`, or none if this file has routes of its own."""
 
     threads: Annotated[int, Field(ge=1, le=256)] | None = None
-    """Threads that serve requests. Default: the number of usable cores, at most 16."""
+    """Threads that serve requests. Default: the number of usable cores, at most 16. A change needs a restart."""
 
     drain_timeout: Duration | None = None
-    """How long requests in flight may take to end after SIGTERM. Default 30s."""
+    """How long requests in flight may take to end after SIGTERM; then they are cut. Default 30s."""
 
     trusted_proxies: list[Network] = []
     """Networks of proxies whose `X-Forwarded-*`, `Forwarded` and `X-Request-Id` are believed. Default: none."""

@@ -25,13 +25,13 @@ class Limits(Section):
     """Client connections at one time, over all listeners; more wait to be accepted."""
 
     header_timeout: Duration = 10_000
-    """From the first byte of a request to the end of its headers."""
+    """From the first byte of a request to the end of its headers; beyond it the answer is 408."""
 
     idle_timeout: Duration = 60_000
-    """How long a keep-alive connection may wait for its next request."""
+    """How long a keep-alive connection may wait for its next request; then it is closed."""
 
     read_timeout: Duration = 60_000
-    """Longest pause while a request body arrives."""
+    """Longest pause while a request body arrives; beyond it the answer is 408."""
 
     write_timeout: Duration = 60_000
-    """Longest pause while a client takes its answer."""
+    """Longest pause while a client takes its answer; then its connection is closed."""

@@ -117,7 +117,8 @@ class Messaging(Section):
     """How long a plugin has for one phase, where neither the plugin nor the middleware says otherwise."""
 
     accept_timeout: Duration = 250
-    """How long to wait for a worker to take a session before another one is tried."""
+    """How long to wait for a worker to take a session before another one is tried (SPEC 9.7); when the last one has not
+    either, the phase has failed with 504."""
 
     ping_interval: Duration = 5_000
     """How often the connection is tested; a server that misses two pings is gone."""

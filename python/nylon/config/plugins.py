@@ -62,7 +62,8 @@ class Plugin(Section):
     """Handed to the plugin's `initialize`, as JSON; keeps its YAML types. A change reaches running workers."""
 
     timeout: Duration | None = None
-    """How long an entry has for one phase. Default: the `timeout` of the messaging entry; 5s without one."""
+    """How long an entry has for one phase; beyond it the phase has failed with 504. Default: the `timeout` of the
+    messaging entry; 5s without one."""
 
     on_error: Annotated[OnError, BeforeValidator(every_phase)] | None = None
     """What happens when an entry fails, where the middleware does not say. Default: see `on_error` of middleware."""
@@ -73,10 +74,11 @@ class Plugin(Section):
     group. `least_loaded`: always the better of two."""
 
     max_in_flight: Annotated[int, Field(ge=1, le=1_000_000)] = 4_096
-    """Sessions waiting for this plugin at one time; beyond it the answer is 503."""
+    """Sessions of this plugin at one time, in the whole gateway; beyond it the phase has failed with 503."""
 
     max_body_bytes: Size = 10 << 20
-    """Largest request or response body that the plugin is given; beyond it the policy for oversized bodies applies."""
+    """Largest request or response body that the plugin is given as a whole; beyond it the phase has failed with 413, or
+    502 for a response. What is read or written piece by piece has no limit."""
 
     prefetch_body_bytes: Annotated[Size, Field(le=1 << 20)] = 32 << 10
     """Up to this length a request body travels with the session, once entries have been seen to read it. 0: never."""

@@ -40,20 +40,21 @@ def every_phase(value: object) -> object:
 
 
 class Headers(Section):
-    """Which request and response headers an entry gets to see."""
+    """Which headers of the request an entry gets to see; those of the response are all there (SPEC 10.3)."""
 
     allow: list[HeaderName] | None = None
     """Only these; without it all."""
 
     deny: list[HeaderName] = []
-    """All but these; wins over `allow`."""
+    """All but these; wins over `allow`. Default: none."""
 
 
 class Policy(Section):
     """What middleware and plugin services have in common."""
 
     timeout: Duration | None = None
-    """How long the entry has for one phase. Default: the plugin's `timeout`."""
+    """How long the entry has for one phase; beyond it the phase has failed with 504. Streams and WebSockets have no
+    such limit. Default: the plugin's `timeout`."""
 
     on_error: Annotated[OnError, BeforeValidator(every_phase)] | None = None
     """`fail` or `continue` for every phase, or a mapping of phases. Default: the plugin's `on_error`."""
@@ -62,11 +63,12 @@ class Policy(Section):
     """Ask the entry only in these phases. Default: in those that its handler has."""
 
     headers: Headers | None = None
-    """Which headers the entry gets to see. Default: all."""
+    """Which headers of the request the entry gets to see. Default: all."""
 
     retry: Annotated[int, Field(ge=0, le=1)] = 1
     """How often a session that no worker has taken is offered to another one: 0 or 1. It is *at least once*: a worker
-    that took it and died in silence may have run it."""
+    that took it and died in silence may have run it. A plugin service tries again only for idempotent methods
+    (RFC 9110, 9.2.2)."""
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:

@@ -75,13 +75,13 @@ class Timeouts(Section):
     """Limits on every wait for an upstream."""
 
     connect: Duration = 5_000
-    """To open a connection."""
+    """To open a connection; beyond it the client gets 504."""
 
     head: Duration = 60_000
     """From the end of the request to the head of the answer; beyond it the client gets 504."""
 
     read: Duration = 60_000
-    """Longest pause while the answer's body arrives."""
+    """Longest pause while the answer's body arrives; beyond it the client's connection is reset."""
 
     write: Duration = 60_000
     """Longest pause while the upstream takes the request's body."""

@@ -23,5 +23,5 @@ class Worker(Section):
     processes: Annotated[int, Field(ge=1, le=256)] = 1
     """Number of processes."""
 
-    max_threads: Annotated[int, Field(ge=1, le=1_024)] = 32
-    """Threads for `def` handlers in each process."""
+    max_threads: Annotated[int, Field(ge=1, le=1_024)] | None = None
+    """Threads for `def` handlers in each process. Default: what the plugin's code says, else 32."""

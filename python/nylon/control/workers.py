@@ -143,6 +143,6 @@ def _command(worker: Worker, reload: bool) -> list[str]:
         "worker",
         worker.target,
         f"--processes={worker.processes}",
-        f"--max-threads={worker.max_threads}",
+        *(["--max-threads", str(worker.max_threads)] if worker.max_threads is not None else []),
         *(["--reload"] if reload else []),
     ]

@@ -21,26 +21,39 @@ PHASES = ("request_filter", "response_filter", "response_body_filter", "logging"
 class PhaseHandler:
     """Handler of one entry: one instance per request, its attributes live through all phases.
 
-    Override what you need, as `def` or `async def`; phases that are not overridden cost nothing. Returning means "go
-    on"; `ctx.end()` in a request filter answers at once.
+    Override what you need, as `def` or `async def`; phases that are not overridden cost nothing. It is made without
+    arguments before its first phase. Phases of one request never overlap, those of different requests do. Returning
+    means "go on"; `ctx.end()` in a request filter answers at once. Returning a value, or raising anything but
+    HttpError, fails the phase: 500, or what `on_error` says. A handler over the phase's `timeout` is 504 (SPEC 21.1);
+    `async def` is cancelled then, and when the client leaves.
     """
 
     def request_filter(self, ctx: RequestFilterContext) -> Awaitable[None] | None:
-        """Before the service is asked."""
+        """Before the service is asked. In a plugin service it has to answer."""
 
     def response_filter(self, ctx: ResponseFilterContext) -> Awaitable[None] | None:
-        """When status and headers of the answer are known."""
+        """When status and headers of the answer are known, before they go out.
+
+        On errors of the gateway, too (SPEC 20.1). If it fails the answer goes on, unless `on_error` says otherwise.
+        """
 
     def response_body_filter(self, ctx: ResponseBodyFilterContext) -> Awaitable[None] | None:
-        """When the complete body of the answer is known."""
+        """When the complete body of the answer is known; the head is held back until it returns.
+
+        Not for streams of plugins. A body beyond `max_body_bytes` (10 MiB) fails the phase.
+        """
 
     def response_body_stream(
         self, ctx: ResponseBodyFilterContext, body: BodyReader, out: ResponseStream
     ) -> Awaitable[None] | None:
-        """In place of `response_body_filter`, while the body is on its way: read from `body`, write to `out`."""
+        """In place of `response_body_filter`, while the body is on its way: read from `body`, write to `out`.
+
+        The head is out by then (SPEC 14.8): returning completes the body, a failure resets the client's connection.
+        There is no deadline.
+        """
 
     def logging(self, ctx: LoggingContext) -> Awaitable[None] | None:
-        """After the last byte. Read-only."""
+        """After the last byte, whatever came of the request. Read-only; nobody waits for it."""
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,9 @@ Callback = TypeVar("Callback", bound=Callable[..., object])
 class Plugin:
     """A named set of entries. Making one does no I/O; where it runs is decided by who runs it.
 
-    `servers` and `group` are for a worker on NATS; without them NATS_SERVERS and NATS_GROUP count. Raises TypeError for
-    an option that it does not know.
+    `servers` (one text with commas, or several) and `group` are for a worker on NATS; without them NATS_SERVERS, then
+    nats://127.0.0.1:4222, and NATS_GROUP count. For the options see `nylon.sdk.settings.Options`. Raises TypeError for
+    an option that it does not know; what is wrong with their values is raised by the start.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class Plugin:
     def handler(self, name: str) -> Callable[[Handler], Handler]:
         """Makes a class, or a function that registers phases, the handler of an entry. The same name replaces.
 
-        Raises TypeError for what cannot be one.
+        It counts from the next start on. Raises TypeError for what cannot be one.
         """
 
         def register(handler: Handler) -> Handler:
@@ -57,9 +58,12 @@ class Plugin:
     def on_initialize(self, function: Callback) -> Callback:
         """Registers what takes the plugin's configuration: before the first session, and whenever it changes.
 
-        The annotation of its parameter says as what: `dict`, a dataclass, a TypedDict, a pydantic model. Raising
-        refuses the configuration; a worker that had one keeps serving with it. Raises TypeError for a function
-        that does not take exactly one positional parameter.
+        The annotation of its parameter says as what: `dict`, a dataclass, a TypedDict, a pydantic model; no
+        configuration is an empty object. The last function counts, from the next start on; `def` or `async def`. The
+        first requests wait for it 100 ms at most and go to another worker then; later ones go on beside it, so it has
+        to guard what it changes. Raising, or a configuration that does not fit, refuses it: a worker that had one keeps
+        serving with it, and tries again after 1 s, then ever less often (SPEC 18). Raises TypeError for a function that
+        does not take exactly one positional parameter.
         """
         parameters = [
             parameter
@@ -73,13 +77,16 @@ class Plugin:
         return function
 
     def on_shutdown(self, function: Callback) -> Callback:
-        """Registers what runs once, after the last session."""
+        """Registers what runs once, after the last session: `def` or `async def`, the last one counts.
+
+        The worker waits 3 s for it. What it raises is logged.
+        """
         self._on_shutdown = function
         return function
 
     @property
     def entries(self) -> tuple[str, ...]:
-        """Names of the entries."""
+        """Names of the entries, in the order in which they were registered."""
         return tuple(self._handlers)
 
     @property
@@ -92,13 +99,16 @@ class Plugin:
         return [handlers.describe(name, handler) for name, handler in self._handlers.items()]
 
     def settings(self, servers: str | Sequence[str] | None = None, group: str | None = None) -> Settings:
-        """Where it would serve; the arguments win over what the code says. Raises ValueError."""
+        """Where it would serve; the arguments win over what the code says, and that over the environment.
+
+        Raises ValueError without a group, and for a `max_threads` below 1.
+        """
         return resolve(servers or self._servers, group or self._group, self._options, os.environ)
 
     def settings_at(self, server: str, group: str, *, user: str | None = None, password: str | None = None) -> Settings:
         """Where it serves when somebody else decides: what the code says of limits counts, its connection does not.
 
-        A server `memory:<name>` is a bus of this process.
+        A server `memory:<name>` is a bus of this process. Raises ValueError for a `max_threads` below 1.
         """
         kept: dict[str, Any] = {name: value for name, value in self._options.items() if name in LIMITS}
         if kept.get("max_threads", 1) < 1:
@@ -106,7 +116,7 @@ class Plugin:
         return Settings(servers=[server], group=group, user=user, password=password, **kept)
 
     def serving(self, settings: Settings | None = None) -> Serving:
-        """What serves this plugin, not started yet."""
+        """What serves this plugin, not started yet. Raises ValueError without an entry, else as `settings`."""
         return Serving(
             self.describe(),
             settings or self.settings(),
@@ -116,26 +126,39 @@ class Plugin:
         )
 
     def run(self) -> None:
-        """Serves until SIGTERM or SIGINT, then drains; a second signal ends the process at once."""
+        """Serves until SIGTERM or SIGINT, then drains and returns; a second signal ends the process at once.
+
+        Signals are heard in the main thread only; the exit code of a second one is 128 + its number. Handlers that
+        still run some seconds after the drain timeout end the process with 1. The worker connects in the background,
+        for ever. Raises ValueError without a group or an entry and for options that make no sense, RuntimeError for
+        those that the connection cannot use (a missing file, a prefix), TypeError for a `config` without a JSON form.
+        """
         self.serving().run()
 
     async def serve(self) -> None:
-        """As `run`, with `async def` handlers in the running loop. Cancelling it drains too."""
+        """As `run`, with `async def` handlers in the running loop. Cancelling it drains too, and takes as long."""
         await self.serving().serve()
 
     async def start(self) -> None:
-        """Begins to serve, with `async def` handlers in the running loop. Connects in the background."""
+        """Begins to serve, with `async def` handlers in the running loop. Connects in the background, for ever.
+
+        Signals are the program's. Raises RuntimeError if it is running already, and as `run`; after `close` it may
+        start again.
+        """
         self._begin(asyncio.get_running_loop())
 
     async def close(self) -> None:
-        """Drains and ends what `start` began."""
+        """Drains and ends what `start` began, within `drain_timeout` and a few seconds; a second time does nothing.
+
+        Not from a handler: it would wait for itself.
+        """
         serving, self._serving = self._serving, None
         if serving is not None:
             await serving.aclose()
 
     @property
     def running(self) -> Serving | None:
-        """What `start` or `with` began: its state and counters."""
+        """What `start` or `with` began: `.worker` has its state and counters. None before and after."""
         return self._serving
 
     def _begin(self, loop: asyncio.AbstractEventLoop | None) -> None:
@@ -157,14 +180,14 @@ class Plugin:
         await self.close()
 
     def __enter__(self) -> Self:
-        """Starts with an event loop of its own."""
+        """Starts, with `async def` handlers in an event loop of its own thread. Raises as `start`."""
         self._begin(None)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Drains."""
+        """Drains, as `close`."""
         serving, self._serving = self._serving, None
         if serving is not None:
             serving.close()
@@ -174,7 +197,10 @@ class Plugin:
 
 
 class NatsPlugin(Plugin):
-    """A plugin that serves as a worker on NATS: `NatsPlugin("nats://localhost:4222", group="auth_workers")`."""
+    """A plugin that serves as a worker on NATS: `NatsPlugin("nats://localhost:4222", group="auth_workers")`.
+
+    The same as Plugin, under the name that the other SDK has for it.
+    """
 
 
 def _annotation(function: Callable[..., object], parameter: str) -> Any:

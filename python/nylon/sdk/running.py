@@ -17,7 +17,10 @@ set_current = current.set
 
 
 def request_id() -> str | None:
-    """Id of the request whose handler runs here, if one does."""
+    """Id of the request whose handler runs here: in its thread, or its task and what asyncio starts from that.
+
+    It is the gateway's, as `Request.id`. None elsewhere.
+    """
     identifier = current.get()
     return identifier if identifier is not None else current_request_id()
 

@@ -27,7 +27,7 @@ _JOIN = 3.0
 
 
 class Serving:
-    """One worker of one plugin."""
+    """One worker of one plugin; it starts once. Raises ValueError without entries."""
 
     def __init__(
         self,
@@ -63,7 +63,10 @@ class Serving:
         return self._worker
 
     def start(self, loop: asyncio.AbstractEventLoop | None) -> None:
-        """Begins to serve; `async def` handlers run in the given loop, else in one of our own."""
+        """Begins to serve; `async def` handlers run in the given loop, else in one of our own.
+
+        Raises RuntimeError if it has been started before, and as `Plugin.run` for options that cannot be used.
+        """
         if self._worker is not None:
             raise RuntimeError("starting a worker: it has been started before")
         worker = self._worker = Worker(
@@ -93,13 +96,16 @@ class Serving:
         )
 
     def drain(self) -> None:
-        """Begins to end: takes no new sessions. Before the start: ends right after it."""
+        """Begins to end and returns: no new sessions. Before the start: ends right after it. From any thread."""
         self._draining = True
         if self._worker is not None:
             self._worker.drain()
 
     def close(self, limit: float | None = None) -> bool:
-        """Drains, waits (for the drain timeout, or so many seconds) and ends; whether every handler had returned."""
+        """Drains, waits (for the drain timeout, or so many seconds) and ends; whether every handler had returned.
+
+        Handlers have 3 s more. Before the start it does nothing; not from a handler, where it would wait for itself.
+        """
         if self._worker is None:
             return True
         self._worker.drain()

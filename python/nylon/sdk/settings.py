@@ -14,13 +14,14 @@ class Options(TypedDict, total=False):
     """Keyword arguments of `Plugin` and `NatsPlugin`."""
 
     prefix: str
-    """First token of every subject (default: NYLON_PREFIX, else `nylon`)."""
+    """Beginning of every subject: tokens of `[A-Za-z0-9_-]` joined by dots (default: NYLON_PREFIX, else `nylon`)."""
     name: str
     """Name in the server's connection list (default: `nylon-` and the group)."""
     user: str
-    """NATS user (default: NATS_USER)."""
+    """NATS user (default: NATS_USER). It, `token`, `nkey_seed` and `creds_file` exclude each other; of those in the
+    environment the first one counts, in this order, and none if the code has one."""
     password: str
-    """Its password (default: NATS_PASSWORD)."""
+    """Its password (default: NATS_PASSWORD, else empty)."""
     token: str
     """NATS token (default: NATS_TOKEN)."""
     nkey_seed: str
@@ -28,29 +29,31 @@ class Options(TypedDict, total=False):
     creds_file: str | os.PathLike[str]
     """NATS credentials file (default: NATS_CREDS_FILE)."""
     tls: bool
-    """Whether TLS is required even if no server asks for it (default: whether NATS_TLS is set)."""
+    """Whether TLS is required even if no server asks for it (default: whether NATS_TLS is set, to any text). The files
+    below require it, too."""
     tls_ca_file: str | os.PathLike[str]
     """PEM file of the authorities to trust instead of the system's (default: NATS_CA_FILE)."""
     tls_cert_file: str | os.PathLike[str]
-    """PEM file of the client's certificate (default: NATS_CERT_FILE)."""
+    """PEM file of the client's certificate; needs `tls_key_file` (default: NATS_CERT_FILE)."""
     tls_key_file: str | os.PathLike[str]
     """PEM file of its key (default: NATS_KEY_FILE)."""
     ping_interval: float
-    """Seconds between pings of an idle connection (default 5)."""
+    """Seconds between pings of the connection; a server that misses two is left for another (default 5)."""
     max_threads: int
-    """Most `def` handlers that run at once (default 32)."""
+    """Most `def` handlers that run at once, each in a thread; more wait (default 32, at least 1)."""
     max_sessions: int
-    """Most sessions in handlers or waiting for them; one more is answered BUSY (default 1024)."""
+    """Most sessions in handlers or waiting for them, streams and WebSockets too; one more is answered BUSY, and goes to
+    another worker (SPEC 22.1; default 1024, at least 1)."""
     max_body_bytes: int
-    """Longest body that a handler gets or sets (default 10 MiB)."""
+    """Longest body that a handler gets or sets as a whole, in bytes; streams have no limit (default 10 MiB)."""
     drain_timeout: float
-    """Seconds that running sessions may take to finish (default 25)."""
+    """Seconds that running sessions may take to finish before they are aborted (default 25; 0 waits for none)."""
     config: Mapping[str, Any]
-    """The worker's own configuration; wins over the gateway's."""
+    """The worker's own configuration, of JSON values; wins over the gateway's, and is taken at the start."""
     version: str
-    """Semantic version shown by `nats micro info`."""
+    """Semantic version shown by `nats micro info` (default `0.0.0`)."""
     metadata: Mapping[str, str]
-    """Shown by `nats micro info`."""
+    """Names and values shown by `nats micro info` (default: none)."""
 
 
 LIMITS = ("max_threads", "max_sessions", "max_body_bytes", "drain_timeout", "config", "version", "metadata")

@@ -33,23 +33,25 @@ class Options(TypedDict, total=False):
     service: str
     """The entry that answers by itself, in place of the upstream."""
     path: str | Sequence[str]
-    """Path patterns, as in the configuration: `/users/{id}`. Default: every path."""
+    """Path patterns, as in the configuration: `/users/{id}`; others are 404. Default: every path."""
     upstream: UpstreamAnswer | UpstreamHandler
-    """What the upstream answers. Default: 200 without a body."""
+    """What the upstream answers, or a function that does, called in threads of its own. Default: 200 without a body."""
     config: Any
-    """For the plugin's `on_initialize`."""
+    """For the plugin's `on_initialize`, of JSON values. Default: none, so that it gets an empty object."""
     payload: Any
-    """For every entry: `ctx.payload`."""
+    """For every entry: `ctx.payload`, of JSON values, which may have templates. Default: none."""
     timeout: float
-    """Seconds that a phase may take (default 10)."""
+    """Seconds that a phase may take, beyond which it is 504 (default 10)."""
     on_error: str | Mapping[str, str]
-    """What a failure does, as `on_error` of middleware."""
+    """What a failure does, as `on_error` of middleware. Default: that of middleware."""
     real: bool
-    """Through a nats-server of our own, as in production, in place of memory."""
+    """Through a nats-server of our own, as in production, in place of memory (default false)."""
 
 
 class TestPlugin:
     """Serves a plugin while in its block: `async with` gives a client to await, `with` one that does not need it.
+
+    Any number may run at once; one is for one block. The handlers run in this process, as in production.
 
     async with TestPlugin(plugin, config={"tokens": {"secret": "ann"}}) as t:
         r = await t.get("/x", headers={"Authorization": "Bearer secret"})
@@ -60,7 +62,11 @@ class TestPlugin:
     __test__ = False  # not a class of tests, whatever its name says to pytest
 
     def __init__(self, plugin: Plugin, **options: Unpack[Options]) -> None:
-        """Take a plugin; nothing is started yet. Raises TypeError or ValueError for options that make no sense."""
+        """Take a plugin; nothing is started yet.
+
+        Raises TypeError for an option that it does not know, ValueError for an entry that there is not, and where it is
+        not clear which one is meant. What else makes no sense is a ValueError of the block's start.
+        """
         unknown = sorted(set(options) - set(Options.__annotations__))
         if unknown:
             raise TypeError(f"testing a plugin: unknown option {', '.join(unknown)}")
@@ -74,7 +80,10 @@ class TestPlugin:
         self._serving: Serving | None = None
 
     async def __aenter__(self) -> AsyncClient:
-        """Start everything; `async def` handlers run in the running loop."""
+        """Start everything; `async def` handlers run in the running loop.
+
+        Raises TimeoutError if the worker is not there within 15 s.
+        """
         try:
             self._serving = await asyncio.to_thread(self._prepare)
             self._serving.start(asyncio.get_running_loop())
@@ -86,11 +95,11 @@ class TestPlugin:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End everything. Raises RuntimeError if a handler never returned."""
+        """End everything, within some seconds. Raises RuntimeError if a handler never returned."""
         _check(await self._leave(), error)
 
     def __enter__(self) -> SyncClient:
-        """Start everything; `async def` handlers run in a loop of their own."""
+        """Start everything; `async def` handlers run in a loop of their own. Raises as `async with`."""
         try:
             self._serving = self._prepare()
             self._serving.start(None)
@@ -102,7 +111,7 @@ class TestPlugin:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End everything. Raises RuntimeError if a handler never returned."""
+        """End everything, within some seconds. Raises RuntimeError if a handler never returned."""
         _check(self._end(), error)
 
     def _prepare(self) -> Serving:

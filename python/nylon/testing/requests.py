@@ -14,7 +14,7 @@ _SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Answer:
-    """What the client got."""
+    """What the client got: all of it, so that a stream has ended by then."""
 
     status: int
     headers: Message
@@ -23,11 +23,11 @@ class Answer:
 
     @property
     def text(self) -> str:
-        """The body as UTF-8 text."""
+        """The body as UTF-8 text. Raises UnicodeDecodeError if it is none."""
         return self.body.decode()
 
     def json(self) -> Any:
-        """The body as JSON."""
+        """The body as JSON. Raises ValueError if it is none."""
         return json.loads(self.body)
 
 
@@ -35,13 +35,15 @@ class Parts(TypedDict, total=False):
     """What a request may have beside method and target."""
 
     headers: Headers
+    """Sent as they are. Host, Content-Length and, for `json`, Content-Type are added where they are missing."""
     body: bytes | str
+    """Text goes as UTF-8."""
     json: Any
-    """Sent as the body, with its content type."""
+    """Sent as the body, with its content type; wins over `body`."""
 
 
 class SyncClient:
-    """Asks over HTTP, each request on a connection of its own."""
+    """Asks over HTTP/1.1, each request on a connection of its own. Any thread may use it, until the block ends."""
 
     def __init__(self, address: str, upstream: Upstream) -> None:
         self.address = address
@@ -50,7 +52,10 @@ class SyncClient:
         """What is behind the plugin; `upstream.seen` has what came through."""
 
     def request(self, method: str, target: str, **parts: Unpack[Parts]) -> Answer:
-        """Send a request and return the answer. Raises http.client.HTTPException or OSError if it is cut off."""
+        """Send a request and return the answer; redirects are not followed.
+
+        Raises http.client.HTTPException or OSError if it is cut off, TimeoutError if nothing comes for 30 s.
+        """
         headers = pairs(parts.get("headers", ()))
         names = {name.lower() for name, _ in headers}
         body = parts.get("body")
@@ -90,7 +95,7 @@ class SyncClient:
 
 
 class AsyncClient:
-    """As SyncClient, for a running loop."""
+    """As SyncClient, for a running loop: each request waits in a thread."""
 
     def __init__(self, client: SyncClient) -> None:
         self._client = client
@@ -98,7 +103,7 @@ class AsyncClient:
         self.upstream = client.upstream
 
     async def request(self, method: str, target: str, **parts: Unpack[Parts]) -> Answer:
-        """Send a request and return the answer. Raises http.client.HTTPException or OSError if it is cut off."""
+        """Send a request and return the answer. Raises as SyncClient does."""
         return await asyncio.to_thread(self._client.request, method, target, **parts)
 
     async def get(self, target: str, **parts: Unpack[Parts]) -> Answer:

@@ -30,7 +30,7 @@ class UpstreamRequest:
 
 @dataclass(frozen=True)
 class UpstreamAnswer:
-    """What the upstream answers."""
+    """What the upstream answers; the `Content-Length` is added. Text goes as UTF-8."""
 
     status: int = 200
     headers: Headers = ()
@@ -38,11 +38,11 @@ class UpstreamAnswer:
 
 
 UpstreamHandler = Callable[[UpstreamRequest], UpstreamAnswer]
-"""Makes an answer; called in a thread of the upstream."""
+"""Makes an answer; called in threads of the upstream, several at a time."""
 
 
 class Upstream:
-    """A running upstream; `seen` is what came, in order."""
+    """A running upstream; `seen` is what came, in order, before it was answered. It may be emptied between requests."""
 
     def __init__(self, answer: UpstreamAnswer | UpstreamHandler) -> None:
         """Start it on a free loopback port."""
@@ -65,7 +65,7 @@ class Upstream:
         return self._answer if isinstance(self._answer, UpstreamAnswer) else self._answer(request)
 
     def close(self) -> None:
-        """End it."""
+        """End it, once."""
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()

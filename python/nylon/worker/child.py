@@ -1,4 +1,4 @@
-"""One worker process: `python -m nylon.worker.child TARGET MAX_THREADS`. Started by the supervisor."""
+"""One worker process: `python -m nylon.worker.child TARGET [MAX_THREADS]`. Started by the supervisor."""
 
 import logging
 import os
@@ -23,14 +23,16 @@ LOG_FORMAT = "NYLON_LOG_FORMAT"
 
 def main(arguments: list[str]) -> int:
     """Serves the target until it is told to end."""
-    target, max_threads = arguments
+    target, *max_threads = arguments
     form: logs.Format = "json" if os.environ.get(LOG_FORMAT) == "json" else "text"
     logs.ensure(request_id, level=LEVELS.get(os.environ.get(LOG_LEVEL, ""), logging.INFO), form=form)
     threading.Thread(target=_end_with_parent, name="nylon-parent", daemon=True).start()
     try:
         plugin = load(target)
         settings = plugin.settings(os.environ.get(SERVERS), os.environ.get(GROUP))
-        serving = plugin.serving(replace(settings, max_threads=int(max_threads)))
+        if max_threads:
+            settings = replace(settings, max_threads=int(max_threads[0]))
+        serving = plugin.serving(settings)
     except LoadError as error:
         logs.say(logging.ERROR, str(error))
         return ExitCode.CONFIG

@@ -64,7 +64,7 @@ def run(  # noqa: PLR0913 (one argument per option of the command)
     servers: str | None = None,
     group: str | None = None,
     processes: int = 1,
-    max_threads: int = 32,
+    max_threads: int | None = None,
     reload: bool = False,
     log_level: Literal["debug", "info", "warn", "error"] = "info",
     log_format: logs.Format = "text",
@@ -82,7 +82,8 @@ def run(  # noqa: PLR0913 (one argument per option of the command)
     except loading.LoadError as error:
         logs.say(logging.ERROR, str(error))
         return ExitCode.CONFIG
-    supervisor = Supervisor([target, str(max_threads)], environment, processes=processes, wait_for_change=reload)
+    arguments = [target] if max_threads is None else [target, str(max_threads)]
+    supervisor = Supervisor(arguments, environment, processes=processes, wait_for_change=reload)
     watch = Watch(watched, supervisor.changed) if reload else None
     if watch is not None and not watch.start():
         return ExitCode.CONFIG

@@ -207,6 +207,19 @@ func TestPanicsAreFailures(t *testing.T) {
 	}
 }
 
+func TestWhatAFailureGivesTheClientInTheLastPhases(t *testing.T) {
+	got := do(answering("x"), func(phase *sdk.PhaseHandler) {
+		phase.ResponseBodyFilter(func(*sdk.PhaseResponseBodyFilter) { panic("no") })
+	})
+	if got.Err == nil || got.Status != 502 || len(got.Body) > 0 {
+		t.Errorf("%+v", got)
+	}
+	got = do(answering("x"), func(phase *sdk.PhaseHandler) { phase.Logging(func(*sdk.PhaseLogging) { panic("no") }) })
+	if got.Err == nil || got.Status != 200 || string(got.Body) != "x" {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestIllegalChangesAreFailures(t *testing.T) {
 	for _, set := range []func(*sdk.PhaseRequestFilter){
 		func(ctx *sdk.PhaseRequestFilter) { ctx.Response().SetStatus(99) },

@@ -27,4 +27,6 @@
 // A callback owns its phase until it calls Next or End; returning does not end the phase. Callbacks of one request never
 // overlap, those of different requests run in parallel. A panic in a callback answers the request with a 500 and leaves the
 // worker alive; in a goroutine of your own it cannot be caught, so use PhaseHandler.Go.
+//
+// SPEC with a number is a rule of the session protocol, in protocol/SPEC.md of the project.
 package sdk

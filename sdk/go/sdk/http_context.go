@@ -1,38 +1,41 @@
 package sdk
 
-// PhaseRequestFilter is the context of a request filter.
+// PhaseRequestFilter is the context of a request filter. As every context it may be kept and used from any goroutine; what it changes
+// after the end of its phase has no effect, and is logged once.
 type PhaseRequestFilter struct{ run *phaseRun }
 
 // Request is the request; its header setters change what goes upstream.
 func (ctx *PhaseRequestFilter) Request() *Request { return &Request{ctx.run} }
 
-// Response is what End sends, and what is laid over a later answer's headers after Next.
+// Response is what End sends. After Next its headers are laid over those of a later answer; status and body are not.
 func (ctx *PhaseRequestFilter) Response() *Response { return &Response{ctx.run} }
 
 // GetPayload gives the payload of the middleware in the configuration; nil if there is none or it is not an object. Numbers
-// are float64.
+// are float64. Each call in a phase gives the same map.
 func (p *PhaseRequestFilter) GetPayload() map[string]any { return p.run.payload() }
 
-// Next ends the phase: the request goes on. Only the first of Next and End counts.
+// Next ends the phase: the request goes on. Only the first of Next and End counts; a later one does nothing and is logged. It does
+// not block.
 func (p *PhaseRequestFilter) Next() { p.run.next() }
 
-// End ends the phase and answers the request at once with what Response has.
+// End ends the phase and answers the request at once with what Response has: 200 without a body if nothing was set.
 func (p *PhaseRequestFilter) End() { p.run.end() }
 
-// WebSocketUpgrade makes the request a WebSocket, which ends the phase by its own end: neither Next nor End is to follow. An
-// error leaves the response in the handler's hands; it is ErrNotWebSocket if the request is no handshake. Headers that were set
-// go into the 101.
+// WebSocketUpgrade makes the request a WebSocket (SPEC 14.3), which ends the phase by its own end: neither Next nor End is to follow.
+// It waits for the gateway's verdict and returns nil when the 101, with the headers that were set, is out; callbacks run on a
+// goroutine of their own. An error leaves the response in the handler's hands: ErrNotWebSocket if the request is no handshake,
+// ErrSessionClosed behind the end of the phase.
 func (p *PhaseRequestFilter) WebSocketUpgrade(cbs WebSocketCallbacks) error {
 	return p.run.upgrade(WebSocketOptions{}, cbs)
 }
 
 // WebSocketUpgradeWith is WebSocketUpgrade with a choice of sub-protocols and a limit for messages. The original gateway
-// cannot keep the limit: ErrNotSupported.
+// cannot keep the limit: ErrNotSupported, and nothing has happened.
 func (p *PhaseRequestFilter) WebSocketUpgradeWith(options WebSocketOptions, cbs WebSocketCallbacks) error {
 	return p.run.upgrade(options, cbs)
 }
 
-// PhaseResponseFilter is the context of a response filter.
+// PhaseResponseFilter is the context of a response filter. It cannot End: its Response is the answer already.
 type PhaseResponseFilter struct{ run *phaseRun }
 
 // Response is the response before its head goes out.
@@ -52,12 +55,12 @@ func (p *PhaseResponseFilter) RemoveResponseHeader(key string) { p.Response().Re
 // SetResponseStatus is Response().SetStatus.
 func (p *PhaseResponseFilter) SetResponseStatus(status uint16) { p.Response().SetStatus(status) }
 
-// GetRequestHeader gives a request header, whatever the case of its name; "" if it is absent.
+// GetRequestHeader is Request().Headers().Get: repeats joined, "" if the header is absent.
 func (p *PhaseResponseFilter) GetRequestHeader(key string) string {
 	return p.Request().Headers().Get(key)
 }
 
-// GetRequestHeaders gives all request headers by their lower-case names.
+// GetRequestHeaders is Request().Headers().GetAll.
 func (p *PhaseResponseFilter) GetRequestHeaders() map[string]string {
 	return p.Request().Headers().GetAll()
 }
@@ -65,10 +68,11 @@ func (p *PhaseResponseFilter) GetRequestHeaders() map[string]string {
 // GetPayload gives the payload of the middleware; see PhaseRequestFilter.GetPayload.
 func (p *PhaseResponseFilter) GetPayload() map[string]any { return p.run.payload() }
 
-// Next ends the phase.
+// Next ends the phase. Only the first call counts.
 func (p *PhaseResponseFilter) Next() { p.run.next() }
 
-// PhaseResponseBodyFilter is the context of a response body filter, which has the whole body.
+// PhaseResponseBodyFilter is the context of a response body filter, which has the whole body, or of a ResponseBodyStream. Changes of
+// status and headers come too late in it, and have no effect (SPEC 13.6).
 type PhaseResponseBodyFilter struct{ run *phaseRun }
 
 // Response is the response; ReadBody gives its body, BodyRaw replaces it.
@@ -80,7 +84,7 @@ func (p *PhaseResponseBodyFilter) Request() *Request { return &Request{p.run} }
 // GetPayload gives the payload of the middleware; see PhaseRequestFilter.GetPayload.
 func (p *PhaseResponseBodyFilter) GetPayload() map[string]any { return p.run.payload() }
 
-// Next ends the phase.
+// Next ends the phase. Only the first call counts. In a ResponseBodyStream it does nothing: returning ends that.
 func (p *PhaseResponseBodyFilter) Next() { p.run.next() }
 
 // PhaseLogging is the context of the logging phase: everything can be read, nothing changed.
@@ -95,5 +99,5 @@ func (p *PhaseLogging) Request() *Request { return &Request{p.run} }
 // GetPayload gives the payload of the middleware; see PhaseRequestFilter.GetPayload.
 func (p *PhaseLogging) GetPayload() map[string]any { return p.run.payload() }
 
-// Next ends the phase, and so the session.
+// Next ends the phase, and so the session. Nobody waits for it, but the worker counts the request as running until then.
 func (p *PhaseLogging) Next() { p.run.next() }

@@ -48,7 +48,8 @@ const (
 	NylonMethodWebSocketOnError             NylonMethods = "websocket_on_error"
 )
 
-// MethodIDMapping has the number of each method; the operations of both transports use the same numbers.
+// MethodIDMapping has the number of each method; the operations of both transports use the same numbers (SPEC 13.1). Changing it
+// breaks RequestMethod.
 var MethodIDMapping = map[NylonMethods]uint32{
 	NylonMethodNext:                         1,
 	NylonMethodEnd:                          2,
@@ -131,8 +132,8 @@ func (ctx *NylonHttpPluginCtx) End() {
 	}
 }
 
-// RequestMethod is the raw send of the FFI transport; phase is not used. It fails for a session that is not open, so over NATS,
-// where there is no channel by session number, always.
+// RequestMethod is the raw send of the FFI transport; phase is not used, data is copied. It fails with ErrSessionClosed for a
+// session that is not open, so over NATS, where there is no channel by session number, always.
 //
 // Deprecated: use the phase contexts.
 func RequestMethod(sessionID int32, phase int8, method NylonMethods, data []byte) error {

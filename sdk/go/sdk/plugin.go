@@ -56,7 +56,8 @@ func (h *hooks) runShutdown(log *slog.Logger) {
 }
 
 // NewInitializer adapts a function that takes a typed configuration to Initialize. T may be a struct with json tags or a map;
-// no configuration gives the zero T. A configuration that does not fit T is logged, and fn gets what could be read.
+// no configuration gives the zero T, and keys that T has not are ignored. A configuration that does not fit T is logged to
+// slog.Default(), and fn gets what could be read.
 func NewInitializer[T any](fn func(config T)) func(map[string]interface{}) {
 	return func(values map[string]interface{}) {
 		config, err := decodeConfig[T](values)
@@ -68,7 +69,8 @@ func NewInitializer[T any](fn func(config T)) func(map[string]interface{}) {
 }
 
 // NewFallibleInitializer is NewInitializer for a function that may refuse: a configuration that does not fit T, or an error of
-// fn, keeps the old configuration serving, or the worker out of work if it was the first.
+// fn, keeps the old configuration serving, or the worker out of work if it was the first (SPEC 18.3). A worker tries it again after
+// 1 s, and ever less often, up to 30 s. In a library the refusal is only logged: the ABI has none.
 func NewFallibleInitializer[T any](fn func(config T) error) func(map[string]interface{}) {
 	return func(values map[string]interface{}) {
 		config, err := decodeConfig[T](values)

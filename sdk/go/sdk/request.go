@@ -10,8 +10,9 @@ import (
 	"github.com/AssetsArt/nylon/sdk/go/internal/wire"
 )
 
-// Request is the request as the gateway received it. Over NATS, reading
-// anything but the body needs no message and cannot fail.
+// Request is the request as it was when this entry got it, with what middleware before it has changed. Its setters change what goes
+// on from here, not what its readers give. Over NATS, reading anything but the body needs no message and cannot fail (SPEC 10.2);
+// in a library it asks the gateway, and what cannot be had when the session is over is empty, and logged.
 type Request struct{ run *phaseRun }
 
 // loaded is the request with some of its parts at least.
@@ -26,7 +27,7 @@ func (r *Request) loaded(parts ...session.Part) *wire.Snapshot {
 // in a library under the original gateway, which does not tell it.
 func (r *Request) ID() string { return r.loaded(session.PartID).RequestID }
 
-// Method is the verb as received.
+// Method is the verb as received; methods are case-sensitive (RFC 9110, 9.1).
 func (r *Request) Method() string { return r.loaded(session.PartMethod).Method }
 
 // URL is scheme://host[:port]path[?query]; the ports 80 and 443 are left out.
@@ -49,7 +50,7 @@ func (r *Request) Path() string { return r.loaded(session.PartPath).Path }
 // Query is the query without "?", not decoded; "" if there is none.
 func (r *Request) Query() string { return r.loaded(session.PartQuery).Query }
 
-// Params gives the route's variables: a copy, never nil.
+// Params gives the route's variables by name, a catch-all without its star: a copy, never nil.
 func (r *Request) Params() map[string]string {
 	all := r.loaded(session.PartParams).Params
 	params := make(map[string]string, len(all))
@@ -62,10 +63,10 @@ func (r *Request) Params() map[string]string {
 // Host is the host without port; IPv6 literals keep their brackets.
 func (r *Request) Host() string { return r.loaded(session.PartHost).Host }
 
-// ClientIP is the client's address, behind the proxies that the gateway trusts.
+// ClientIP is the client's address without port, or what one of the gateway's `trusted_proxies` says it is.
 func (r *Request) ClientIP() string { return r.loaded(session.PartClientIP).ClientIP }
 
-// Header gives the first value of a header, whatever the case of its name; "" if it is absent.
+// Header gives the first value of a header, whatever the case of its name; "" if it is absent. Headers has repeats.
 func (r *Request) Header(key string) string {
 	key = lower(key)
 	for _, header := range r.loaded(session.PartHeaders).Headers {
@@ -79,8 +80,8 @@ func (r *Request) Header(key string) string {
 // Headers gives all headers.
 func (r *Request) Headers() *Headers { return &Headers{r.loaded(session.PartHeaders).Headers} }
 
-// RawBody is the whole body; the upstream gets it all the same. A body that cannot be had, because it is beyond the limit, say,
-// gives nil and fails the phase; with RawBodyErr the handler decides.
+// RawBody is the whole body; the upstream gets it all the same. It waits until the body has come. One that cannot be had, because
+// it is beyond the limit, say, gives nil and fails the phase when it ends; with RawBodyErr the handler decides.
 func (r *Request) RawBody() []byte {
 	body, err := r.RawBodyErr()
 	if err != nil {
@@ -90,14 +91,17 @@ func (r *Request) RawBody() []byte {
 	return body
 }
 
-// RawBodyErr is the whole body, never a cut one. Errors: ErrBodyTooLarge, ErrNoBody in logging, and those that end a session.
-// Over NATS a gateway that finds a body beyond its limit has answered 413 by itself when the error arrives.
+// RawBodyErr is the whole body, never a cut one, and empty if there is none. It waits until the body has come, no longer than the
+// phase may last; later calls give the same bytes, which are not to be changed. Errors: ErrBodyTooLarge, ErrNoBody in logging and
+// for what a BodyReader has taken, and those that end a session. A gateway that finds a body too long has answered 413 by itself
+// when the error arrives, which is ErrSessionClosed in a library.
 func (r *Request) RawBodyErr() ([]byte, error) { return r.run.fetch(wire.FetchRequestBody) }
 
-// BodyReader reads the body as it comes, of any length and at the pace of the reads, which wait for the client. In a request
-// filter that takes a body longer than 32 KiB: nobody else gets it, so the handler has to answer, and Next to an upstream fails
-// the request. A shorter one stays whole. One that RawBody has read before is read from memory, as is every body in a later phase, up to the limit of RawBodyErr. A body
-// that breaks off is an error, never io.EOF.
+// BodyReader reads the body as it comes, of any length and at the pace of the reads, which wait for the client; nothing is asked for
+// before the first. In a request filter that takes a body longer than 32 KiB (SPEC 14.7): nobody else gets it, so the handler has to
+// answer, and Next to an upstream fails the request. A shorter one stays whole. One that RawBody has read before is read from
+// memory, as is every body in a later phase, up to the limit of RawBodyErr. It reads until the phase, or its stream, ends. A body
+// that breaks off is an error, never io.EOF; so is one that has been taken before, ErrNoBody over NATS.
 func (r *Request) BodyReader() io.ReadCloser {
 	if r.run.run.Phase == wire.RequestFilter {
 		return r.run.port.ReadStream(r.run.run, wire.FetchRequestStream)
@@ -132,23 +136,25 @@ func (b *bodyReader) Close() error {
 	return nil
 }
 
-// Bytes is the Content-Length of the request; 0 if it has none.
+// Bytes is the Content-Length of the request in bytes; 0 if it has none, though a chunked body may follow.
 func (r *Request) Bytes() int64 { return int64(r.loaded(session.PartLength).ContentLength.N) }
 
 // Timestamp is the arrival in Unix milliseconds.
 func (r *Request) Timestamp() int64 { return int64(r.loaded(session.PartTimestamp).TimestampMs) }
 
-// SetHeader sets a header of the request that goes upstream: it replaces every spelling and repeat. Request filter only.
+// SetHeader sets a header of the request that goes upstream: it replaces every spelling and repeat. A name or value that HTTP does
+// not allow fails the request with 502, hop-by-hop and framing headers are ignored (SPEC 7.4). Request filter only: later it is
+// ignored and logged.
 func (r *Request) SetHeader(key, value string) {
 	r.change(wire.Operation{Number: wire.OpSetRequestHeader, Name: key, Value: value})
 }
 
-// AddHeader adds a header to the request that goes upstream and keeps what is there. Request filter only.
+// AddHeader adds a header to the request that goes upstream and keeps what is there; otherwise as SetHeader.
 func (r *Request) AddHeader(key, value string) {
 	r.change(wire.Operation{Number: wire.OpAddRequestHeader, Name: key, Value: value})
 }
 
-// RemoveHeader removes a header from the request that goes upstream. Request filter only.
+// RemoveHeader removes a header from the request that goes upstream, whatever the case of its name; otherwise as SetHeader.
 func (r *Request) RemoveHeader(key string) {
 	r.change(wire.Operation{Number: wire.OpRemoveRequestHeader, Name: key})
 }
@@ -164,10 +170,10 @@ func (r *Request) change(op wire.Operation) {
 	r.run.apply(op, nil)
 }
 
-// Headers are request headers; names are lower case.
+// Headers are request headers; names are lower case (SPEC 10.3). Those that the middleware's `headers:` keep back are not there.
 type Headers struct{ list []wire.Header }
 
-// Get gives a header, whatever the case of its name: repeats joined with ", " (cookies with "; "), "" if it is absent.
+// Get gives a header, whatever the case of its name: repeats joined with ", " (RFC 9110, 5.3; cookies with "; "), "" if it is absent.
 func (h *Headers) Get(key string) string {
 	key = lower(key)
 	return strings.Join(h.Values(key), separator(key))

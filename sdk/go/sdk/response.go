@@ -11,16 +11,19 @@ import (
 )
 
 // Response is the response as it stands: in a request filter what End sends, later what the client gets. Changes leave with the
-// end of the phase, in the order in which they were made; readers see them at once.
+// end of the phase, in the order in which they were made, all or none (SPEC 13.2); readers see them at once. One that comes too
+// late, or in logging, has no effect and is logged once.
 type Response struct{ run *phaseRun }
 
-// SetHeader sets a header: it replaces every spelling and repeat. A name or value that HTTP does not allow fails the request;
-// hop-by-hop and framing headers are ignored by the gateway, which frames the message itself. No effect once the head is out.
+// SetHeader sets a header: it replaces every spelling and repeat. A name or value that HTTP does not allow fails the request with
+// 502; hop-by-hop and framing headers are ignored by the gateway, which frames the message itself (SPEC 7.4). No effect once the
+// head is out: in a body filter, and behind Stream.
 func (r *Response) SetHeader(key, value string) {
 	r.header(wire.OpSetResponseHeader, key, value)
 }
 
-// AddHeader adds a header and keeps what is there: a second Set-Cookie.
+// AddHeader adds a header and keeps what is there: a second Set-Cookie. Under the original gateway, which
+// cannot do that, a second one of a name in one phase fails it.
 func (r *Response) AddHeader(key, value string) {
 	r.header(wire.OpAddResponseHeader, key, value)
 }
@@ -36,12 +39,13 @@ func (r *Response) header(number uint32, key, value string) {
 	r.run.apply(op, func() { r.run.changes = append(r.run.changes, op) })
 }
 
-// SetStatus sets the status; one outside 200 to 999 fails the request.
+// SetStatus sets the status; one outside 200 to 999 fails the request with 502 (SPEC 7.4). No effect once the head is out.
 func (r *Response) SetStatus(status uint16) {
 	r.run.apply(wire.Operation{Number: wire.OpSetResponseStatus, Status: status}, func() { r.run.status = int(status) })
 }
 
-// BodyRaw replaces the whole body; an empty one blanks it. The slice may be used again afterwards.
+// BodyRaw replaces the whole body; an empty one blanks it. The slice may be used again afterwards. A body beyond WithMaxBody that
+// does not fit into one message (128 KiB) fails the phase when it ends.
 func (r *Response) BodyRaw(body []byte) {
 	own := append([]byte{}, body...)
 	r.run.apply(wire.Operation{Number: wire.OpSetResponseFullBody, Bytes: own}, func() { r.run.body = own })
@@ -72,7 +76,7 @@ func (r *Response) typed(contentType string, body []byte) *Response {
 	return r
 }
 
-// Redirect sets status (302 unless one is given), Location and an empty body. End has to follow.
+// Redirect sets status (302 unless one is given), Location and an empty body (RFC 9110, 15.4). End has to follow.
 func (r *Response) Redirect(url string, code ...uint16) *Response {
 	status := uint16(StatusFound)
 	if len(code) > 0 {
@@ -84,8 +88,9 @@ func (r *Response) Redirect(url string, code ...uint16) *Response {
 	return r
 }
 
-// Stream sends status and headers as they stand and turns the response into a stream, which ends the phase by its own End:
-// neither Next nor End is to follow. Request filter only, and once. A body that was set before is dropped.
+// Stream sends status and headers as they stand and turns the response into a stream (SPEC 14.1), which ends the phase by its own
+// End: neither Next nor End is to follow. Request filter only, and once; otherwise, and where the phase has ended or failed, it is
+// an error. A body that was set before is dropped.
 func (r *Response) Stream() (*ResponseStream, error) {
 	if phase := r.run.run.Phase; phase != wire.RequestFilter {
 		return nil, fmt.Errorf("streaming the response in phase %d: only a request filter can", phase)
@@ -97,8 +102,8 @@ func (r *Response) Stream() (*ResponseStream, error) {
 	return &ResponseStream{r.run, port}, nil
 }
 
-// ReadBody is the body: in a response body filter the whole of it, before what this phase has set, else nothing. One that
-// cannot be had gives nil and fails the phase, so that an unfiltered body never passes; see ReadBodyErr.
+// ReadBody is the body: what this phase has set, else in a response body filter the whole of what came, else nothing. It may wait
+// for it. One that cannot be had gives nil and fails the phase, so that an unfiltered body never passes; see ReadBodyErr.
 func (r *Response) ReadBody() []byte {
 	body, err := r.ReadBodyErr()
 	if err != nil {
@@ -108,8 +113,8 @@ func (r *Response) ReadBody() []byte {
 	return body
 }
 
-// ReadBodyErr is ReadBody for a handler that decides itself. Errors: ErrBodyTooLarge, ErrNoBody in a filter that gets the body
-// piece by piece, and those that end a session.
+// ReadBodyErr is ReadBody for a handler that decides itself. The bytes are not to be changed: later calls may give the same. Errors:
+// ErrBodyTooLarge, ErrNoBody in a filter that gets the body piece by piece, and those that end a session.
 func (r *Response) ReadBodyErr() ([]byte, error) {
 	r.run.mu.Lock()
 	body, phase := r.run.body, r.run.run.Phase
@@ -148,7 +153,8 @@ func (r *Response) loaded(part session.Part) *wire.Response {
 	return r.run.run.Response
 }
 
-// Bytes is the length of the body in a response body filter, the body bytes sent to the client in logging, 0 before.
+// Bytes is the length of the body in a response body filter, in bytes, 0 where it comes piece by piece and nobody has said; in logging
+// it is what was sent of it to the client; before that 0.
 func (r *Response) Bytes() int64 {
 	response := r.loaded(session.PartBodyBytes)
 	switch {
@@ -165,7 +171,8 @@ func (r *Response) Bytes() int64 {
 	}
 }
 
-// Headers gives the response's headers as they stand, by lower-case names: a copy, never nil.
+// Headers gives the response's headers as they stand, by lower-case names, repeats joined with ", ": a copy, never nil. In a request
+// filter those that it has set.
 func (r *Response) Headers() map[string]string {
 	response := r.loaded(session.PartResponseHeaders)
 	r.run.mu.Lock()
@@ -189,7 +196,8 @@ func (r *Response) Duration() int64 {
 	}
 }
 
-// Error says what went wrong where the gateway made the answer because of an error, or the client left; else "".
+// Error says what went wrong where the gateway made the answer because of an error, or the client left; else "". It is a text for
+// people. In a request filter it is "".
 func (r *Response) Error() string {
 	if response := r.loaded(session.PartError); response != nil && response.Error != nil {
 		return *response.Error

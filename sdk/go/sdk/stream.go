@@ -11,8 +11,9 @@ import (
 )
 
 // ResponseStream is a response that is sent piece by piece. It goes on after the callback has returned, in a goroutine say,
-// and has no deadline; PhaseHandler.Context ends it. One that its handler leaves without End, by a panic, by Next, or because
-// nothing refers to it any more, is cut: the client's connection is reset, so that nobody takes it for a whole one.
+// and has no deadline; PhaseHandler.Context ends it, and so do 5 minutes in which nothing moves (SPEC 14.1). One that its handler
+// leaves without End, by a panic, by Next, or because nothing refers to it any more, is cut: the client's connection is reset, so
+// that nobody takes it for a whole one (SPEC 14.2).
 type ResponseStream struct {
 	run  *phaseRun
 	port session.StreamPort
@@ -20,11 +21,13 @@ type ResponseStream struct {
 
 var _ io.WriteCloser = (*ResponseStream)(nil)
 
-// Write sends a piece at once, and blocks where the client is slower. It does not keep p. With an error it gives the number of
-// bytes that were accepted: ErrClientGone, or whatever else ended the phase.
+// Write sends a piece at once, and blocks where the client is slower; in a library for 1 s at most, and a client that is 8 MiB behind
+// is cut. It does not keep p, and sends nothing if p is empty; writes of several goroutines do not mix. With an error it gives the
+// number of bytes that were accepted: ErrClientGone, ErrSessionClosed behind End, or whatever else ended the phase.
 func (s *ResponseStream) Write(p []byte) (n int, err error) { return s.port.Write(p) }
 
-// End ends the response and the phase. A second call does nothing.
+// End ends the response and the phase; a Write that still waits goes before it. A second call does nothing. It is an error if the
+// stream is cut: by the client, a failure of the phase, or the end of the session.
 func (s *ResponseStream) End() error { return s.run.endStream(s.port) }
 
 // Close is End.
@@ -37,6 +40,8 @@ func (r *phaseRun) openStream() (session.StreamPort, error) {
 	switch {
 	case r.over:
 		return nil, fmt.Errorf("streaming the response: the phase has ended: %w", ErrSessionClosed)
+	case r.sent:
+		return nil, errors.New("streaming the response: it has begun before")
 	case r.failure != nil: // it would be lost behind the head
 		return nil, fmt.Errorf("streaming the response: the phase has failed: %s", r.failure.Text)
 	}

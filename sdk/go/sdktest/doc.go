@@ -6,7 +6,8 @@
 //	if got.Err != nil || got.Status != 200 || got.UpstreamHeader.Get("X-Auth-User") != "alice" { … }
 //
 // Do runs every phase that the handler registers, as a gateway would: the request filter, then the upstream or what End made,
-// the response filter, the response body filter with the whole body, and logging.
+// the response filter, the response body filter with the whole body, and logging. Every failure is answered as under the policy
+// `fail`.
 //
 // Dial opens a WebSocket and is its client; WebSockets of one plugin meet in its rooms:
 //

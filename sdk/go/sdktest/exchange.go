@@ -17,7 +17,7 @@ import (
 
 // Result is what came of a request.
 type Result struct {
-	// Status that the client got.
+	// Status that the client got; where a phase failed, the one that a gateway answers with (SPEC 21.1). 0 if there is no such entry.
 	Status int
 	// Header that the client got.
 	Header http.Header
@@ -29,9 +29,10 @@ type Result struct {
 	Streamed bool
 	// UpstreamHeader is the request's headers as the upstream got them; nil if it was not asked.
 	UpstreamHeader http.Header
-	// Phases that ran, in order: "request filter", "response filter", "response body filter", "logging".
+	// Phases that ran, in order, failed ones too: "request filter", "response filter", "response body filter", "logging".
 	Phases []string
-	// Err is why a phase failed: a panic, a missed deadline, an illegal change. Status says what a gateway would answer.
+	// Err is why a phase failed, the first that did: a panic, a missed deadline (sdk.ErrPhaseTimeout), an illegal change, a stream that
+	// was cut or whose client has left (sdk.ErrClientGone). Nil if all went well.
 	Err error
 }
 
@@ -156,7 +157,7 @@ func (e *exchange) phase(kind wire.Phase, body []byte) *phase {
 	e.result.Phases = append(e.result.Phases, phaseNames[kind])
 	payload, err := encodePayload(e.request.Payload)
 	if err != nil {
-		e.fail(http.StatusInternalServerError, err)
+		e.failed(kind, http.StatusInternalServerError, err)
 		return nil
 	}
 	p := &phase{done: make(chan struct{}), upgraded: make(chan struct{}), response: body}
@@ -197,12 +198,12 @@ func (e *exchange) phase(kind wire.Phase, body []byte) *phase {
 		return nil
 	}
 	if p.failure != nil {
-		e.fail(http.StatusInternalServerError, fmt.Errorf("running the %s: %s", phaseNames[kind], p.failure.Text))
+		e.failed(kind, http.StatusInternalServerError, fmt.Errorf("running the %s: %s", phaseNames[kind], p.failure.Text))
 		return nil
 	}
 	for _, op := range p.ops {
 		if err := legal(op); err != nil {
-			e.fail(http.StatusBadGateway, fmt.Errorf("running the %s: %w", phaseNames[kind], err))
+			e.failed(kind, http.StatusBadGateway, fmt.Errorf("running the %s: %w", phaseNames[kind], err))
 			return nil
 		}
 	}
@@ -213,7 +214,7 @@ func (e *exchange) phase(kind wire.Phase, body []byte) *phase {
 func (e *exchange) overdue(kind wire.Phase) *phase {
 	e.session.cancel(sdk.ErrPhaseTimeout)
 	what := fmt.Sprintf("running the %s: neither Next nor End was called within %s", phaseNames[kind], e.session.plugin.Timeout)
-	e.fail(http.StatusGatewayTimeout, fmt.Errorf("%s: %w", what, sdk.ErrPhaseTimeout))
+	e.failed(kind, http.StatusGatewayTimeout, fmt.Errorf("%s: %w", what, sdk.ErrPhaseTimeout))
 	return nil
 }
 
@@ -263,6 +264,19 @@ func (e *exchange) apply(ops []wire.Operation) {
 		default:
 			e.headers = change(e.headers, op)
 		}
+	}
+}
+
+// failed is a phase that has failed: a body filter's failure is 502 whatever the cause, and in logging the client has its answer
+// (SPEC 21.1).
+func (e *exchange) failed(kind wire.Phase, status int, err error) {
+	switch {
+	case kind == wire.Logging && e.result.Err == nil:
+		e.result.Err = err
+	case kind == wire.ResponseBodyFilter:
+		e.fail(http.StatusBadGateway, err)
+	default:
+		e.fail(status, err)
 	}
 }
 

@@ -13,11 +13,12 @@ import (
 	"github.com/AssetsArt/nylon/sdk/go/sdk"
 )
 
-// Plugin is a plugin in memory: an sdk.Plugin whose requests come from Do. Safe for concurrent use.
+// Plugin is a plugin in memory: an sdk.Plugin whose requests come from Do and Dial. New makes one; its fields may be changed before
+// the first request. Safe for concurrent use.
 type Plugin struct {
-	// Timeout is the deadline of each phase. Default 5 s.
+	// Timeout is the deadline of each phase, and how long Receive and Wait wait. Default 5 s.
 	Timeout time.Duration
-	// MaxBody is the longest body that a handler gets. Default 10 MiB.
+	// MaxBody is the longest body that a handler gets as a whole, in bytes; a longer one is ErrBodyTooLarge. Default 10 MiB.
 	MaxBody int
 	// Logger is where the SDK reports. Default slog.Default().
 	Logger *slog.Logger
@@ -41,28 +42,29 @@ func New() *Plugin {
 	}
 }
 
-// AddPhaseHandler registers an entry; the same name again replaces it.
+// AddPhaseHandler registers an entry; the same name again replaces it for later requests.
 func (p *Plugin) AddPhaseHandler(name string, handler func(*sdk.PhaseHandler)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.handlers[name] = handler
 }
 
-// Initialize registers what Configure calls.
+// Initialize registers what Configure calls; the last one counts.
 func (p *Plugin) Initialize(fn func(map[string]interface{})) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.initialize = fn
 }
 
-// Shutdown registers what Close calls.
+// Shutdown registers what Close calls; the last one counts.
 func (p *Plugin) Shutdown(fn func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.shutdown = fn
 }
 
-// Configure runs the plugin's Initialize, as a gateway's `config:` does; a panic is the error. Numbers reach it as float64.
+// Configure runs the plugin's Initialize, as a gateway's `config:` does, and returns when that has; a panic is the error, as is a
+// config without a JSON form. Numbers reach it as float64. Without an Initialize it does nothing. Nobody else calls it: Do does not.
 func (p *Plugin) Configure(config map[string]interface{}) error {
 	p.mu.Lock()
 	fn := p.initialize
@@ -77,7 +79,7 @@ func (p *Plugin) Configure(config map[string]interface{}) error {
 	return bridge.Initialize(fn, text)
 }
 
-// Close runs the plugin's Shutdown.
+// Close runs the plugin's Shutdown, each time it is called, and lets its panics through. Requests go on.
 func (p *Plugin) Close() {
 	p.mu.Lock()
 	fn := p.shutdown
@@ -87,7 +89,9 @@ func (p *Plugin) Close() {
 	}
 }
 
-// Do sends a request through the middleware entry and gives what came of it.
+// Do sends a request through the middleware entry and gives what came of it, when its last phase has ended. An entry that there is
+// not, or whose registration function panics, is Err. A handler that tries to become a WebSocket gets ErrNotSupported: Dial has a
+// client for one.
 func (p *Plugin) Do(entry string, request *Request) *Result { return p.do(entry, request, nil) }
 
 // do tells `dialled` of a WebSocket; nil: there is nobody who could use one.

@@ -10,31 +10,32 @@ import (
 	"github.com/AssetsArt/nylon/sdk/go/internal/wire"
 )
 
-// Request is what a client sends.
+// Request is what a client sends, and what is around it. It is not changed, so it may be sent again.
 type Request struct {
 	// Method; "" is GET.
 	Method string
-	// Target is path and query; "" is "/". With scheme and host those count, else "http://example.test".
+	// Target is path and query; "" is "/", and so is what is no URL. With scheme and host those count, else "http://example.test".
 	Target string
 	// Header has the headers; the order of different names is not kept.
 	Header http.Header
-	// Body of the request.
+	// Body of the request; its length is the Content-Length.
 	Body []byte
-	// Params are the route's variables.
+	// Params are the route's variables: nothing is matched here.
 	Params map[string]string
 	// ClientIP; "" is 192.0.2.1.
 	ClientIP string
-	// Payload of the middleware, as it stands in the configuration.
+	// Payload of the middleware, as it stands in the configuration; one without a JSON form fails the first phase.
 	Payload map[string]any
-	// Upstream answers what the handler lets pass; nil answers 200 without a body.
+	// Upstream answers what the handler lets pass; nil, or a nil Answer, is 200 without a body. It gets the headers as the handler
+	// left them, and is called by Do, or on a goroutine of Dial's.
 	Upstream func(request *http.Request) *Answer
-	// LeaveAfter lets the client leave when it has so many bytes of a streamed answer; 0: it stays.
+	// LeaveAfter lets the client leave when it has so many bytes of a streamed answer: Write gives ErrClientGone. 0: it stays.
 	LeaveAfter int
 	// Service: the entry is used as a plugin service, so only its request filter runs, and it has to End.
 	Service bool
 }
 
-// Answer is an upstream's.
+// Answer is an upstream's: what the response filters see.
 type Answer struct {
 	// Status; 0 is 200.
 	Status int
@@ -44,7 +45,7 @@ type Answer struct {
 	Body []byte
 }
 
-// Get makes a GET request; headers come in pairs of name and value.
+// Get makes a GET request; headers come in pairs of name and value, a name without a value is dropped.
 func Get(target string, headers ...string) *Request {
 	request := &Request{Target: target, Header: http.Header{}}
 	for i := 0; i+1 < len(headers); i += 2 {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/AssetsArt/nylon/sdk/go/internal/session"
 	"github.com/AssetsArt/nylon/sdk/go/internal/wire"
@@ -12,7 +11,7 @@ import (
 
 // Join makes the WebSocket a member of a room.
 func (s *socket) Join(room string) error {
-	if err := named(room); err != nil {
+	if err := session.RoomName(room); err != nil {
 		return err
 	}
 	s.mu.Lock() // before the plugin's, always
@@ -31,7 +30,7 @@ func (s *socket) Join(room string) error {
 
 // Leave ends the membership.
 func (s *socket) Leave(room string) error {
-	if err := named(room); err != nil {
+	if err := session.RoomName(room); err != nil {
 		return err
 	}
 	s.session.plugin.leave(room, s)
@@ -40,7 +39,7 @@ func (s *socket) Leave(room string) error {
 
 // Broadcast sends to every member of a room. The last callback may do it, too.
 func (s *socket) Broadcast(room string, binary bool, data []byte) error {
-	if err := errors.Join(named(room), sendable(binary, data)); err != nil {
+	if err := errors.Join(session.RoomName(room), session.Sendable(binary, data)); err != nil {
 		return err
 	}
 	if most := wire.MaxChunk - 1; len(data) > most { // SPEC 14.12
@@ -77,12 +76,4 @@ func (p *Plugin) leave(room string, s *socket) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.rooms[room] = slices.DeleteFunc(p.rooms[room], func(member *socket) bool { return member == s })
-}
-
-// named refuses what no room is called.
-func named(room string) error {
-	if room == "" || strings.IndexByte(room, 0) >= 0 {
-		return errors.New("a room's name must not be empty or contain a NUL")
-	}
-	return nil
 }

@@ -69,20 +69,18 @@ func (s *memory) Fetch(_ context.Context, run *session.Run, what wire.FetchKind,
 	} else if run.Phase == wire.Logging {
 		return nil, session.ErrNoBody
 	}
-	if len(body) > s.plugin.MaxBody {
-		return nil, session.ErrBodyTooLarge
-	}
 	if err := context.Cause(s.ctx); err != nil {
 		return nil, err
 	}
-	if what == wire.FetchRequestBody {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if s.taken {
-			return nil, errTaken
-		}
-		s.read = true
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case what == wire.FetchRequestBody && s.taken:
+		return nil, errTaken
+	case len(body) > s.plugin.MaxBody:
+		return nil, session.ErrBodyTooLarge
 	}
+	s.read = s.read || what == wire.FetchRequestBody
 	return append([]byte{}, body...), nil
 }
 

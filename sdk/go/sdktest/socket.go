@@ -1,10 +1,8 @@
 package sdktest
 
 import (
-	"errors"
 	"fmt"
 	"sync"
-	"unicode/utf8"
 
 	"github.com/AssetsArt/nylon/sdk/go/internal/session"
 	"github.com/AssetsArt/nylon/sdk/go/internal/wire"
@@ -155,16 +153,9 @@ func (s *socket) give(binary bool, data []byte) bool {
 	return true
 }
 
-func sendable(binary bool, data []byte) error {
-	if !binary && !utf8.Valid(data) {
-		return errors.New("a text message has to be UTF-8")
-	}
-	return nil
-}
-
 // Send sends a message at once: the client has room for any number.
 func (s *socket) Send(binary bool, data []byte) error {
-	if err := sendable(binary, data); err != nil {
+	if err := session.Sendable(binary, data); err != nil {
 		return err
 	}
 	if !s.give(binary, data) {

@@ -154,4 +154,4 @@ func (s *memory) take(run *session.Run, what wire.FetchKind) ([]byte, error) {
 	return s.body, nil
 }
 
-var errTaken = errors.New("asking the gateway: it answered not_found: the request body has been taken")
+var errTaken = fmt.Errorf("reading what BodyReader has taken: %w", session.ErrNoBody)

@@ -17,25 +17,25 @@ const (
 	closeTooLong = 1009
 )
 
-// WebSocket is a client's side of a WebSocket that a handler has opened. Safe for concurrent use.
+// WebSocket is a client's side of a WebSocket that a handler has opened; it takes any number of messages. Safe for concurrent use.
 type WebSocket struct {
 	socket *socket
 	over   chan struct{} // closed when the last phase has run
 	result *Result
 }
 
-// Message is what a client gets.
+// Message is what a client gets: a whole one.
 type Message struct {
 	// Binary: it is no text.
 	Binary bool
-	// Data of the message.
+	// Data of the message, a copy.
 	Data []byte
 }
 
 // Text is the message as a string.
 func (m Message) Text() string { return string(m.Data) }
 
-// CloseError is how a WebSocket was closed.
+// CloseError is how a WebSocket was closed (RFC 6455, 7.4.1), by whichever side.
 type CloseError struct {
 	// Code of the close frame; 1005 if there was none in it, 1006 if there was no frame.
 	Code uint16
@@ -48,8 +48,9 @@ func (e *CloseError) Error() string {
 	return fmt.Sprintf("the WebSocket is closed: %d %s", e.Code, e.Reason)
 }
 
-// Dial sends a request with the headers of a handshake through the middleware entry. The result has the 101, or what the handler
-// has answered instead; then there is no WebSocket. Members of a room are the WebSockets of this plugin.
+// Dial sends a request with the headers of a handshake through the middleware entry, and waits for the handler's verdict. The result
+// has the 101, or what the handler has answered instead; then the WebSocket is nil. Members of a room are the WebSockets of this
+// plugin. One that is open lasts until either side closes it.
 func (p *Plugin) Dial(entry string, request *Request) (*WebSocket, *Result) {
 	asked := *request
 	asked.Header = request.Header.Clone()
@@ -83,10 +84,11 @@ func (p *Plugin) Dial(entry string, request *Request) (*WebSocket, *Result) {
 // Subprotocol that the handler has chosen; "" if none.
 func (ws *WebSocket) Subprotocol() string { return ws.socket.protocol }
 
-// SendText sends a text message. One that is no UTF-8, or longer than the handler allows, closes the WebSocket, as in a gateway.
+// SendText sends a text message, and does not wait for the handler. One that is no UTF-8 closes the WebSocket with 1007, one that is
+// longer than the handler allows with 1009, as in a gateway. On a closed one it is a *CloseError.
 func (ws *WebSocket) SendText(text string) error { return ws.send(false, []byte(text)) }
 
-// SendBinary sends a binary message.
+// SendBinary sends a binary message, as SendText. It does not keep data.
 func (ws *WebSocket) SendBinary(data []byte) error { return ws.send(true, append([]byte{}, data...)) }
 
 func (ws *WebSocket) send(binary bool, data []byte) error {
@@ -106,7 +108,8 @@ func (ws *WebSocket) send(binary bool, data []byte) error {
 	return nil
 }
 
-// Receive waits for the next message, no longer than the plugin's Timeout. Behind the last one it gives a *CloseError.
+// Receive waits for the next message, no longer than the plugin's Timeout, after which it is an error. Behind the last one it gives
+// a *CloseError.
 func (ws *WebSocket) Receive() (Message, error) {
 	timer := time.NewTimer(ws.socket.session.plugin.Timeout)
 	defer timer.Stop()
@@ -123,10 +126,12 @@ func (ws *WebSocket) Receive() (Message, error) {
 	}
 }
 
-// Close closes the WebSocket with a code and a reason, which the handler's OnClose can read.
+// Close closes the WebSocket with a code and a reason, which the handler's OnClose can read; any are taken. It does not wait, Wait
+// does. On a closed one it does nothing.
 func (ws *WebSocket) Close(code uint16, reason string) { ws.finish(code, reason, "") }
 
-// Leave ends the connection without a close frame, as a client does that loses its network.
+// Leave ends the connection without a close frame, as a client does that loses its network: OnError runs, CloseStatus is 1006. On a
+// closed one it does nothing.
 func (ws *WebSocket) Leave() { ws.finish(1006, "", sdk.ErrClientGone.Error()) }
 
 func (ws *WebSocket) finish(code uint16, reason, failure string) {
@@ -136,7 +141,7 @@ func (ws *WebSocket) finish(code uint16, reason, failure string) {
 }
 
 // Wait waits until the WebSocket is closed, OnClose has returned and the logging phase has run, no longer than the plugin's
-// Timeout, and gives what came of the request.
+// Timeout (then Err is sdk.ErrPhaseTimeout), and gives what came of the request. It closes nothing, and may be called again.
 func (ws *WebSocket) Wait() *Result {
 	select {
 	case <-ws.over:

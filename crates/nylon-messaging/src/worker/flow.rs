@@ -310,11 +310,19 @@ impl BodyReader {
         std::mem::take(&mut lock(&self.inner).taken)
     }
 
-    /// The phase is over: nobody reads any more. Cost of what was here.
+    /// The phase is over before the body was: whoever reads on is told so. Cost of what was here.
     pub(super) fn close(&self) -> u64 {
-        let mut inner = lock(&self.inner);
-        inner.closed = true;
-        let left: u64 = inner.pieces.drain(..).map(|piece| Credit::cost(piece.len())).sum();
-        left + std::mem::take(&mut inner.taken)
+        let over = FetchError::Cancelled(AbortReason::Stale);
+        let (left, waiter) = {
+            let mut inner = lock(&self.inner);
+            inner.closed = true;
+            inner.end = Some(Err(over.clone()));
+            let left: u64 = inner.pieces.drain(..).map(|piece| Credit::cost(piece.len())).sum();
+            (left + std::mem::take(&mut inner.taken), inner.waiter.take())
+        };
+        if let Some(waiter) = waiter {
+            waiter(Err(over));
+        }
+        left
     }
 }

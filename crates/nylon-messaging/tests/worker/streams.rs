@@ -238,6 +238,33 @@ async fn a_body_gives_credit_back_when_it_is_taken() {
 }
 
 #[tokio::test]
+async fn who_reads_a_body_hears_that_its_phase_is_over() {
+    let server = NatsServer::start();
+    // With a later phase the session lives on, and so does what was asked for in it.
+    for phases in [&[Phase::RequestFilter][..], &[Phase::RequestFilter, Phase::Logging]] {
+        let (worker, mut gateway) = start(&server, phases).await;
+        let (sender, receiver) = mpsc::channel();
+        serve(&worker, move |job| {
+            let reader = job.read(Body::Request);
+            let waiting = sender.clone();
+            reader.read(Box::new(move |piece| waiting.send(piece).unwrap()));
+            pass(job);
+            let waited = sender.clone();
+            reader.read(Box::new(move |piece| waited.send(piece).unwrap()));
+        });
+        let opened = gateway.open(&Open::default()).await;
+        assert!(matches!(gateway.frame(&opened).await, Frame::Fetch(_)));
+        assert!(matches!(gateway.frame(&opened).await, Frame::Result(_)));
+        let mut heard: Vec<_> =
+            (0..2).map(|_| receiver.recv_timeout(PATIENCE).expect("a read waits for ever")).collect();
+        // The second read may take the first one's place before the phase is over.
+        heard.retain(|piece| *piece != Err(FetchError::NotAvailable));
+        assert!(!heard.is_empty());
+        assert!(heard.iter().all(|piece| *piece == Err(FetchError::Cancelled(AbortReason::Stale))), "{heard:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_gateway_that_is_gone_ends_a_stream() {
     let server = NatsServer::start();
     let (worker, mut gateway) = start(&server, &[Phase::RequestFilter]).await;

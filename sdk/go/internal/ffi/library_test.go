@@ -372,6 +372,27 @@ func TestBodyReader(t *testing.T) {
 	}
 }
 
+func TestABodyIsClosedWhileItIsWaitedFor(t *testing.T) {
+	h, bodies, read := newHost(), make(chan session.BodyPort, 1), make(chan error, 1)
+	h.open(t, 1, func(port session.Port, run *session.Run) {
+		body := port.ReadStream(run, wire.FetchRequestStream)
+		bodies <- body
+		_, err := body.Read(make([]byte, 1))
+		read <- err
+	})
+	h.library.Event(1, uint8(wire.RequestFilter), 0, nil)
+	if method := <-h.came; method != readRequestBody { // and gets no answer
+		t.Fatal(method)
+	}
+	if err := (<-bodies).Close(); err != nil {
+		t.Error(err)
+	}
+	h.library.Event(1, 0, readRequestBody, []byte("too late"))
+	if err := <-read; !errors.Is(err, io.ErrClosedPipe) {
+		t.Error(err)
+	}
+}
+
 func TestTheIDOfARequest(t *testing.T) {
 	h, got := newHost(), make(chan string, 1)
 	h.answers[readRequestID] = "r1"

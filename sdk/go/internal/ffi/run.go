@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 
 	"github.com/AssetsArt/nylon/sdk/go/internal/session"
 	"github.com/AssetsArt/nylon/sdk/go/internal/wire"
@@ -195,24 +196,25 @@ func (s *live) piece(phase wire.Phase, method uint32) ([]byte, error) {
 
 // reading is a body on its way here.
 type reading struct {
-	mu     sync.Mutex
+	closed atomic.Bool
+	mu     sync.Mutex             // held while a piece is waited for
 	next   func() ([]byte, error) // a piece, or io.EOF behind the last
 	rest   []byte
 	err    error
-	closed bool
 }
 
 // Read gives what is left of a piece, or waits for the next.
 func (b *reading) Read(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.closed {
-		return 0, io.ErrClosedPipe
-	}
-	for len(b.rest) == 0 && b.err == nil {
+	for len(b.rest) == 0 && b.err == nil && !b.closed.Load() {
 		b.rest, b.err = b.next()
 	}
-	if len(b.rest) == 0 {
+	switch {
+	case b.closed.Load():
+		b.rest = nil
+		return 0, io.ErrClosedPipe
+	case len(b.rest) == 0:
 		return 0, b.err
 	}
 	n := copy(p, b.rest)
@@ -220,11 +222,9 @@ func (b *reading) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// Close ends reading.
+// Close ends reading. It does not wait for a Read that does.
 func (b *reading) Close() error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.closed, b.rest = true, nil
+	b.closed.Store(true)
 	return nil
 }
 

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 
 	"github.com/AssetsArt/nylon/sdk/go/internal/session"
@@ -218,7 +217,7 @@ func (c *socket) work() {
 
 // Send sends a message.
 func (c *socket) Send(binary bool, data []byte) error {
-	if err := c.writable(); err != nil {
+	if err := errors.Join(session.Sendable(binary, data), c.writable()); err != nil {
 		return err
 	}
 	if binary {
@@ -270,7 +269,7 @@ func (c *socket) writable() error {
 
 // Join makes the connection a member of a room.
 func (c *socket) Join(room string) error {
-	if err := errors.Join(named(room), c.writable()); err != nil {
+	if err := errors.Join(session.RoomName(room), c.writable()); err != nil {
 		return err
 	}
 	return c.session.send(socketJoin, []byte(room))
@@ -278,7 +277,7 @@ func (c *socket) Join(room string) error {
 
 // Leave ends the membership. A connection that is closed has left by itself.
 func (c *socket) Leave(room string) error {
-	if err := named(room); err != nil {
+	if err := session.RoomName(room); err != nil {
 		return err
 	}
 	if err := c.session.send(socketLeave, []byte(room)); !errors.Is(err, session.ErrClosed) {
@@ -289,7 +288,7 @@ func (c *socket) Leave(room string) error {
 
 // Broadcast sends to every member of a room. The last callback may do it, too.
 func (c *socket) Broadcast(room string, binary bool, data []byte) error {
-	if err := named(room); err != nil {
+	if err := errors.Join(session.RoomName(room), session.Sendable(binary, data)); err != nil {
 		return err
 	}
 	message := make([]byte, 0, len(room)+1+len(data))
@@ -298,12 +297,4 @@ func (c *socket) Broadcast(room string, binary bool, data []byte) error {
 		return c.session.send(roomBinary, message)
 	}
 	return c.session.send(roomText, message)
-}
-
-// named refuses what the host would ignore.
-func named(room string) error {
-	if room == "" || strings.IndexByte(room, 0) >= 0 {
-		return fmt.Errorf("a room has the name %q: it must not be empty or contain a NUL", room)
-	}
-	return nil
 }

@@ -116,6 +116,31 @@ func TestALimitForMessagesNeedsTheHost(t *testing.T) {
 	}
 }
 
+func TestTextThatIsNoUTF8IsNotSent(t *testing.T) {
+	h, results := newHost(), make(chan error, 2)
+	h.open(t, 1, func(port session.Port, run *session.Run) {
+		_ = port.Upgrade(run, session.SocketOptions{}, session.SocketEvents{Open: func(port session.SocketPort) {
+			results <- port.Send(false, []byte{0xff})
+			results <- port.Broadcast("hall", false, []byte{0xff})
+		}, Closed: func(session.SocketPort) {}})
+	})
+	h.library.Event(1, uint8(wire.RequestFilter), 0, nil)
+	if method := <-h.came; method != socketUpgrade {
+		t.Fatal(method)
+	}
+	h.library.Event(1, 0, socketOpened, nil)
+	for range 2 {
+		if err := <-results; err == nil {
+			t.Error("it was sent")
+		}
+	}
+	h.library.Event(1, 0, socketClosed, nil)
+	h.library.Close(1)
+	if len(h.came) > 0 {
+		t.Errorf("method %d came", <-h.came)
+	}
+}
+
 func TestHeadersOfAnUpgrade(t *testing.T) {
 	h := newHost()
 	h.open(t, 1, func(port session.Port, run *session.Run) {

@@ -129,6 +129,11 @@ func (e *callError) Error() string {
 	return fmt.Sprintf("asking the gateway: it answered %s: %s", e.code, e.text)
 }
 
+// Is: what there is not, or BodyReader has taken, is the same error over every transport.
+func (e *callError) Is(target error) bool {
+	return e.code == wire.FailNotFound && target == session.ErrNoBody
+}
+
 // pump sends as much of a large body as credit allows, and the result behind its last byte.
 func (w *Worker) pump(l *live) {
 	s := l.sending

@@ -1,11 +1,9 @@
 package natsworker
 
 import (
-	"errors"
 	"fmt"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"github.com/AssetsArt/nylon/sdk/go/internal/session"
 	"github.com/AssetsArt/nylon/sdk/go/internal/wire"
@@ -296,12 +294,4 @@ func (s *socket) settleAll(err error) {
 	for id := range s.calls {
 		s.settle(id, err)
 	}
-}
-
-// utf8Text says whether a text message may be sent.
-func utf8Text(binary bool, data []byte) error {
-	if !binary && !utf8.Valid(data) {
-		return errors.New("a text message has to be UTF-8")
-	}
-	return nil
 }

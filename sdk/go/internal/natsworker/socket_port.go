@@ -1,9 +1,7 @@
 package natsworker
 
 import (
-	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/AssetsArt/nylon/sdk/go/internal/session"
 	"github.com/AssetsArt/nylon/sdk/go/internal/wire"
@@ -13,7 +11,7 @@ var _ session.SocketPort = (*socket)(nil)
 
 // Send sends a message as credit allows, and waits for more.
 func (s *socket) Send(binary bool, data []byte) error {
-	if err := utf8Text(binary, data); err != nil {
+	if err := session.Sendable(binary, data); err != nil {
 		return err
 	}
 	kind := wire.DataText
@@ -96,7 +94,7 @@ func (s *socket) Join(room string) error {
 
 // Leave ends the membership. A connection that is closed has left by itself.
 func (s *socket) Leave(room string) error {
-	if err := named(room); err != nil {
+	if err := session.RoomName(room); err != nil {
 		return err
 	}
 	l := s.run.live
@@ -111,7 +109,7 @@ func (s *socket) Leave(room string) error {
 
 // Broadcast sends to every member of a room, and waits until the gateway has done so. The last callback may do it, too.
 func (s *socket) Broadcast(room string, binary bool, data []byte) error {
-	if err := utf8Text(binary, data); err != nil {
+	if err := session.Sendable(binary, data); err != nil {
 		return err
 	}
 	number := uint32(wire.WsBroadcastText)
@@ -123,7 +121,7 @@ func (s *socket) Broadcast(room string, binary bool, data []byte) error {
 
 // ask sends an operation and waits for its answer.
 func (s *socket) ask(room string, op wire.WsOperation) error {
-	if err := named(room); err != nil {
+	if err := session.RoomName(room); err != nil {
 		return err
 	}
 	answer, err := s.call(op)
@@ -149,12 +147,4 @@ func (s *socket) call(op wire.WsOperation) (<-chan error, error) {
 	s.calls[id] = answer
 	w.emit(l.gateway, l.reply, &wire.WsOp{Head: l.head(), CallID: id, Operation: op})
 	return answer, nil
-}
-
-// named refuses what no room is called.
-func named(room string) error {
-	if room == "" || strings.IndexByte(room, 0) >= 0 {
-		return errors.New("a room's name must not be empty or contain a NUL")
-	}
-	return nil
 }

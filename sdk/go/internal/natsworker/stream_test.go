@@ -329,6 +329,9 @@ func TestABodyThatBreaksOffIsNoEnd(t *testing.T) {
 		"error": {func(open *wire.Open, call uint32) wire.Frame {
 			return &wire.Error{Head: with(open, 2), CallID: wire.Some(uint64(call)), Code: wire.FailBodyTooLarge}
 		}, session.ErrBodyTooLarge},
+		"taken": {func(open *wire.Open, call uint32) wire.Frame {
+			return &wire.Error{Head: with(open, 2), CallID: wire.Some(uint64(call)), Code: wire.FailNotFound}
+		}, session.ErrNoBody},
 	} {
 		t.Run(what, func(t *testing.T) {
 			g := stage(t, nil, open)

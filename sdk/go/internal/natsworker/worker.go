@@ -203,11 +203,13 @@ func (w *Worker) serve() error {
 // Start flushes and reports what went wrong with subscriptions so far.
 func (w *Worker) Start() error {
 	w.mu.Lock()
-	none, failed := len(w.entries) == 0, errors.Join(w.deferred...)
+	none, failed, leaves := len(w.entries) == 0, errors.Join(w.deferred...), w.life != serving
 	w.mu.Unlock()
 	switch {
 	case failed != nil:
 		return fmt.Errorf("starting the worker: %w", failed)
+	case leaves:
+		return fmt.Errorf("starting the worker: %w", session.ErrShuttingDown)
 	case none:
 		return errors.New("starting the worker: it has no handler; call AddPhaseHandler before")
 	case !w.conn.IsConnected():
