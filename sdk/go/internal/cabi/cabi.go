@@ -18,6 +18,7 @@ import (
 	"sync/atomic"
 	"unsafe"
 
+	"github.com/AssetsArt/nylon/sdk/go/internal/collector"
 	"github.com/AssetsArt/nylon/sdk/go/internal/ffi"
 )
 
@@ -43,15 +44,8 @@ var widen = sync.OnceFunc(func() {
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + hostThreads)
 	}
-	if os.Getenv("GOGC") == "" && os.Getenv("GOMEMLIMIT") == "" {
-		ballast = make([]byte, 16<<20)
-	}
+	collector.Rest() // each run takes the host's threads their places
 })
-
-// ballast lets the collector wait until there are so many bytes more of garbage, unless the environment says when it runs. The heap
-// of a plugin is small, so it would run all the time, and take the host's threads their places each time. Nothing
-// is ever written there, so that it takes addresses and no memory.
-var ballast []byte
 
 const hostThreads = 2
 

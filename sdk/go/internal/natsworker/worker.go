@@ -11,6 +11,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/AssetsArt/nylon/sdk/go/internal/collector"
 	"github.com/AssetsArt/nylon/sdk/go/internal/session"
 	"github.com/AssetsArt/nylon/sdk/go/internal/wire"
 )
@@ -202,6 +203,7 @@ func (w *Worker) serve() error {
 
 // Start flushes and reports what went wrong with subscriptions so far.
 func (w *Worker) Start() error {
+	collector.Rest()
 	w.mu.Lock()
 	none, failed, leaves := len(w.entries) == 0, errors.Join(w.deferred...), w.life != serving
 	w.mu.Unlock()
