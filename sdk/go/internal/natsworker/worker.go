@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -245,12 +246,14 @@ func wake(c chan struct{}) {
 	}
 }
 
-// publish is the one goroutine that sends. It gathers nothing by waiting: what has become ready while it sent shares messages.
+// publish is the one goroutine that sends. It gathers nothing by waiting: what has become ready while it sent, and what the goroutines
+// that can go on have to say, shares messages.
 func (w *Worker) publish() {
 	defer w.idle.Done()
 	for {
 		select {
 		case <-w.flushes:
+			runtime.Gosched() // else it would run behind the first of them
 			w.flush()
 		case <-w.done:
 			return
