@@ -24,7 +24,7 @@ import scenarios
 from bench import tools
 from bench.matrix import CELL_FLOOR, Plan, Refused, check_machine, median_of, one_round, refuse_below_floor
 from bench.places import WORK
-from bench.processes import BenchError, Processes, ended_by_signals, free_port
+from bench.processes import BenchError, ended_by_signals, free_port
 from bench.requirements import judge
 from bench.results import Run
 from bench.systems.base import System
@@ -46,9 +46,6 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--only", default="", help="systems, comma-separated: " + ", ".join(s.name for s in SYSTEMS))
     parser.add_argument("--no-matrix", action="store_true", help="scenarios only")
     parser.add_argument("--scenarios", default="all", help="all, none, or names: " + ", ".join(scenarios.NAMES))
-    parser.add_argument(
-        "--apart", action="store_true", help="a session for each process, as services have that systemd starts"
-    )
     parser.add_argument("--table", type=Path, help="only print the table of an earlier run")
     return parser.parse_args()
 
@@ -110,9 +107,7 @@ def measure(options: argparse.Namespace) -> int:
     names = chosen(str(wanted), list(scenarios.NAMES), "scenarios")
     need_nylon = bool(names) or not systems or any(name.startswith("nylon") for name in systems)
     tools.prepare(say, need_nylon=need_nylon)
-    Processes.apart = options.apart
-    asked = {name: getattr(options, name) for name in ("quick", "scenarios", "only", "apart")}
-    run = Run.begin({**plan.__dict__, **asked})
+    run = Run.begin({**plan.__dict__, "quick": options.quick, "scenarios": options.scenarios, "only": options.only})
     run.titles = {system.name: system.title for system in SYSTEMS}
     with Direct(free_port()) as direct:
         try:

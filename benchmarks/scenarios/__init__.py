@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import Any
 
 NAMES = (
+    "services",
     "added_latency",
     "slow_handlers",
     "follower_threads",
