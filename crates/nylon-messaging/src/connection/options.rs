@@ -3,6 +3,7 @@
 use std::{fmt, path::PathBuf, time::Duration};
 
 use async_nats::ConnectOptions;
+use nkeys::{KeyPair, KeyPairType};
 
 use crate::bus;
 
@@ -108,7 +109,14 @@ pub(super) fn authenticated(options: &ConnectionOptions) -> Result<ConnectOption
         Auth::None => ConnectOptions::new(),
         Auth::User { user, password } => ConnectOptions::with_user_and_password(user.clone(), password.clone()),
         Auth::Token(token) => ConnectOptions::with_token(token.clone()),
-        Auth::NkeySeed(seed) => ConnectOptions::with_nkey(seed.clone()),
+        Auth::NkeySeed(seed) => {
+            // The client would find out at each attempt, and try again for ever.
+            match KeyPair::from_seed(seed).map(|pair| pair.key_pair_type()) {
+                Ok(KeyPairType::User) => ConnectOptions::with_nkey(seed.clone()),
+                Ok(other) => return Err(ConnectionError::Seed(format!("it is that of {other:?}"))),
+                Err(cause) => return Err(ConnectionError::Seed(cause.to_string())),
+            }
+        }
         Auth::CredsFile(path) => {
             let wrap = |cause| ConnectionError::Credentials { path: path.clone(), cause };
             let text = std::fs::read_to_string(path).map_err(wrap)?;
@@ -143,6 +151,9 @@ pub enum ConnectionError {
         /// What the system or the parser says.
         cause: std::io::Error,
     },
+    /// The nkey seed is none of a user.
+    #[error("configuring nats: the nkey seed is not that of a user (SU…): {0}")]
+    Seed(String),
     /// A certificate comes without its key, or the other way round.
     #[error("configuring nats tls: cert_file and key_file belong together")]
     HalfCertificate,
@@ -159,6 +170,20 @@ mod tests {
     fn secrets_do_not_show_in_logs() {
         let options = ConnectionOptions { auth: Auth::Token("hush".into()), ..Default::default() };
         assert!(!format!("{options:?}").contains("hush"));
+    }
+
+    #[test]
+    fn a_seed_that_no_user_has_is_refused_at_once_and_not_repeated() {
+        let authenticate = |seed: &str| {
+            let auth = Auth::NkeySeed(seed.to_owned());
+            authenticated(&ConnectionOptions { auth, ..Default::default() })
+        };
+        let account = KeyPair::new_account().seed().unwrap();
+        for seed in ["", "hush", "SUhush", account.as_str()] {
+            let text = authenticate(seed).err().expect("it is refused").to_string();
+            assert!(text.contains("SU…") && !(seed.len() > 1 && text.contains(seed)), "{text}");
+        }
+        assert!(authenticate(&KeyPair::new_user().seed().unwrap()).is_ok());
     }
 
     #[test]
