@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"reflect"
 	"runtime"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -116,6 +117,24 @@ func TestAnEmptyAnswerIsAnAnswer(t *testing.T) {
 		if read := <-got; read != answer {
 			t.Errorf("%q, want %q", read, answer)
 		}
+	}
+}
+
+func TestPhasesWithoutACallbackEndWithinTheCall(t *testing.T) {
+	h := newHost()
+	h.library.Add("e", func(session.Port) (session.Handler, *session.Failure) {
+		return handler{mask: wire.RequestFilter.Bit(), run: func(session.Port, *session.Run) { t.Error("it has a callback") }}, nil
+	})
+	var came []uint32
+	h.library.Register(1, "e", func(sid, method uint32, _ []byte) {
+		if came = append(came, method); len(came) == 1 { // a host may begin the next one before this has returned
+			h.library.Event(sid, uint8(wire.ResponseBodyFilter), 0, nil)
+		}
+	})
+	h.library.Event(1, uint8(wire.ResponseFilter), 0, nil)
+	h.library.Event(1, uint8(wire.Logging), 0, nil)
+	if !slices.Equal(came, []uint32{next, next, next}) {
+		t.Errorf("%v", came)
 	}
 }
 
