@@ -305,3 +305,6 @@ fn failed(error: &Error) -> Ending {
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzz;
+
+#[cfg(test)]
+mod tests;

@@ -15,7 +15,8 @@ use super::{ABNORMAL, Around, converse};
 const MOST: usize = 1_000;
 
 /// An entry that sends back what it gets, and after `after` messages does something else.
-struct Echo {
+#[derive(Default)]
+pub(super) struct Echo {
     waiting: VecDeque<(MessageKind, Bytes)>,
     offered: usize,
     after: usize,
@@ -65,7 +66,7 @@ impl PluginSocket for Echo {
     }
 }
 
-struct Nothing;
+pub(super) struct Nothing;
 
 impl Around for Nothing {
     fn is_draining(&self) -> bool {
