@@ -103,7 +103,8 @@ pub fn websocket(data: &[u8]) {
             let _ = reading.read_to_end(&mut heard).await;
             heard
         };
-        let (end, (), heard) = tokio::join!(converse(ours, MOST, &mut echo, Nothing), says, hears);
+        let talks = async { converse(ours, MOST, &mut echo, Nothing).await.0 };
+        let (end, (), heard) = tokio::join!(talks, says, hears);
         (end, heard)
     });
     assert!((1000..5000).contains(&end.code), "ended with {}", end.code);
