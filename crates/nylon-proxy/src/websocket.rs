@@ -79,11 +79,17 @@ pub(crate) async fn serve(thread: Rc<Thread>, stream: ClientStream, switch: Swit
     let Switch { mut course, upgrade, .. } = switch;
     let Upgrade { max_message_bytes, mut socket, .. } = *upgrade;
     socket.open();
-    let end =
-        converse(stream, max_message_bytes, &mut *socket, InCourse { course: &mut course, thread: &thread }).await;
+    let around = InCourse { course: &mut course, thread: &thread };
+    let (end, stream) = converse(stream, max_message_bytes, &mut *socket, around).await;
     course.socket_closed(end.error.as_deref());
     socket.close(end);
-    poll_fn(|cx| socket.poll_done(cx)).await;
+    let goodbye = async {
+        if let Some(mut stream) = stream {
+            // A client that does not end its connection after that is cut off.
+            let _ = timeout(CLOSING, stream.shutdown()).await;
+        }
+    };
+    tokio::join!(goodbye, poll_fn(|cx| socket.poll_done(cx)));
 }
 
 /// What a conversation needs of the gateway around it.
@@ -122,8 +128,14 @@ impl Around for InCourse<'_> {
     }
 }
 
-/// Carries messages between a client and an entry until one of them ends it.
-async fn converse<S, A>(stream: S, max_message_bytes: usize, socket: &mut dyn PluginSocket, around: A) -> SocketEnd
+/// Carries messages between a client and an entry until one of them ends it. Returns the connection if there is one left to
+/// end: the entry is not kept waiting for that.
+async fn converse<S, A>(
+    stream: S,
+    max_message_bytes: usize,
+    socket: &mut dyn PluginSocket,
+    around: A,
+) -> (SocketEnd, Option<S>)
 where
     S: AsyncRead + AsyncWrite + Unpin,
     A: Around,
@@ -140,7 +152,9 @@ where
     let mut conversation =
         Conversation { client, socket, around, pings, heard: Instant::now(), unflushed: 0, midway: false };
     let ending = conversation.run().await;
-    conversation.end(ending).await
+    let gone = matches!(ending, Ending::Gone(_));
+    let end = conversation.end(ending).await;
+    (end, (!gone).then(|| conversation.client.into_inner()))
 }
 
 struct Conversation<'a, S, A> {
@@ -283,7 +297,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin, A: Around> Conversation<'_, S, A> {
             let flushed = self.client.flush().await;
             // What the client still says is of no interest; its close frame ends it.
             while flushed.is_ok() && matches!(self.client.next().await, Some(Ok(_))) {}
-            self.client.get_mut().shutdown().await
         };
         // One that does not answer in time is cut off.
         let _ = timeout(CLOSING, handshake).await;
@@ -305,3 +318,6 @@ fn failed(error: &Error) -> Ending {
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzz;
+
+#[cfg(test)]
+mod tests;

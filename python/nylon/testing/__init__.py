@@ -6,14 +6,22 @@ with TestPlugin(plugin, config={"tokens": {"secret": "ann"}}) as t:
 """
 
 from nylon.testing.harness import TestPlugin
-from nylon.testing.requests import Answer, AsyncClient, SyncClient
+from nylon.testing.requests import Answer, AsyncClient, SyncClient, UpgradeRefusedError
+from nylon.testing.sockets import AsyncSocket, SocketClosedError, SyncSocket
+from nylon.testing.streams import AsyncStream, SyncStream
 from nylon.testing.upstream import Upstream, UpstreamAnswer, UpstreamRequest
 
 __all__ = [
     "Answer",
     "AsyncClient",
+    "AsyncSocket",
+    "AsyncStream",
+    "SocketClosedError",
     "SyncClient",
+    "SyncSocket",
+    "SyncStream",
     "TestPlugin",
+    "UpgradeRefusedError",
     "Upstream",
     "UpstreamAnswer",
     "UpstreamRequest",

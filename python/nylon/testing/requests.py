@@ -2,11 +2,15 @@
 
 import asyncio
 import json
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from email.message import Message
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPResponse
 from typing import Any, TypedDict, Unpack
 
+from nylon.testing.sockets import AsyncSocket, SyncSocket, handshake
+from nylon.testing.streams import AsyncStream, SyncStream
 from nylon.testing.upstream import Headers, Upstream, pairs
 
 _SECONDS = 30.0
@@ -14,7 +18,7 @@ _SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Answer:
-    """What the client got: all of it, so that a stream has ended by then."""
+    """What the client got: all of it, so that a stream has ended by then. `stream` reads one while it is made."""
 
     status: int
     headers: Message
@@ -42,6 +46,15 @@ class Parts(TypedDict, total=False):
     """Sent as the body, with its content type; wins over `body`."""
 
 
+class UpgradeRefusedError(Exception):
+    """A WebSocket was asked for, and the answer is another."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(f"opening a WebSocket: the answer is {answer.status}: {answer.body[:200]!r}")
+        self.answer = answer
+        """What came in place of the 101."""
+
+
 class SyncClient:
     """Asks over HTTP/1.1, each request on a connection of its own. Any thread may use it, until the block ends."""
 
@@ -56,6 +69,31 @@ class SyncClient:
 
         Raises http.client.HTTPException or OSError if it is cut off, TimeoutError if nothing comes for 30 s.
         """
+        connection, response = self._ask(method, target, parts)
+        try:
+            return Answer(response.status, response.headers, response.read())
+        finally:
+            connection.close()
+
+    def stream(self, method: str, target: str, **parts: Unpack[Parts]) -> SyncStream:
+        """Send a request and return its answer when the head has come: `with t.stream("GET", "/events") as answer`.
+
+        Raises as request does.
+        """
+        return SyncStream(*self._ask(method, target, parts))
+
+    def websocket(self, target: str, *, headers: Headers = (), subprotocols: Sequence[str] = ()) -> SyncSocket:
+        """Open a WebSocket: `with t.websocket("/chat") as ws`. Raises UpgradeRefusedError if the answer is no 101."""
+        asked = [*pairs(headers), *handshake(tuple(subprotocols))]
+        connection, response = self._ask("GET", target, {"headers": asked})
+        if response.status == 101:
+            return SyncSocket(connection, response)
+        try:
+            raise UpgradeRefusedError(Answer(response.status, response.headers, response.read()))
+        finally:
+            connection.close()
+
+    def _ask(self, method: str, target: str, parts: Parts) -> tuple[HTTPConnection, HTTPResponse]:
         headers = pairs(parts.get("headers", ()))
         names = {name.lower() for name, _ in headers}
         body = parts.get("body")
@@ -72,10 +110,10 @@ class SyncClient:
             for name, value in headers:
                 connection.putheader(name, value)
             connection.endheaders(data)
-            response = connection.getresponse()
-            return Answer(response.status, response.headers, response.read())
-        finally:
+            return connection, connection.getresponse()
+        except BaseException:
             connection.close()
+            raise
 
     def get(self, target: str, **parts: Unpack[Parts]) -> Answer:
         """Send a GET."""
@@ -105,6 +143,21 @@ class AsyncClient:
     async def request(self, method: str, target: str, **parts: Unpack[Parts]) -> Answer:
         """Send a request and return the answer. Raises as SyncClient does."""
         return await asyncio.to_thread(self._client.request, method, target, **parts)
+
+    @asynccontextmanager
+    async def stream(self, method: str, target: str, **parts: Unpack[Parts]) -> AsyncGenerator[AsyncStream, None]:
+        """Send a request and give its answer when the head has come; the block's end closes the connection."""
+        with await asyncio.to_thread(self._client.stream, method, target, **parts) as stream:
+            yield AsyncStream(stream)
+
+    @asynccontextmanager
+    async def websocket(
+        self, target: str, *, headers: Headers = (), subprotocols: Sequence[str] = ()
+    ) -> AsyncGenerator[AsyncSocket, None]:
+        """Open a WebSocket; the block's end leaves. Raises UpgradeRefusedError if the answer is no 101."""
+        opening = asyncio.to_thread(self._client.websocket, target, headers=headers, subprotocols=subprotocols)
+        with await opening as socket:
+            yield AsyncSocket(socket)
 
     async def get(self, target: str, **parts: Unpack[Parts]) -> Answer:
         """Send a GET."""

@@ -14,7 +14,7 @@ use super::{outbox::Event, run::Run, shared::Shared};
 use crate::lock::lock;
 
 pub(super) use self::queues::Outgoing;
-use self::queues::{Inner, Waiting, tell_waiting};
+use self::queues::{Call, Inner, Waiting, tell_waiting};
 pub use self::terms::{Closure, Message, OnDone, OnVerdict, SocketError};
 
 /// So much may have been taken before the I/O thread hears of it, in bytes: less would wake it for every message.
@@ -128,9 +128,10 @@ impl Socket {
             // Counted apart from the session's other ids: the connection's namespace is the socket's.
             out.last_call += 1;
             let call = CALLS | out.last_call;
+            let joins = matches!(operation, WsOperation::Join { .. });
             out.waiting.push_back(Waiting::Operation { call, operation });
             let at_once = if answered {
-                out.calls.push((call, done));
+                out.calls.push(Call { id: call, joins, done });
                 None
             } else {
                 Some(done)

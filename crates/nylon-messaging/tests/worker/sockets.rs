@@ -64,6 +64,13 @@ async fn closed(worker: &Worker, gateway: &Gateway, opened: &mut Opened, code: u
     gateway.say(worker, opened, Frame::WsClosed(WsClosedFrame { header, code, reason, ext })).await;
 }
 
+async fn refused(worker: &Worker, gateway: &Gateway, opened: &mut Opened, call: u32, text: &str) {
+    let (header, code, text) = (opened.header(), failure::NOT_FOUND.into(), text.into());
+    let (log_id, first, ext) = (None, None, Default::default());
+    let error = ErrorFrame { header, call_id: Some(call), code, text, log_id, first, ext };
+    gateway.say(worker, opened, Frame::Error(error)).await;
+}
+
 async fn closing(gateway: &mut Gateway, opened: &Opened) -> u16 {
     match gateway.frame(opened).await {
         Frame::WsOp(op) => match op.operation {
@@ -136,6 +143,29 @@ async fn the_phase_ends_behind_the_close() {
     gateway.data(&worker, &mut opened, op.call_id, Bytes::new(), false).await;
     let Frame::Result(result) = gateway.frame(&opened).await else { panic!("expected RESULT") };
     assert_eq!((result.ops.len(), result.action), (0, Action::End));
+}
+
+#[tokio::test]
+async fn a_join_that_the_close_has_overtaken_is_too_late() {
+    let server = NatsServer::start();
+    let (worker, mut gateway) = start(&server, &[Phase::RequestFilter]).await;
+    serve(&worker, |job| {
+        let socket = upgrade(&job).unwrap();
+        let join = WsOperation::Join { room: "hall".into() };
+        assert_eq!(wait(|done| socket.operate(join, done)), Err(SocketError::Closed));
+        // What is said in a room may fail then as before, for a reason of its own.
+        let last = WsOperation::BroadcastText { room: "hall".into(), message: Bytes::new() };
+        let failed = Err(SocketError::NotAvailable("no nats".to_owned()));
+        assert_eq!(wait(|done| socket.operate(last, done)), failed);
+        pass(job);
+    });
+    let mut opened = opened(&worker, &mut gateway).await;
+    let Frame::WsOp(join) = gateway.frame(&opened).await else { panic!("expected WS_OP") };
+    closed(&worker, &gateway, &mut opened, 1006).await;
+    refused(&worker, &gateway, &mut opened, join.call_id, "the websocket is closed").await;
+    let Frame::WsOp(last) = gateway.frame(&opened).await else { panic!("expected WS_OP") };
+    refused(&worker, &gateway, &mut opened, last.call_id, "no nats").await;
+    assert!(matches!(gateway.frame(&opened).await, Frame::Result(_)));
 }
 
 #[tokio::test]

@@ -15,7 +15,8 @@ use super::{ABNORMAL, Around, converse};
 const MOST: usize = 1_000;
 
 /// An entry that sends back what it gets, and after `after` messages does something else.
-struct Echo {
+#[derive(Default)]
+pub(super) struct Echo {
     waiting: VecDeque<(MessageKind, Bytes)>,
     offered: usize,
     after: usize,
@@ -65,7 +66,7 @@ impl PluginSocket for Echo {
     }
 }
 
-struct Nothing;
+pub(super) struct Nothing;
 
 impl Around for Nothing {
     fn is_draining(&self) -> bool {
@@ -102,7 +103,8 @@ pub fn websocket(data: &[u8]) {
             let _ = reading.read_to_end(&mut heard).await;
             heard
         };
-        let (end, (), heard) = tokio::join!(converse(ours, MOST, &mut echo, Nothing), says, hears);
+        let talks = async { converse(ours, MOST, &mut echo, Nothing).await.0 };
+        let (end, (), heard) = tokio::join!(talks, says, hears);
         (end, heard)
     });
     assert!((1000..5000).contains(&end.code), "ended with {}", end.code);

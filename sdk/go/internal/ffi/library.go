@@ -44,6 +44,7 @@ func NewLibrary() *Library {
 
 // entry is what the plugin registered, and what has been seen of it.
 type entry struct {
+	name string
 	open session.Open
 	pace [wire.Logging + 1]pace
 }
@@ -52,7 +53,7 @@ type entry struct {
 func (l *Library) Add(name string, open session.Open) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.entries[name] = &entry{open: open}
+	l.entries[name] = &entry{name: name, open: open}
 }
 
 // Entries is how many there are.

@@ -525,3 +525,18 @@ func TestAContextThatIsWantedAfterTheEndIsOver(t *testing.T) {
 		t.Error(cause)
 	}
 }
+
+// TestAClosedSessionIsForgotten: the original keeps every one, and goes on to serve it.
+func TestAClosedSessionIsForgotten(t *testing.T) {
+	h := newHost()
+	h.open(t, 1, func(session.Port, *session.Run) { t.Error("a phase of a closed session runs") })
+	h.library.Close(1)
+	h.library.Close(1)
+	if h.library.session(1) != nil {
+		t.Error("it is kept")
+	}
+	h.library.Event(1, uint8(wire.RequestFilter), 0, nil)
+	if err := h.library.Send(1, next, nil); err == nil {
+		t.Error("a message of a closed session goes out")
+	}
+}

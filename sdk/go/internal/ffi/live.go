@@ -229,6 +229,7 @@ func (s *live) work() {
 		s.mu.Unlock()
 		s.afterTalk()
 		s.handler.Run(run)
+		s.awaitEnd(run)
 		s.entry.pace[run.Phase].seen.Store(true)
 	}
 	clean = true

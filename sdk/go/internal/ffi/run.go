@@ -8,6 +8,7 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/AssetsArt/nylon/sdk/go/internal/session"
 	"github.com/AssetsArt/nylon/sdk/go/internal/wire"
@@ -78,6 +79,33 @@ func (s *live) Finish(r *session.Run, action wire.Action) error {
 		s.sendOps(own, next, nil)
 	}
 	return nil
+}
+
+// silentAfter is how long a phase may go on behind its callback until that is reported: a goroutine of the handler may end it.
+const silentAfter = time.Second
+
+// awaitEnd says in the log what a deadline does not: that the callback has forgotten to end its phase.
+func (s *live) awaitEnd(r *session.Run) {
+	if !s.unended(r) {
+		return
+	}
+	time.AfterFunc(silentAfter, func() {
+		if s.unended(r) {
+			s.Logger().Warn("nylon plugin: a callback returned and nothing was called: Next or End has to end its phase",
+				"entry", s.entry.name, "phase", r.Phase, "session", s.UID())
+		}
+	})
+}
+
+// unended says whether nothing has ended the phase, and nothing lasts that will.
+func (s *live) unended(r *session.Run) bool {
+	s.mu.Lock()
+	socket := s.socket
+	s.mu.Unlock()
+	s.sending.Lock()
+	defer s.sending.Unlock()
+	own := r.Own.(*run)
+	return !own.over && own.stream == nil && socket == nil && !s.closed.Load()
 }
 
 // Fail ends the phase as failed. The ABI has no message for it, so that a host that offers none gets an answer that says so in

@@ -43,9 +43,12 @@ func (s *live) OpenStream(r *session.Run) (session.StreamPort, error) {
 			kept = append(kept, op)
 		}
 	}
-	own.ops = append(kept,
-		wire.Operation{Number: wire.OpSetResponseHeader, Name: "Transfer-Encoding", Value: "chunked"},
-		wire.Operation{Number: wire.OpRemoveResponseHeader, Name: "Content-Length"})
+	if !s.library.offers(failPhase) { // the original leaves framing to plugins; others log it as a plugin's mistake
+		kept = append(kept,
+			wire.Operation{Number: wire.OpSetResponseHeader, Name: "Transfer-Encoding", Value: "chunked"},
+			wire.Operation{Number: wire.OpRemoveResponseHeader, Name: "Content-Length"})
+	}
+	own.ops = kept
 	s.sendOps(own, streamHeader, nil)
 	return newWriter(own.stream), nil
 }

@@ -99,7 +99,7 @@ func (w *Worker) onCallError(l *live, frame *wire.Error) {
 	index := -1
 	if s := l.socket; s != nil {
 		switch {
-		case frame.CallID.Set && s.settle(uint32(frame.CallID.N), &callError{frame.Code, frame.Text}):
+		case frame.CallID.Set && s.settle(uint32(frame.CallID.N), fmt.Errorf("asking the gateway: %s", frame.Text)):
 			return
 		case !frame.CallID.Set && frame.Code == wire.FailNotWebSocket && !s.open:
 			s.refuse(fmt.Errorf("%w: %s", session.ErrNotWebSocket, frame.Text))

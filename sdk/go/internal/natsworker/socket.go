@@ -34,7 +34,13 @@ type socket struct {
 	partial []byte
 	unpaid  uint64 // what the partial message has cost and was not given back
 	working bool
-	calls   map[uint32]chan error
+	calls   map[uint32]socketCall
+}
+
+// socketCall waits for the gateway's answer.
+type socketCall struct {
+	answer chan error
+	joins  bool // a socket that is closed cannot join; it can still speak to rooms
 }
 
 // socketEvent is a callback that is to run.
@@ -72,7 +78,7 @@ func (w *Worker) upgrade(r *run, options session.SocketOptions, events session.S
 	}
 	s := &socket{
 		run: r, events: events, most: options.Longest(), verdict: make(chan error, 1), more: make(chan struct{}, 1),
-		calls: map[uint32]chan error{},
+		calls: map[uint32]socketCall{},
 	}
 	frame := &wire.Upgrade{MaxMessageBytes: uint64(s.most)}
 	frame.Ops, _, s.protocol = options.Split(r.ops, l.snapshot.Headers)
@@ -281,10 +287,13 @@ func (s *socket) refuse(err error) {
 
 // settle answers a call; false if there is none.
 func (s *socket) settle(id uint32, err error) bool {
-	answer, known := s.calls[id]
+	call, known := s.calls[id]
 	if known {
 		delete(s.calls, id)
-		answer <- err
+		if err != nil && call.joins && s.closed { // the close was faster than the join
+			err = closedBy(s.run.live)
+		}
+		call.answer <- err
 		s.result()
 	}
 	return known

@@ -144,7 +144,7 @@ func (s *socket) call(op wire.WsOperation) (<-chan error, error) {
 		return nil, fmt.Errorf("%d bytes are too many for a room, %d may be", len(op.Message), most)
 	}
 	id, answer := l.newID(), make(chan error, 1)
-	s.calls[id] = answer
+	s.calls[id] = socketCall{answer, op.Number == wire.WsJoinRoom}
 	w.emit(l.gateway, l.reply, &wire.WsOp{Head: l.head(), CallID: id, Operation: op})
 	return answer, nil
 }

@@ -227,6 +227,31 @@ func TestRooms(t *testing.T) {
 	next[*wire.Result](g)
 }
 
+func TestAJoinThatTheCloseHasOvertaken(t *testing.T) {
+	answers := make(chan error, 2)
+	k := &talk{message: func(port session.SocketPort, _ string) {
+		answers <- port.Join("r")
+		answers <- port.Broadcast("r", false, []byte("left"))
+	}}
+	g, open := upgraded(t, nil, k)
+	g.says(open, 2, "go", false)
+	join := next[*wire.WsOp](g)
+	refused := func(sequence uint32, call uint32, text string) error {
+		id := wire.Optional{Set: true, N: uint64(call)}
+		g.direct(&wire.Error{Head: with(open, sequence), Code: wire.FailNotFound, Text: text, CallID: id})
+		return <-answers
+	}
+	g.direct(&wire.WsClosed{Head: with(open, 3), Code: 1006})
+	if err := refused(4, join.CallID, "the websocket is closed"); !errors.Is(err, session.ErrClosed) {
+		t.Error(err)
+	}
+	// A room that cannot be spoken to is no body that there is not.
+	if err := refused(5, next[*wire.WsOp](g).CallID, "no nats"); err == nil || errors.Is(err, session.ErrNoBody) || errors.Is(err, session.ErrClosed) {
+		t.Error(err)
+	}
+	next[*wire.Result](g)
+}
+
 func TestWhatTheHandlerWantsOfAWebSocket(t *testing.T) {
 	k := &talk{options: session.SocketOptions{Subprotocols: []string{"v3", "v2", "v1"}, MaxMessageBytes: 10}, verdict: make(chan error, 1)}
 	closed := make(chan string, 1)

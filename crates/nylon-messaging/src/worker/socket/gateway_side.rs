@@ -42,19 +42,16 @@ impl Socket {
     }
 
     /// A call is done, or has failed. False if there is no such call.
-    pub(in crate::worker) fn settle(&self, call: u32, result: Result<(), SocketError>) -> bool {
-        let found = {
+    pub(in crate::worker) fn settle(&self, id: u32, result: Result<(), SocketError>) -> bool {
+        let (call, closed) = {
             let mut inner = lock(&self.inner);
             let calls = &mut inner.out.calls;
-            calls.iter().position(|(id, _)| *id == call).map(|index| calls.swap_remove(index).1)
+            let Some(index) = calls.iter().position(|call| call.id == id) else { return false };
+            (calls.swap_remove(index), inner.incoming.end.is_some())
         };
-        match found {
-            Some(done) => {
-                done(result);
-                true
-            }
-            None => false,
-        }
+        // The client left while the join was on its way: not the gateway's refusal, but that is what has happened.
+        (call.done)(if closed && call.joins { result.map_err(|_| SocketError::Closed) } else { result });
+        true
     }
 
     /// A piece of a message is here. Returns what may be granted again with it; `None` if the message is too long.
@@ -140,7 +137,7 @@ impl Socket {
         };
         let error = end.clone().err().unwrap_or(SocketError::Closed);
         tell_waiting(waiting, &error);
-        calls.into_iter().for_each(|(_, done)| done(Err(error.clone())));
+        calls.into_iter().for_each(|call| (call.done)(Err(error.clone())));
         if let Some(waiter) = waiter {
             waiter(Ok(()));
         }

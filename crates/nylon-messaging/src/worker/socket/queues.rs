@@ -18,6 +18,14 @@ pub(super) enum Waiting {
     Operation { call: u32, operation: WsOperation },
 }
 
+/// Something that the gateway is asked for.
+pub(super) struct Call {
+    pub(super) id: u32,
+    /// A socket that is closed cannot join; it can still speak to rooms.
+    pub(super) joins: bool,
+    pub(super) done: OnDone,
+}
+
 #[derive(Default)]
 pub(super) struct Out {
     /// None until WS_OPEN.
@@ -26,7 +34,7 @@ pub(super) struct Out {
     pub(super) waiting: VecDeque<Waiting>,
     /// Paid for; the I/O thread takes it from here.
     pub(super) ready: VecDeque<Outgoing>,
-    pub(super) calls: Vec<(u32, OnDone)>,
+    pub(super) calls: Vec<Call>,
     pub(super) last_call: u32,
     pub(super) closing: bool,
 }

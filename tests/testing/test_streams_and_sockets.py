@@ -1,0 +1,147 @@
+"""`TestPlugin`: answers that are read while they are made, and WebSockets; in memory and through a real nats-server."""
+
+import asyncio
+import threading
+from http.client import IncompleteRead
+
+import pytest
+
+from nylon import ClientGoneError, HttpError, NotWebSocketError, PhaseHandler, Plugin, RequestFilterContext
+from nylon.testing import SocketClosedError, TestPlugin, UpgradeRefusedError
+
+in_memory_and_real = pytest.mark.parametrize("real", [False, True], ids=["memory", "nats"])
+
+
+class Talkative:
+    """A plugin that streams and has WebSockets, and how they ended."""
+
+    def __init__(self) -> None:
+        self.plugin = Plugin()
+        self.ended = threading.Event()
+        self.closed: list[tuple[int | None, str | None]] = []
+        outer = self
+
+        @self.plugin.handler("ticks")
+        class Ticks(PhaseHandler):  # pyright: ignore[reportUnusedClass]
+            async def request_filter(self, ctx: RequestFilterContext) -> None:
+                async with ctx.response.stream() as stream:
+                    await stream.write("data: 1\n\ndata: 2\n\n")
+                    if ctx.request.path == "/cut":
+                        raise ValueError("asked to")
+                    if ctx.request.path == "/short":
+                        return
+                    try:
+                        await asyncio.Event().wait()
+                    finally:
+                        outer.ended.set()
+
+        @self.plugin.handler("room")
+        class Room(PhaseHandler):  # pyright: ignore[reportUnusedClass]
+            async def request_filter(self, ctx: RequestFilterContext) -> None:
+                try:
+                    ws = await ctx.websocket_upgrade(subprotocols=["two", "one"])
+                except NotWebSocketError as error:
+                    raise HttpError(426, "no WebSocket") from error
+                try:
+                    await ws.join("hall")
+                    await ws.send("joined")
+                    async for message in ws:
+                        if message == "end":
+                            await ws.close(4000, "enough")
+                        else:
+                            await ws.broadcast("hall", message)
+                except ClientGoneError:
+                    pass  # so early that it could not even join
+                outer.closed.append((ws.close_code, ws.close_reason))
+                outer.ended.set()
+
+
+@pytest.fixture
+def talkative() -> Talkative:
+    return Talkative()
+
+
+@in_memory_and_real
+def test_an_answer_is_read_while_it_is_made(talkative: Talkative, real: bool) -> None:
+    with TestPlugin(talkative.plugin, service="ticks", real=real) as t:
+        with t.stream("GET", "/") as answer:
+            assert (answer.status, answer.headers["Transfer-Encoding"]) == (200, "chunked")
+            assert [answer.until(b"\n\n"), answer.until(b"\n\n")] == [b"data: 1\n\n", b"data: 2\n\n"]
+            assert not talkative.ended.is_set()
+        assert talkative.ended.wait(10), "the handler hears that its client has left"
+
+
+def test_an_answer_that_ends_and_one_that_is_cut(talkative: Talkative) -> None:
+    with TestPlugin(talkative.plugin, service="ticks") as t:
+        with t.stream("GET", "/short") as answer:
+            assert b"".join(answer) == b"data: 1\n\ndata: 2\n\n"
+        with t.stream("GET", "/short") as answer, pytest.raises(EOFError, match=r"without b'3'.*data: 2"):
+            answer.until(b"3")
+        with t.stream("GET", "/cut") as answer, pytest.raises((IncompleteRead, ConnectionResetError)):
+            list(answer)
+
+
+@pytest.mark.parametrize(
+    ("size", "real"), [*((size, False) for size in (0, 5, 125, 126, 65_535, 65_536, 100_000)), (100_000, True)]
+)
+def test_messages_come_back_whole(talkative: Talkative, size: int, real: bool) -> None:
+    with TestPlugin(talkative.plugin, service="room", real=real) as t, t.websocket("/") as one, t.websocket("/") as two:
+        assert one.receive() == two.receive() == "joined"
+        for message in ("é" + "x" * size, b"\xff" * size):
+            one.send(message)
+            assert one.receive() == two.receive() == message
+        assert one.close(1000, "bye") == (1000, "bye")
+        assert talkative.ended.wait(10)
+        assert talkative.closed == [(1000, "bye")]
+
+
+def test_the_plugin_closes(talkative: Talkative) -> None:
+    with TestPlugin(talkative.plugin, service="room") as t:
+        with t.websocket("/", subprotocols=["one", "two"], headers={"X-A": "1"}) as ws:
+            assert (ws.subprotocol, ws.headers["Upgrade"]) == ("two", "websocket")
+            assert ws.receive() == "joined"
+            ws.send("end")
+            with pytest.raises(SocketClosedError, match="closed with 4000 enough"):
+                ws.receive()
+        with t.websocket("/", subprotocols=["one"]) as ws:
+            ws.send("a")
+            ws.send("end")
+            assert list(ws) == ["joined", "a"]
+
+
+def test_a_client_that_leaves(talkative: Talkative) -> None:
+    with TestPlugin(talkative.plugin, service="room") as t:
+        with t.websocket("/", subprotocols=["one"]):
+            pass
+        assert talkative.ended.wait(10)
+        assert talkative.closed[0][0] == 1006
+
+
+def test_an_answer_that_is_no_upgrade(talkative: Talkative) -> None:
+    with TestPlugin(talkative.plugin, service="room", path="/here") as t:
+        with pytest.raises(UpgradeRefusedError, match="the answer is 404") as refused:
+            t.websocket("/elsewhere")
+        assert refused.value.answer.status == 404
+        assert t.get("/here").status == 426
+
+
+@in_memory_and_real
+def test_in_a_loop(talkative: Talkative, real: bool) -> None:
+    async def ask() -> None:
+        async with TestPlugin(talkative.plugin, service="room", real=real) as t:
+            async with t.websocket("/", subprotocols=["one"]) as ws:
+                await ws.send("hello")
+                assert [await ws.receive(), await ws.receive()] == ["joined", "hello"]
+                await ws.send("again")
+                await ws.send("end")
+                assert [message async for message in ws] == ["again"]
+            async with t.websocket("/", subprotocols=["one"]) as ws:
+                assert await ws.close(1001) == (1001, "")
+        async with TestPlugin(talkative.plugin, service="ticks", real=real) as t:
+            async with t.stream("GET", "/") as answer:
+                assert await answer.until(b"\n\n") == b"data: 1\n\n"
+                assert await answer.read() == b"data: 2\n\n"
+            async with t.stream("GET", "/short") as answer:
+                assert b"".join([piece async for piece in answer]) == b"data: 1\n\ndata: 2\n\n"
+
+    asyncio.run(ask())
