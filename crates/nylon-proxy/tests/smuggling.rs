@@ -51,6 +51,7 @@ fn broken_body(request: &[u8]) {
     client.send(request);
     let answer = client.answer();
     assert_eq!((answer.status, answer.error().as_str()), (400, "BAD_REQUEST"), "{text:?}");
+    assert_eq!(answer.header("connection"), Some("close"), "{text:?}");
     client.finish();
     assert_eq!(client.rest(), "", "{text:?}");
     let seen = upstream.requests();
