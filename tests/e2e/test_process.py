@@ -45,7 +45,7 @@ def test_a_conflict_that_only_the_data_plane_sees_ends_with_3(tmp_path: Path) ->
     for command in ("run", "check"):
         with Process([*NYLON, command, "-c", str(gateway)]) as process:
             assert process.wait() == 3
-            process.wait_for(r"/u/\{name\}")
+            process.wait_for(r"nylon.yaml:[1-9]\d*:[1-9]\d*.*/u/\{name\}")
 
 
 def test_an_address_in_use_ends_with_4_and_is_named(tmp_path: Path) -> None:
@@ -71,6 +71,11 @@ def test_reload_is_all_or_nothing(tmp_path: Path) -> None:
             gateway.reload(config)
             gateway.process.wait_for(r"unknown key 'middlewares'")
             gateway.process.wait_for(r"reload refused")
+            assert gateway.get("/only").status == 200
+            del config["routes"][0]["middlewares"]
+            config["routes"][0]["paths"][0]["path"] = ["/u/{id}", "/u/{name}"]
+            gateway.reload(config)
+            gateway.process.wait_for(r"reload refused.*nylon.yaml:[1-9]\d*:[1-9]\d*: .*/u/\{name\}")
             assert gateway.get("/only").status == 200
             gateway.path.write_text("http: [")
             gateway.reload()
