@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import signal
 import socket
+import subprocess
 import threading
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ import pytest
 from .support.gateway import Gateway, configuration
 from .support.http import Answer, get
 from .support.patience import eventually
-from .support.process import NYLON, Process, children
+from .support.process import NYLON, ROOT, Process, children
 from .support.upstream import Upstream
 
 
@@ -172,3 +174,27 @@ def test_embedded_nats_is_gone_with_the_gateway(tmp_path: Path, number: signal.S
             gateway.process.wait()
             eventually(lambda: all(gone(pid) for pid in started), what="nothing of it running")
             eventually(lambda: not any(Path(name).parent.exists() for name in directories), what="its directory gone")
+
+
+def test_a_gateway_outlives_the_reader_of_its_log(tmp_path: Path) -> None:
+    """A log collector that ends, or a full disk, is no reason to stop serving."""
+    file = tmp_path / "nylon.yaml"
+    with Upstream() as upstream:
+        config = bare(upstream.address)
+        file.write_text(json.dumps(config))
+        command = [*NYLON, "run", "-c", str(file)]
+        with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stderr is not None
+            try:
+                listening = (re.search(r"listening listener=http address=(\S+)", line) for line in process.stderr)
+                address = next(found[1] for found in listening if found)
+                process.stderr.close()
+                config["routes"][0]["paths"] = [{"path": "/only", "service": {"name": "upstream"}}]
+                file.write_text(json.dumps(config))
+                process.send_signal(signal.SIGHUP)
+                eventually(lambda: get(address, "/status/200").status == 404, what="the new configuration")
+                assert get(address, "/only").status == 200
+                process.terminate()
+                assert process.wait(20) == 0
+            finally:
+                process.kill()
