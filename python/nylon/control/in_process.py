@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 from nylon.config import ConfigError, Loaded, Location, Problem, RuntimeFile
@@ -103,7 +103,7 @@ class InProcess:
 
 
 @contextlib.contextmanager
-def _as_batch() -> Iterator[None]:
+def _as_batch() -> Generator[None]:
     """Threads that are started within, and by those, interrupt none that serves connections (SCHED_BATCH)."""
     if sys.platform != "linux" or os.sched_getscheduler(0) != os.SCHED_OTHER:
         yield
