@@ -134,3 +134,15 @@ def test_a_taken_port_ends_with_4_and_says_what_to_do(tmp_path: Path) -> None:
         with Process([*NYLON, "dev", str(app)]) as process:
             assert process.wait() == 4
             process.wait_for(rf"cannot listen .*{address}.*in use.*advice=.*{file}")
+
+
+def test_a_plugin_that_can_answer_nothing_is_told_why(tmp_path: Path) -> None:
+    app = tmp_path / "app.py"
+    for source, problem in (
+        (APP.split("@plugin")[0], "has no entry; register one"),
+        (APP.replace("request_filter", "logging"), "no entry has a request filter.*--upstream"),
+    ):
+        app.write_text(source)
+        with Process([*NYLON, "dev", str(app), *FREE]) as process:
+            assert process.wait() == 3
+            process.wait_for(rf"app.py.*{problem}")

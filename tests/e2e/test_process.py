@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import signal
 import socket
+import subprocess
 import threading
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ import pytest
 from .support.gateway import Gateway, configuration
 from .support.http import Answer, get
 from .support.patience import eventually
-from .support.process import NYLON, Process, children
+from .support.process import NYLON, ROOT, Process, children
 from .support.upstream import Upstream
 
 
@@ -45,7 +47,7 @@ def test_a_conflict_that_only_the_data_plane_sees_ends_with_3(tmp_path: Path) ->
     for command in ("run", "check"):
         with Process([*NYLON, command, "-c", str(gateway)]) as process:
             assert process.wait() == 3
-            process.wait_for(r"/u/\{name\}")
+            process.wait_for(r"nylon.yaml:[1-9]\d*:[1-9]\d*.*/u/\{name\}")
 
 
 def test_an_address_in_use_ends_with_4_and_is_named(tmp_path: Path) -> None:
@@ -71,6 +73,11 @@ def test_reload_is_all_or_nothing(tmp_path: Path) -> None:
             gateway.reload(config)
             gateway.process.wait_for(r"unknown key 'middlewares'")
             gateway.process.wait_for(r"reload refused")
+            assert gateway.get("/only").status == 200
+            del config["routes"][0]["middlewares"]
+            config["routes"][0]["paths"][0]["path"] = ["/u/{id}", "/u/{name}"]
+            gateway.reload(config)
+            gateway.process.wait_for(r"reload refused.*nylon.yaml:[1-9]\d*:[1-9]\d*: .*/u/\{name\}")
             assert gateway.get("/only").status == 200
             gateway.path.write_text("http: [")
             gateway.reload()
@@ -167,3 +174,27 @@ def test_embedded_nats_is_gone_with_the_gateway(tmp_path: Path, number: signal.S
             gateway.process.wait()
             eventually(lambda: all(gone(pid) for pid in started), what="nothing of it running")
             eventually(lambda: not any(Path(name).parent.exists() for name in directories), what="its directory gone")
+
+
+def test_a_gateway_outlives_the_reader_of_its_log(tmp_path: Path) -> None:
+    """A log collector that ends, or a full disk, is no reason to stop serving."""
+    file = tmp_path / "nylon.yaml"
+    with Upstream() as upstream:
+        config = bare(upstream.address)
+        file.write_text(json.dumps(config))
+        command = [*NYLON, "run", "-c", str(file)]
+        with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stderr is not None
+            try:
+                listening = (re.search(r"listening listener=http address=(\S+)", line) for line in process.stderr)
+                address = next(found[1] for found in listening if found)
+                process.stderr.close()
+                config["routes"][0]["paths"] = [{"path": "/only", "service": {"name": "upstream"}}]
+                file.write_text(json.dumps(config))
+                process.send_signal(signal.SIGHUP)
+                eventually(lambda: get(address, "/status/200").status == 404, what="the new configuration")
+                assert get(address, "/only").status == 200
+                process.terminate()
+                assert process.wait(20) == 0
+            finally:
+                process.kill()

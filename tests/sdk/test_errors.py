@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import traceback
 from typing import Any
 
 import pytest
@@ -64,9 +65,14 @@ class TestErrors:
                     client.session("h").request_filter()
                 assert failed.value.code == "handler_error"
                 assert type(error).__name__ in failed.value.text
-        lines = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+        records = [record for record in caplog.records if record.levelno == logging.ERROR]
+        lines = [record.getMessage() for record in records]
         assert len(lines) == 2
         assert "handler raised entry=h phase=request_filter id=test-" in lines[0]
+        for record in records:
+            assert record.exc_info is not None
+            where = traceback.extract_tb(record.exc_info[2])[-1]
+            assert (where.filename, where.name) == (__file__, "sync"), "the log says where"
 
     def test_a_keyboard_interrupt_reaches_the_caller_and_fails_the_phase(self) -> None:
         with Client(self.plugin(KeyboardInterrupt(), asynchronous=False)) as client, pytest.raises(KeyboardInterrupt):

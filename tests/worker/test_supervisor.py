@@ -132,6 +132,9 @@ def test_what_cannot_be_served_ends_with_3(plugin: Path, text: str, problem: str
     with supervised(plugin) as it:
         assert it.process.wait(30) == 3
         it.wait_for(re.escape(problem))
+        it.wait_for("draining")
+        # Only what the author's own code raises needs its stack.
+        assert any("Traceback" in line for line in it.lines) == text.startswith("import")
 
 
 def test_processes_end_with_a_supervisor_that_is_killed(plugin: Path) -> None:

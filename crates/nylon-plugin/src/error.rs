@@ -86,7 +86,7 @@ impl PluginError {
     pub fn new(kind: PluginErrorKind, message: impl Into<String>) -> Self {
         let retry_after = matches!(kind, PluginErrorKind::Unavailable | PluginErrorKind::Busy | PluginErrorKind::Lost)
             .then_some(Duration::from_secs(1));
-        Self { kind, message: message.into(), retry_after }
+        Self { kind, message: one_line(message.into()), retry_after }
     }
 
     /// The code that the client gets (rules §7).
@@ -142,5 +142,33 @@ impl GatewayError {
     #[must_use]
     pub fn is_client_gone(&self) -> bool {
         self.cause.kind == PluginErrorKind::ClientGone
+    }
+}
+
+/// What a handler raised may have lines of the client's making, and each of them would look like an event in the log.
+fn one_line(message: String) -> String {
+    if !message.contains(char::is_control) {
+        return message;
+    }
+    let mut line = String::with_capacity(message.len() + 8);
+    for char in message.chars() {
+        if char.is_control() {
+            line.extend(char.escape_default());
+        } else {
+            line.push(char);
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_one_line() {
+        let message = |text: &str| PluginError::new(PluginErrorKind::Handler, text).message;
+        assert_eq!(message("ValueError: \"é\""), "ValueError: \"é\"");
+        assert_eq!(message("a\nb\r\tc\u{1b}[31m\u{85}"), "a\\nb\\r\\tc\\u{1b}[31m\\u{85}");
     }
 }

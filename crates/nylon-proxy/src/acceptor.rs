@@ -12,7 +12,7 @@ use std::{
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{net::TcpListener, sync::mpsc::UnboundedReceiver, task::AbortHandle};
 
-use crate::{admin, shared::Shared};
+use crate::{admin, shared::Shared, target::Doorman};
 
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 4096;
@@ -83,12 +83,13 @@ pub(crate) async fn run(shared: Arc<Shared>, mut commands: UnboundedReceiver<Com
 
 async fn listen(shared: Arc<Shared>, purpose: Purpose, listener: TcpListener) {
     let mut turn = 0usize;
+    let doorman = Doorman::new();
     loop {
         match listener.accept().await {
             Ok((tcp, peer)) => {
                 turn = turn.wrapping_add(1);
                 match purpose {
-                    Purpose::Clients => shared.target.hand_over(tcp, peer, turn),
+                    Purpose::Clients => shared.target.hand_over(tcp, peer, turn, &doorman),
                     Purpose::Admin => drop(tokio::task::spawn_local(admin::serve(shared.clone(), tcp))),
                 }
             }

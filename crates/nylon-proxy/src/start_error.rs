@@ -8,7 +8,7 @@ use nylon_routing::CompileError;
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The snapshot is not valid.
-    #[error("compiling the snapshot: {0}")]
+    #[error(transparent)]
     Snapshot(#[from] CompileError),
     /// The plugins cannot be set up.
     #[error("preparing plugins: {0}")]

@@ -408,6 +408,7 @@ fn too_many_connections_are_turned_away() {
     assert!(clients.iter_mut().all(|client| client.get("/").status == 200));
     let answer = Client::connect(&gateway).answer();
     assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")));
+    assert_eq!(answer.error(), "OVERLOADED");
     drop(clients);
     eventually("there is room again", || gateway.connections() == 0);
     assert_eq!(Client::connect(&gateway).get("/").status, 200);

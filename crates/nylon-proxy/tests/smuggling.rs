@@ -51,6 +51,7 @@ fn broken_body(request: &[u8]) {
     client.send(request);
     let answer = client.answer();
     assert_eq!((answer.status, answer.error().as_str()), (400, "BAD_REQUEST"), "{text:?}");
+    assert_eq!(answer.header("connection"), Some("close"), "{text:?}");
     client.finish();
     assert_eq!(client.rest(), "", "{text:?}");
     let seen = upstream.requests();
@@ -169,6 +170,12 @@ refused! {
         "GET /a\x01b HTTP/1.1\r\nHost: a\r\n\r\n" => 400 "BAD_REQUEST";
     a_target_with_a_tab:
         "GET /a\tb HTTP/1.1\r\nHost: a\r\n\r\n" => 400 "BAD_REQUEST";
+    a_target_with_a_backtick:
+        "GET /a`b HTTP/1.1\r\nHost: a\r\n\r\n" => 400 "BAD_REQUEST";
+    a_query_with_a_quote:
+        "GET /a?\"b HTTP/1.1\r\nHost: a\r\n\r\n" => 400 "BAD_REQUEST";
+    an_absolute_target_with_an_escaped_host:
+        "GET http://a%41b/ HTTP/1.1\r\nHost: a%41b\r\n\r\n" => 400 "BAD_REQUEST";
     a_target_with_raw_utf8:
         "GET /\u{e9} HTTP/1.1\r\nHost: a\r\n\r\n" => 400 "BAD_REQUEST";
     two_spaces_in_the_request_line:

@@ -55,8 +55,10 @@ pub(crate) fn fail(py: Python<'_>, call: &Arc<Call>, error: PyErr) -> PyResult<(
     let code = if too_large { failure::BODY_TOO_LARGE } else { failure::HANDLER_ERROR };
     let id = call.request_id();
     let phase = python::phase_name(call.phase);
+    // Before Python 3.12 the stack stands beside the exception; it is put into it here, or the log would not say where.
+    let raised = error.clone_ref(py).into_value(py);
     if let Err(broken) =
-        python::REPORT_FAILURE.get(py).and_then(|report| report.call1((call.entry(), phase, id, error.value(py))))
+        python::REPORT_FAILURE.get(py).and_then(|report| report.call1((call.entry(), phase, id, raised)))
     {
         broken.write_unraisable(py, None);
     }

@@ -34,7 +34,7 @@ def check(
         # What only the data plane knows: conflicts between path patterns.
         _core.Gateway(snapshot)
     except ValueError as error:
-        typer.echo(f"error: {config}: {error}", err=True)
+        typer.echo(f"error: {loaded.refusal(str(error))}", err=True)
         raise typer.Exit(ExitCode.CONFIG) from None
     if show:
         typer.echo(snapshot.decode())

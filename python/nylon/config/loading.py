@@ -36,6 +36,16 @@ class Loaded:
     """Every file that was read, the runtime file first."""
     modules: Mapping[str, Location] = field(default_factory=dict[str, Location])
     """Where each plugin of `type: python` says what to import."""
+    patterns: Mapping[str, Location] = field(default_factory=dict[str, Location])
+    """Where each path pattern stands, by the name that the data plane has for it."""
+
+    def refusal(self, reason: str) -> Problem:
+        """Return what the data plane says against the configuration, at the place that it names."""
+        for name, location in self.patterns.items():
+            _, found, text = reason.partition(f"{name}: ")
+            if found:
+                return Problem(location, text)
+        return Problem(Location(self.files[0]), reason)
 
 
 def load(path: Path) -> Loaded:
@@ -68,6 +78,15 @@ def load(path: Path) -> Loaded:
             for source in sources
             for index, plugin in enumerate(source.content.plugins)
             if plugin.type == "python"
+        },
+        {
+            f"routes[{route.name}].paths[{number}].patterns[{position}]": source.document.at(
+                "routes", index, "paths", number, "path", position
+            )
+            for source in sources
+            for index, route in enumerate(source.content.routes)
+            for number, path in enumerate(route.paths)
+            for position in range(len(path.path))
         },
     )
 

@@ -24,6 +24,8 @@ _FOREIGN = {
 }
 """Keys that say nothing to a plugin of a type."""
 
+_REFUSED_METHODS = ("CONNECT", "TRACE")
+
 
 @dataclass(frozen=True)
 class Source:
@@ -239,6 +241,10 @@ class _Check:
                 self._missing(placed.document.at(*below, "service", "name"), "service", path.service.name, services)
             for index, link in enumerate(path.middleware):
                 self._link(Placed(link, placed.document, (*below, "middleware", index)))
+            for index, method in enumerate(path.methods or ()):
+                if method in _REFUSED_METHODS:
+                    place = placed.document.at(*below, "methods", index)
+                    self.report.warn(place, f"{method} has no effect: the gateway answers it with 501 itself")
         self._patterns(placed)
 
     def _patterns(self, route: Placed[Route]) -> None:

@@ -116,7 +116,7 @@ class Path(Section):
 
     methods: Annotated[list[Annotated[Text, AfterValidator(_method)]], Field(min_length=1)] | None = None
     """Methods that are let through, in any case; others get 405. Default: GET, POST, PUT, DELETE, OPTIONS, HEAD,
-    CONNECT, TRACE, PATCH."""
+    PATCH. CONNECT and TRACE get 501 everywhere."""
 
     middleware: list[Middleware] = []
     """Links that come after those of the route."""
@@ -147,7 +147,7 @@ class Route(Section):
 
     strip_headers: list[HeaderName] = []
     """Headers that are taken out of what clients send, before any plugin sees them: name here what your plugins set
-    for the upstream, such as `X-Auth-User`."""
+    for the upstream, such as `X-Auth-User`. Spelled with `_` for `-` they go, too: some upstreams see no difference."""
 
     middleware: list[Middleware] = []
     """Links that every request of the route goes through, in order."""

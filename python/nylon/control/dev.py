@@ -53,7 +53,7 @@ class DevSource:
             return Loaded(with_plugin(loaded.config, options), loaded.warnings, loaded.files)
         self._seen = _stamps(_sources(options.target))
         try:
-            self.entries = find_entries(options.target)
+            self.entries = usable(find_entries(options.target), options)
         except EntriesError as error:
             raise ConfigError([Problem(Location(_file(options.target)), str(error))]) from None
         file = options.scratch / "nylon.yaml"
@@ -73,6 +73,20 @@ class DevSource:
             return find_entries(options.target) != self.entries
         except EntriesError:
             return False  # the worker, which starts again at every change, says why
+
+
+def usable(entries: list[EntryFound], options: DevOptions) -> list[EntryFound]:
+    """Return `entries` if requests can be served with them. Raises EntriesError."""
+    if not entries:
+        raise EntriesError(
+            f"loading {options.target!r}: the plugin has no entry; register one with @plugin.handler(name)"
+        )
+    if options.upstream is None and not any(entry.answers for entry in entries):
+        raise EntriesError(
+            f"loading {options.target!r}: no entry has a request filter, so none can answer; "
+            "name the server behind them with --upstream"
+        )
+    return entries
 
 
 def made_up(entries: Sequence[EntryFound], options: DevOptions) -> dict[str, Any]:

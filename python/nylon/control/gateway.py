@@ -83,14 +83,10 @@ class GatewayProcess:
     def _run(self) -> ExitCode:
         try:
             loaded = self._load()
-            snapshot = self._snapshot(loaded)
-            gateway = _core.Gateway(snapshot)
+            gateway = _gateway(loaded, self._snapshot(loaded))
             self._in_process.prepare(loaded)
         except ConfigError as error:
             log_problems(error)
-            return ExitCode.CONFIG
-        except ValueError as error:
-            log.error("configuration refused", reason=str(error))
             return ExitCode.CONFIG
         except NatsError as error:
             log.error("no embedded NATS", reason=str(error))
@@ -151,6 +147,7 @@ class GatewayProcess:
         return ExitCode.OK
 
     def _reload(self, gateway: "_core.Gateway", current: Loaded) -> Loaded:
+        loaded = current
         try:
             loaded = self._load()
             snapshot = self._snapshot(loaded)
@@ -163,7 +160,8 @@ class GatewayProcess:
             return current
         except (ValueError, NatsError, OSError) as error:
             # OSError: a new listener cannot be opened
-            log.error("reload refused, the old configuration keeps serving", reason=str(error))
+            reason = loaded.refusal(str(error)) if isinstance(error, ValueError) else error
+            log.error("reload refused, the old configuration keeps serving", reason=str(reason))
             self._in_process.keep(current.config)
             self._workers.abandon()
             return current
@@ -234,6 +232,14 @@ class GatewayProcess:
             os._exit(128 + number)
         self._ending = True
         self._events.put(number)
+
+
+def _gateway(loaded: Loaded, snapshot: bytes) -> "_core.Gateway":
+    """Return a gateway that has not started. Raises ConfigError if the data plane refuses the configuration."""
+    try:
+        return _core.Gateway(snapshot)
+    except ValueError as error:
+        raise ConfigError([loaded.refusal(str(error))]) from None
 
 
 def from_file(path: Path) -> Source:

@@ -1,10 +1,11 @@
 """Log lines of the Python half: one event and its values per line, on stderr, in the form of the Rust half."""
 
+import contextlib
 import json
 import logging
 import sys
 from collections.abc import MutableMapping
-from typing import Any, Literal
+from typing import Any, Literal, TextIO, cast
 
 import structlog
 
@@ -17,6 +18,18 @@ Level = Literal["debug", "info", "warn", "error"]
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
 
 
+class _Stderr:
+    """Standard error, whose reader may be gone or whose disk full: the gateway outlives its log."""
+
+    def write(self, text: str) -> None:
+        with contextlib.suppress(OSError, AttributeError):  # it is None where the process has none
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError, AttributeError):
+            sys.stderr.flush()
+
+
 def configure(level: Level, form: Format) -> None:
     """Set up structlog for this process. Normal operation writes next to nothing."""
     structlog.configure(
@@ -27,7 +40,7 @@ def configure(level: Level, form: Format) -> None:
             _as_json if form == "json" else _as_text,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _Stderr())),
         cache_logger_on_first_use=False,
     )
 

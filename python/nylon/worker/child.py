@@ -29,10 +29,6 @@ def main(arguments: list[str]) -> int:
     threading.Thread(target=_end_with_parent, name="nylon-parent", daemon=True).start()
     try:
         plugin = load(target)
-        settings = plugin.settings(os.environ.get(SERVERS), os.environ.get(GROUP))
-        if max_threads:
-            settings = replace(settings, max_threads=int(max_threads[0]))
-        serving = plugin.serving(settings)
     except LoadError as error:
         logs.say(logging.ERROR, str(error))
         return ExitCode.CONFIG
@@ -41,7 +37,10 @@ def main(arguments: list[str]) -> int:
         logs.say(logging.ERROR, "plugin cannot be loaded", target=target, cause=cause, error=error)
         return ExitCode.CONFIG
     try:
-        serving.run()
+        settings = plugin.settings(os.environ.get(SERVERS), os.environ.get(GROUP))
+        if max_threads:
+            settings = replace(settings, max_threads=int(max_threads[0]))
+        plugin.serving(settings).run()
     except (RuntimeError, TypeError, ValueError) as error:
         logs.say(logging.ERROR, "worker cannot start", target=target, cause=str(error))
         return ExitCode.CONFIG

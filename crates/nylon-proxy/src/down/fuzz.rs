@@ -55,6 +55,8 @@ fn read(mut seen: &[u8]) {
         let Ok(httparse::Status::Complete(length)) = head.parse(rest) else {
             panic!("a head that the codec does not take: {:?}", rest.escape_ascii().to_string())
         };
+        let target = head.path.unwrap_or_default();
+        assert!(target.parse::<http::Uri>().is_ok(), "a target that the codec does not take: {target:?}");
         let of = |name: &str| {
             head.headers.iter().filter(|line| line.name.eq_ignore_ascii_case(name)).map(|line| line.value).collect()
         };

@@ -96,12 +96,13 @@ impl Course {
         response
     }
 
-    /// Whether the connection cannot carry another request: the client would have to send a long body that nobody
-    /// wants, or wait for a `100 Continue` that will not come.
+    /// Whether the connection cannot carry another request: the client has broken its body, would have to send a long
+    /// one that nobody wants, or wait for a `100 Continue` that will not come.
     fn closes(&self, source: &Source) -> bool {
         let uploading = matches!(source, Source::Upstream { body, .. } if body.is_uploading());
+        let broken = self.client_body.as_ref().is_some_and(|body| body.failure().is_some());
         let undrainable = self.client_body.as_ref().is_some_and(|body| !body.is_done() && !body.is_drainable());
-        self.progress.abandoned || (undrainable && !uploading)
+        self.progress.abandoned || broken || (undrainable && !uploading)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Request heads: everything that two implementations could understand differently is refused here, before the
 //! codec sees it.
 
+use http::Uri;
 use nylon_wire::ErrorCode;
 
 use super::text::{is_host_byte, is_target, is_token, is_token_byte, is_value, trim};
@@ -66,7 +67,11 @@ pub(crate) fn too_long(head: &[u8]) -> Refusal {
 
 /// Checks the head that `input` begins with; says how long it is, empty line included, or `None` if it is not complete.
 pub(crate) fn check_head(input: &[u8], limits: HeadLimits) -> Result<Option<(usize, Framing)>, Refusal> {
-    let Some((line, mut rest)) = split_line(input)? else { return Ok(None) };
+    let Some((line, mut rest)) = split_line(input)? else {
+        // Whoever speaks TLS here waits for an answer: the end of the line would never come.
+        let foreign = input.first().is_some_and(|&byte| !is_token_byte(byte) || byte.is_ascii_lowercase());
+        return if foreign { Err(bad("bad method: this may be no HTTP")) } else { Ok(None) };
+    };
     let request = check_request_line(line, limits)?;
     let mut fields = Fields::default();
     let mut count = 0;
@@ -133,6 +138,11 @@ fn check_request_line(line: &[u8], limits: HeadLimits) -> Result<RequestLine<'_>
         b"*" if method == b"OPTIONS" => None,
         _ => Some(absolute_authority(target).ok_or(bad("bad request target"))?),
     };
+    // The codec's own refusal would have no id and no line in the log. Of usual targets it refuses none.
+    let unusual = authority.is_some() || memchr::memchr2(b'`', b'"', target).is_some();
+    if unusual && Uri::try_from(target).is_err() {
+        return Err(bad("bad character in the request target"));
+    }
     Ok(RequestLine { http_10, authority })
 }
 

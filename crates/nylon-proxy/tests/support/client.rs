@@ -44,6 +44,7 @@ impl Answer {
         let body: Value = serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("no json: {self:?}"));
         assert_eq!(body["status"], self.status);
         assert_eq!(self.header("content-type"), Some("application/json"));
+        assert!(body["id"].is_string(), "no id: {body}");
         assert_eq!(body["id"].as_str(), self.header("x-request-id"));
         body["error"].as_str().unwrap().to_owned()
     }

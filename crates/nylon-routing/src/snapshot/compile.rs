@@ -12,18 +12,10 @@ use crate::{
     router::{Leaf, Router, Table},
 };
 
-/// What `methods: null` stands for (nylon-config §4.2).
-const DEFAULT_METHODS: [Method; 9] = [
-    Method::GET,
-    Method::POST,
-    Method::PUT,
-    Method::DELETE,
-    Method::OPTIONS,
-    Method::HEAD,
-    Method::CONNECT,
-    Method::TRACE,
-    Method::PATCH,
-];
+/// What `methods: null` stands for (nylon-config §4.2). CONNECT and TRACE are refused before a route is looked for, so
+/// no `Allow` may promise them.
+const DEFAULT_METHODS: [Method; 7] =
+    [Method::GET, Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS, Method::HEAD, Method::PATCH];
 
 /// Headers that belong to the message itself: a route cannot strip them.
 const NOT_STRIPPABLE: [HeaderName; 4] =

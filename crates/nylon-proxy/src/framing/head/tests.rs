@@ -42,3 +42,27 @@ fn the_end_is_found_from_anywhere() {
         assert_eq!(check_head(&head[..length], LIMITS), Ok(None));
     }
 }
+
+#[test]
+fn the_codec_takes_every_target_that_passes() {
+    for byte in 0x21..0x7f {
+        let odd = char::from(byte);
+        for (target, host) in [
+            (format!("/a{odd}b"), "a".to_owned()),
+            (format!("/a?{odd}b"), "a".to_owned()),
+            (format!("http://a{odd}b/"), format!("a{odd}b")),
+            (format!("http://a/{odd}"), "a".to_owned()),
+        ] {
+            let passes = check(&format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n")).is_ok();
+            assert!(!passes || target.parse::<Uri>().is_ok(), "{target}");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_http_is_refused_before_its_line_ends() {
+    for begin in ["\x16\x03\x01\x02", "ssh", "\0"] {
+        assert!(check_head(begin.as_bytes(), LIMITS).is_err(), "{begin:?}");
+    }
+    assert_eq!(check_head(b"G", LIMITS), Ok(None));
+}
