@@ -180,7 +180,7 @@ mod tests {
         };
         let account = KeyPair::new_account().seed().unwrap();
         for seed in ["", "hush", "SUhush", account.as_str()] {
-            let text = authenticate(seed).err().expect("it is refused").to_string();
+            let text = authenticate(seed).err().map(|error| error.to_string()).unwrap_or_default();
             assert!(text.contains("SU…") && !(seed.len() > 1 && text.contains(seed)), "{text}");
         }
         assert!(authenticate(&KeyPair::new_user().seed().unwrap()).is_ok());
