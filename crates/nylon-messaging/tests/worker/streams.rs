@@ -239,9 +239,9 @@ async fn a_body_gives_credit_back_when_it_is_taken() {
 
 #[tokio::test]
 async fn who_reads_a_body_hears_that_its_phase_is_over() {
-    let server = NatsServer::start();
     // With a later phase the session lives on, and so does what was asked for in it.
     for phases in [&[Phase::RequestFilter][..], &[Phase::RequestFilter, Phase::Logging]] {
+        let server = NatsServer::start(); // of its own: the first worker still serves
         let (worker, mut gateway) = start(&server, phases).await;
         let (sender, receiver) = mpsc::channel();
         serve(&worker, move |job| {

@@ -9,6 +9,8 @@ import (
 const ballastBytes = 16 << 20
 
 // ballast is never written to, so that it takes addresses and no memory.
+//
+//lint:ignore U1000 it is there to be there
 var ballast []byte
 
 // Rest lets the collector wait until there are 16 MiB more of garbage, unless the environment says when it runs (GOGC, GOMEMLIMIT).
