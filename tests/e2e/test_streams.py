@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 import signal
 import socket
@@ -15,7 +16,7 @@ from .support.gateway import Gateway, Worker, configuration
 from .support.http import request
 from .support.nats import NatsServer
 from .support.patience import eventually
-from .support.process import Process
+from .support.process import Process, children
 from .support.upstream import Upstream
 
 SERVICES = ("service", "plain", "echo", "digest")
@@ -330,7 +331,11 @@ def test_the_worker_is_killed(own_stage: Stage) -> None:
     worker = own_stage.worker("streaming")
     gateway = own_stage.gateway(paths=[{"path": "/s", "service": {"name": "answer"}}])
     house = House(gateway, worker, own_stage.upstream)
-    cut(house.dial("/s", X_Count="1", X_Then="kill"))
+    client = house.dial("/s", X_Count="1", X_Then="wait")
+    until(client, b"data: 0\n\n")
+    for pid in children(worker.pid):
+        os.kill(pid, signal.SIGKILL)
+    cut(client)
     house.idle()
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import os
 
 from logged import Logged, note
 
@@ -46,8 +45,6 @@ class Service(Logged):
                 match then:
                     case "raise":
                         raise RuntimeError("asked to raise")
-                    case "kill":
-                        os.kill(os.getpid(), 9)
                     case "wait":
                         note(id=identity, waits=True)
                         await asyncio.sleep(3600)
