@@ -77,7 +77,8 @@ def test_an_answer_that_ends_and_one_that_is_cut(talkative: Talkative) -> None:
             assert b"".join(answer) == b"data: 1\n\ndata: 2\n\n"
         with t.stream("GET", "/short") as answer, pytest.raises(EOFError, match=r"without b'3'.*data: 2"):
             answer.until(b"3")
-        with t.stream("GET", "/cut") as answer, pytest.raises((IncompleteRead, ConnectionResetError)):
+        # A reset may take along what has not been read, the head included.
+        with pytest.raises((IncompleteRead, ConnectionResetError)), t.stream("GET", "/cut") as answer:
             list(answer)
 
 
