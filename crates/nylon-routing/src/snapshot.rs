@@ -2,7 +2,9 @@
 
 mod compile;
 mod links;
+mod names;
 mod services;
+mod values;
 
 use std::{
     net::{IpAddr, SocketAddr},

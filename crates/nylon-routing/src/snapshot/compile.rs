@@ -1,10 +1,14 @@
 //! From the normalised JSON to the compiled snapshot.
 
-use std::{collections::HashMap, sync::Arc};
-
 use http::{HeaderName, Method};
 
-use super::{PathEntry, Revision, Route, Snapshot, links::Links, services};
+use super::{
+    PathEntry, Revision, Route, Snapshot,
+    links::Links,
+    names::Names,
+    services,
+    values::{header_name, positive},
+};
 use crate::{
     CompileError, Pattern, TrustedProxies,
     config::{self, Config},
@@ -80,54 +84,6 @@ fn check_process(config: &Config) -> Result<(), CompileError> {
         ("limits.max_connections", limits.max_connections as u64),
     ];
     times.into_iter().try_for_each(|(at, value)| positive(value, || at.to_owned()))
-}
-
-pub(super) fn positive(value: u64, at: impl Fn() -> String) -> Result<(), CompileError> {
-    if value == 0 { Err(CompileError::new(at(), "is 0; it has to be more")) } else { Ok(()) }
-}
-
-pub(super) fn sha256(hex: &str, at: impl Fn() -> String) -> Result<[u8; 32], CompileError> {
-    let mut hash = [0; 32];
-    let problem = || CompileError::new(at(), format!("{hex:?} is no hex sha-256"));
-    if hex.len() != 2 * hash.len() || !hex.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-        return Err(problem());
-    }
-    for (byte, digits) in hash.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
-        let digits = std::str::from_utf8(digits).map_err(|_| problem())?;
-        *byte = u8::from_str_radix(digits, 16).map_err(|_| problem())?;
-    }
-    Ok(hash)
-}
-
-pub(super) fn header_name(name: &str, at: impl Fn() -> String) -> Result<HeaderName, CompileError> {
-    name.parse().map_err(|_| CompileError::new(at(), format!("{name:?} is no header name")))
-}
-
-/// Remembers names and refuses the second of its kind.
-#[derive(Default)]
-pub(super) struct Names(HashMap<Arc<str>, usize>);
-
-impl Names {
-    /// Adds the next name; `at` is the list it comes from.
-    pub(super) fn add(&mut self, name: &str, at: &str) -> Result<Arc<str>, CompileError> {
-        let index = self.0.len();
-        let name: Arc<str> = name.into();
-        if name.is_empty() {
-            return Err(CompileError::new(format!("{at}[{index}].name"), "is empty"));
-        }
-        match self.0.insert(Arc::clone(&name), index) {
-            None => Ok(name),
-            Some(first) => Err(CompileError::new(
-                format!("{at}[{index}].name"),
-                format!("{name:?} is taken by {at}[{first}] already"),
-            )),
-        }
-    }
-
-    pub(super) fn find(&self, name: &str, what: &str, at: impl Fn() -> String) -> Result<usize, CompileError> {
-        let missing = || CompileError::new(at(), format!("there is no {what} called {name:?}"));
-        self.0.get(name).copied().ok_or_else(missing)
-    }
 }
 
 fn routes(

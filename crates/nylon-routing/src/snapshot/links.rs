@@ -2,11 +2,10 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use http::HeaderName;
-
 use super::{
     Entry, Link, Middleware, Payload,
-    compile::{Names, header_name, positive},
+    names::Names,
+    values::{header_names, positive},
 };
 use crate::{CompileError, JsonTemplate, Modifier, Side, config};
 
@@ -75,15 +74,4 @@ fn payload(text: String, at: &str) -> Result<Payload, CompileError> {
         Ok(Some(template)) => Ok(Payload::Template(Arc::new(template))),
         Err((place, error)) => Err(CompileError::new(format!("{at}{place}"), error.to_string())),
     }
-}
-
-pub(super) fn check_json(text: String, at: &str) -> Result<Arc<str>, CompileError> {
-    match serde_json::from_str::<serde::de::IgnoredAny>(&text) {
-        Ok(_) => Ok(text.into()),
-        Err(error) => Err(CompileError::new(at, format!("is not json: {error}"))),
-    }
-}
-
-fn header_names(names: &[String], at: &str) -> Result<Vec<HeaderName>, CompileError> {
-    names.iter().enumerate().map(|(index, name)| header_name(name, || format!("{at}[{index}]"))).collect()
 }

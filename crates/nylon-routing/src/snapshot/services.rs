@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::{
     Endpoint, HttpService, InLibrary, Messaging, OnMessaging, Place, Plugin, Service, ServiceKind,
-    compile::{Names, positive, sha256},
-    links::{Links, check_json},
+    links::Links,
+    names::Names,
+    values::{check_json, positive, sha256},
 };
 use crate::{CompileError, RoundRobin, config};
 
