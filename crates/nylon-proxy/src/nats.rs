@@ -194,7 +194,7 @@ fn link(known: &Known, thread: u32) -> Result<Rc<Link>, String> {
         tracing::error!(messaging = %known.name, %error, "starting a nats link");
     })?;
     if thread == 0 {
-        known.messaging.rooms().start(&started, nylon_ffi::deliver);
+        started.carry_rooms(nylon_ffi::deliver);
     }
     LINKS.with_borrow_mut(|links| links.push((Arc::downgrade(&known.messaging), Rc::clone(&started))));
     Ok(started)

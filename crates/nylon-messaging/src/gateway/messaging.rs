@@ -11,10 +11,10 @@ use std::{
 use nylon_wire::subject::{self, SubjectError};
 
 use super::{
-    carried::CarriedRooms,
     group::Group,
     options::{MessagingOptions, PluginOptions},
     random,
+    rooms::carried::CarriedRooms,
     stats::{LinkStats, PluginStats, PluginTimes},
     table::WorkerTable,
 };
@@ -79,7 +79,7 @@ impl Messaging {
         }))
     }
 
-    /// Rooms of plugins that are not workers. They are carried once [`CarriedRooms::start`] was called on a thread's link.
+    /// Rooms of plugins that are not workers. They are carried once [`super::Link::carry_rooms`] was called on a thread.
     #[must_use]
     pub fn rooms(&self) -> &Arc<CarriedRooms> {
         &self.rooms

@@ -4,7 +4,6 @@
 //! a [`PluginShared`]. Each gateway thread starts a [`Link`] on its `LocalRuntime` and makes a [`NatsPlugin`] per entry.
 
 mod answer;
-mod carried;
 mod encode;
 mod ewma;
 mod group;
@@ -28,12 +27,12 @@ mod table;
 mod talk;
 mod upgrade;
 
-pub use carried::{CarriedRooms, Deliver};
 pub use group::Group;
 pub use known::KnownWorker;
 pub use link::Link;
 pub use messaging::{Messaging, MessagingError, PluginShared};
 pub use options::{Balance, MessagingOptions, PluginOptions};
 pub use plugin::NatsPlugin;
+pub use rooms::{carried::CarriedRooms, carrier::Deliver};
 pub use stats::{Counter, Histogram, LinkStats, PluginStats, PluginTimes};
 pub use table::WorkerTable;

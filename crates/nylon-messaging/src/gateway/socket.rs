@@ -15,7 +15,7 @@ use nylon_wire::{
 use super::{
     long_phase::LongPhase,
     plugin::Entry,
-    rooms::Member,
+    rooms::member::Member,
     slots::{Event, Signal},
     stream::Home,
     talk::Talk,

@@ -1,83 +1,29 @@
-//! Rooms whose members are no workers' sockets: one task of one gateway thread listens and speaks for the whole process.
+//! The task that carries the rooms of those who are no workers: it listens and speaks over one thread's link.
 
 use std::{
     collections::HashMap,
     rc::{Rc, Weak},
-    sync::Mutex,
 };
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use nylon_plugin::{MessageKind, RoomCarrier};
-use tokio::{
-    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
-    task::JoinHandle,
-};
+use nylon_plugin::MessageKind;
+use tokio::{sync::mpsc::UnboundedReceiver, task::JoinHandle};
 
 use super::{
-    link::Link,
-    rooms::{read, subject_of},
+    carried::{Order, What},
+    speech::{read, subject_of},
 };
-use crate::lock::lock;
+use crate::gateway::link::Link;
 
 /// Hands a room's message to its members in this process.
 pub type Deliver = fn(plugin: &str, room: &str, kind: MessageKind, bytes: &Bytes);
 
-/// What the task is told.
-#[derive(Debug)]
-struct Order {
-    plugin: Box<str>,
-    room: Box<str>,
-    what: What,
-}
-
-#[derive(Debug)]
-enum What {
-    Open,
-    Close,
-    Say(MessageKind, Bytes),
-}
-
-/// The rooms of this process over one messaging entry.
-#[derive(Debug)]
-pub struct CarriedRooms {
-    orders: UnboundedSender<Order>,
-    /// Until the task has it.
-    unheard: Mutex<Option<UnboundedReceiver<Order>>>,
-}
-
-impl Default for CarriedRooms {
-    fn default() -> Self {
-        let (orders, unheard) = unbounded_channel();
-        Self { orders, unheard: Mutex::new(Some(unheard)) }
-    }
-}
-
-impl RoomCarrier for CarriedRooms {
-    fn open(&self, plugin: &str, room: &str) {
-        self.order(plugin, room, What::Open);
-    }
-
-    fn close(&self, plugin: &str, room: &str) {
-        self.order(plugin, room, What::Close);
-    }
-
-    fn say(&self, plugin: &str, room: &str, kind: MessageKind, bytes: Bytes) {
-        self.order(plugin, room, What::Say(kind, bytes));
-    }
-}
-
-impl CarriedRooms {
-    fn order(&self, plugin: &str, room: &str, what: What) {
-        // Without a task the gateway ends, and nobody listens any more.
-        let _ = self.orders.send(Order { plugin: plugin.into(), room: room.into(), what });
-    }
-
-    /// Starts the task on this thread's link, once.
-    pub fn start(&self, link: &Rc<Link>, deliver: Deliver) {
-        let unheard = lock(&self.unheard).take();
-        if let Some(orders) = unheard {
-            tokio::task::spawn_local(carry(Rc::downgrade(link), orders, deliver));
+impl Link {
+    /// Carries the rooms of this process over this link; only the first call of all links of the entry starts the task.
+    pub fn carry_rooms(self: &Rc<Self>, deliver: Deliver) {
+        if let Some(orders) = self.messaging.rooms().unheard() {
+            tokio::task::spawn_local(carry(Rc::downgrade(self), orders, deliver));
         }
     }
 }
