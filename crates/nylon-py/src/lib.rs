@@ -3,6 +3,7 @@
 #![allow(unsafe_code)] // what the PyO3 macros expand to
 #![allow(missing_docs)] // documented in python/nylon/_core.pyi, where its users look
 
+mod allocator;
 mod arrival;
 mod call;
 mod context;
@@ -27,9 +28,6 @@ mod websocket;
 mod worker;
 
 use pyo3::prelude::*;
-
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Everything shared in here is behind a lock or atomic, and no state is global but look-ups: no GIL is needed for it.
 #[pymodule(gil_used = false)]
@@ -85,6 +83,7 @@ mod _core {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        super::allocator::set_up();
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
         // What is public is said by the stub and by `nylon.__all__`.
         module.delattr("__all__")
