@@ -15,9 +15,12 @@ from collections import Counter
 from multiprocessing import Process, SimpleQueue
 from pathlib import Path
 
-import library
-
 HERE = Path(__file__).resolve().parent
+REPOSITORY = HERE.parents[1]
+sys.path.insert(0, str(REPOSITORY / "benchmarks"))
+
+from bench import tools  # noqa: E402 (it is no package that is installed)
+
 CONNECTIONS = 48
 PATIENCE_SECONDS = 120.0
 BROWSER = "\r\n".join(f"X-Header-{number}: {'value ' * 10}" for number in range(20))
@@ -130,12 +133,13 @@ async def requests(gateway: "subprocess.Popen[str]", seconds: float) -> None:
 def run(seconds: float, upstream_port: int) -> None:
     """Start the gateway, train it, and end it so that every process writes its profile."""
     environment = dict(os.environ)
-    ours = HERE.parents[1] / ".venv" / "bin" / "nats-server"
+    ours = REPOSITORY / ".venv" / "bin" / "nats-server"
     if ours.exists():
         environment.setdefault("NYLON_NATS_SERVER", str(ours))
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "nylon.yaml"
-        values = {"upstream": upstream_port, **library.build(Path(folder))}
+        libraries = {"library": tools.go_library(), "plain": tools.go_library_without_mask()}
+        values = {"upstream": upstream_port, **libraries}
         text = (HERE / "nylon.yaml").read_text()
         config.write_text(re.sub(r"@([A-Z]+)@", lambda name: str(values[name[1].lower()]), text))
         command = [sys.executable, "-m", "nylon", "run", "-c", str(config)]
