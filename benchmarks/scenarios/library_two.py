@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 
 from bench import tools
-from bench.load import closed_loop
-from bench.processes import rss_bytes
 
+from scenarios.endurance import endure
 from scenarios.libraries import InLibrary
 from scenarios.setup import Outcome
 
 TITLE = "two Go libraries in one gateway"
-REQUIRED = "no request fails, RSS + < 5 % after the first fifth"
+REQUIRED = "no request fails, RSS + < 5 % behind the warm-up"
 GOOD = "–"
 LIMIT = 0.05
 
@@ -37,19 +35,12 @@ class Two(InLibrary):
 
 def run(upstream: int, quick: bool) -> Outcome:
     length = 5.0 if quick else float(os.environ.get("BENCH_SOAK_SECONDS", "600"))
-    done = bad = 0
-    sizes: list[int] = []
     with Two(upstream, "library-two", tools.go_library()) as gateway:
-        began = time.monotonic()
-        while (elapsed := time.monotonic() - began) < length:
-            load = closed_loop(gateway.port, 64, min(5.0, max(1.0, length - elapsed)))
-            done, bad = done + load.requests, bad + load.not_ok
-            sizes.append(rss_bytes(gateway.processes.roots("gateway")))
-    settled = max(sizes[: len(sizes) // 5 + 1])
-    growth = sizes[-1] / settled - 1
+        endured = endure(gateway, length)
+    load, growth = endured.load, endured.growth("gateway")
     return Outcome(
-        f"{bad} of {done:,} failed in {length:.0f} s, {growth:+.1%} of {settled / 2**20:.0f} MiB",
-        passed=bad == 0 and growth < LIMIT,
+        f"{load.not_ok} of {load.requests:,} failed in {load.seconds:.0f} s, {growth}",
+        passed=load.not_ok == 0 and growth.share < LIMIT,
         good=True,
-        raw={"requests": done, "bad": bad, "rss": sizes},
+        raw={"requests": load.requests, "bad": load.not_ok, "rss": endured.sizes["gateway"]},
     )

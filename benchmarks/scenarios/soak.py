@@ -2,48 +2,35 @@
 
 from __future__ import annotations
 
-import time
+from contextlib import suppress
 
-from bench.load import closed_loop
-from bench.processes import BenchError, rss_bytes, wait_until
+from bench.processes import BenchError, wait_until
 
+from scenarios.endurance import endure_requests
 from scenarios.setup import Outcome, Setup
 
 TITLE = "1M requests"
-REQUIRED = "RSS of gateway and workers + < 2 %, slots 0"
+REQUIRED = "none fails, RSS of gateway and workers + < 2 %, slots 0"
 GOOD = "–"
+LIMIT = 0.02
+ROLES = ("gateway", "workers")
 SLOTS = ("nylon_slots_in_use", "nylon_slots_resting")
 
 
 def run(upstream: int, quick: bool) -> Outcome:
-    wanted = 20_000 if quick else 1_000_000
     with Setup(upstream, "soak") as system:
-
-        def requests(number: int) -> int:
-            done, bad = 0, 0
-            while done < number:
-                load = closed_loop(system.port, 64, 1 if quick else 5)
-                done, bad = done + load.requests, bad + load.not_ok
-            if bad:
-                raise BenchError(f"soaking: {bad} of {done} requests failed")
-            return done
-
-        def memory() -> dict[str, int]:
-            time.sleep(1)
-            return {role: rss_bytes(system.processes.roots(role)) for role in ("gateway", "workers")}
-
-        requests(wanted // 5)
-        before = memory()
-        done = requests(wanted)
-        after = memory()
-        wait_until("the slots to be free", lambda: slots(system) == 0, 10)
+        endured = endure_requests(system, 20_000 if quick else 1_000_000, ROLES)
+        with suppress(BenchError):
+            wait_until("the slots to be free", lambda: slots(system) == 0, 10)
         left = slots(system)
-    growth = {role: after[role] / before[role] - 1 for role in before}
+    load, growth = endured.load, {role: endured.growth(role) for role in ROLES}
     return Outcome(
-        ", ".join(f"{role} {share:+.1%}" for role, share in growth.items()) + f", slots {left:.0f}, {done:,} requests",
-        passed=all(share < 0.02 for share in growth.values()) and left == 0,
+        ", ".join(f"{role} {found}" for role, found in growth.items())
+        + f", slots {left:.0f}, {load.requests:,} requests"
+        + (f", {load.not_ok} failed" if load.not_ok else ""),
+        passed=all(found.share < LIMIT for found in growth.values()) and left == 0 and load.not_ok == 0,
         good=True,
-        raw={"requests": done, "rss_before": before, "rss_after": after, "slots": left},
+        raw={"requests": load.requests, "bad": load.not_ok, "rss": endured.sizes, "slots": left},
     )
 
 
