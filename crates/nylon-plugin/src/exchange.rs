@@ -32,7 +32,7 @@ pub struct Request {
     pub id: Box<str>,
     /// As received.
     pub method: Method,
-    /// Origin form; path and query are not decoded.
+    /// Origin form; the path is the one that was matched, the query is not decoded.
     pub uri: Uri,
     /// Host without port, as received (lower case is not forced).
     pub host: Box<str>,

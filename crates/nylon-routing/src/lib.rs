@@ -7,6 +7,7 @@ mod error;
 mod host;
 mod modifier;
 mod params;
+mod path;
 mod pattern;
 mod rewrite;
 mod router;
@@ -19,6 +20,7 @@ pub use error::CompileError;
 pub use host::split_authority;
 pub use modifier::{Modifier, Side};
 pub use params::Params;
+pub use path::canonical;
 pub use pattern::Pattern;
 pub use router::NoMatch;
 pub use snapshot::{

@@ -1,5 +1,7 @@
 //! Path patterns and rewrite templates: literals with `{name}` and `{*name}` in them.
 
+use crate::path::{canonical, lenient};
+
 /// A piece of a pattern or template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Piece {
@@ -48,6 +50,20 @@ pub(crate) fn pieces(text: &str) -> Result<Vec<Piece>, String> {
     Ok(pieces)
 }
 
+/// Configured text as the path that it stands for, without the names of parameters. Says why no path looks like that.
+pub(crate) fn form(text: &str, pieces: &[Piece]) -> Result<String, String> {
+    let literal = |piece: &Piece| match piece {
+        Piece::Literal(text) => text.clone(),
+        Piece::Param(_) => "{}".to_owned(),
+    };
+    let sample: String = pieces.iter().map(literal).collect();
+    match canonical(&sample) {
+        Ok(form) if form == sample => Ok(sample),
+        Ok(form) => Err(format!("{text:?} is no path as the gateway sees them; write {form:?}")),
+        Err(problem) => Err(format!("{text:?} can be no path of a request: {problem}")),
+    }
+}
+
 /// A path pattern (nylon-config §4.3).
 #[derive(Clone, Debug)]
 pub struct Pattern {
@@ -62,6 +78,10 @@ impl Pattern {
             return Err(format!("{text:?} does not start with / and would never match"));
         }
         let pieces = pieces(text)?;
+        let form = form(text, &pieces)?;
+        if let Some(reading) = lenient(&form).filter(|reading| *reading != form) {
+            return Err(format!("{text:?} would never match, as it can be read as {reading:?}, too: write that"));
+        }
         let prefix_length = match pieces.first() {
             Some(Piece::Literal(prefix)) => prefix.len(),
             _ => 0,

@@ -2,7 +2,7 @@
 
 use crate::{
     Params, Pattern,
-    pattern::{Piece, pieces},
+    pattern::{Piece, form, pieces},
 };
 
 /// A compiled `rewrite`.
@@ -23,6 +23,7 @@ impl Rewrite {
             return Err(format!("{text:?} contains {char:?}, which cannot stand in a path"));
         }
         let pieces = pieces(text)?;
+        form(text, &pieces)?;
         let mut names = pieces.iter().filter_map(|piece| match piece {
             Piece::Param(name) => Some(name),
             Piece::Literal(_) => None,

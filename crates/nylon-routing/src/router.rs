@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, hash_map::Entry};
 
 use http::Method;
 
-use crate::{CompileError, Params, config::MatchKind, host::HostKey};
+use crate::{CompileError, Params, config::MatchKind, host::HostKey, path::lenient};
 
 /// Where a path was found.
 pub(crate) struct Hit<'s, 'p> {
@@ -27,6 +27,8 @@ pub enum NoMatch {
     NotFound,
     /// The path is there for other methods: 405. Sorted, ready for the `Allow` header.
     MethodNotAllowed(String),
+    /// An upstream could read the path as one that leads elsewhere in the route: 400.
+    Ambiguous,
 }
 
 /// The routing table.
@@ -90,7 +92,12 @@ impl Router {
         path: &'p str,
     ) -> Result<Hit<'s, 'p>, NoMatch> {
         let route = self.choose(selector, host).ok_or(NoMatch::NotFound)?;
-        let (leaf, params) = self.routes[route].find(method, path)?;
+        let table = &self.routes[route];
+        let (leaf, params) = table.find(method, path)?;
+        let elsewhere = |path: String| !matches!(table.find(method, &path), Ok((other, _)) if other.path == leaf.path);
+        if lenient(path).is_some_and(elsewhere) {
+            return Err(NoMatch::Ambiguous);
+        }
         Ok(Hit { route, leaf, params })
     }
 

@@ -288,10 +288,10 @@ impl Match<'_, '_> {
 
 impl Snapshot {
     /// What a request matches: by selector header, then exact host, then `*`; the first that exists is final.
-    /// `host` is without port (see [`crate::split_authority`]), `path` without query.
+    /// `host` is without port (see [`crate::split_authority`]), `path` without query and [`crate::canonical`].
     ///
     /// # Errors
-    /// [`NoMatch`]: 404 or 405.
+    /// [`NoMatch`]: 400, 404 or 405.
     pub fn find<'p>(
         &self,
         host: &str,

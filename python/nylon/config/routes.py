@@ -112,7 +112,8 @@ class Path(Section):
 
     path: Annotated[list[Annotated[Text, AfterValidator(_pattern)]], BeforeValidator(_one_or_many), Field(min_length=1)]
     """A pattern or a list of them: `/status`, `/users/{id}`, `/files/{*rest}`. A catch-all needs at least one
-    character, so the usual pair is `/` and `/{*path}`. Fixed text wins over parameters, parameters over a catch-all."""
+    character, so the usual pair is `/` and `/{*path}`. Fixed text wins over parameters, parameters over a catch-all.
+    Paths have one form (docs/operating.md, Paths) before they are matched; a pattern that has another is an error."""
 
     methods: Annotated[list[Annotated[Text, AfterValidator(_method)]], Field(min_length=1)] | None = None
     """Methods that are let through, in any case; others get 405. Default: GET, POST, PUT, DELETE, OPTIONS, HEAD,

@@ -1,11 +1,11 @@
 //! The beginning: what the codec hands over becomes an exchange, or is refused before a route is known.
 
-use std::{convert::Infallible, rc::Rc, time::Instant};
+use std::{borrow::Cow, convert::Infallible, rc::Rc, time::Instant};
 
 use http::{HeaderMap, Request, Response, Uri, header, uri::PathAndQuery};
 use hyper::body::Incoming;
 use nylon_plugin::{EarlyResponse, Exchange, NoBody, RequestBody, Run};
-use nylon_routing::{NoMatch, split_authority};
+use nylon_routing::{NoMatch, canonical, split_authority};
 use nylon_wire::ErrorCode;
 
 use super::{
@@ -100,19 +100,19 @@ fn begin(
     if notes.expects_too_much {
         return Err((ErrorCode::ExpectationFailed.into(), "an expectation other than 100-continue"));
     }
-    let uri = origin_form(parts.uri)?;
+    let uri = one_form(origin_form(parts.uri)?)?;
     let path = uri.path();
     let authority = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let (host, port) = split_authority(authority).ok_or((ErrorCode::BadRequest.into(), "bad host"))?;
+    let (host, port) = split_authority(authority).ok_or(bad("bad host"))?;
     let (host, port): (Box<str>, u16) = (host.into(), port);
     let snapshot = &active.snapshot;
     let found = snapshot.find(&host, &parts.method, path, &parts.headers).map_err(no_match)?;
 
     let params = found.params.iter().map(|(name, value)| (name.into(), value.into())).collect();
-    let target = found.rewrite(path).map(|path| match uri.query() {
-        Some(query) => format!("{path}?{query}"),
-        None => path,
-    });
+    let target = match found.rewrite(path) {
+        Some(path) => Some(with_query(&canonical(&path).map_err(bad)?, &uri)),
+        None => None,
+    };
     let (route, index, service) = (found.route, found.path.index, found.path.service);
     let now = Instant::now();
     if route.strip(&mut parts.headers) {
@@ -175,12 +175,29 @@ fn origin_form(uri: Uri) -> Result<Uri, Refused> {
     }
     let mut parts = http::uri::Parts::default();
     parts.path_and_query = uri.into_parts().path_and_query.or_else(|| Some(PathAndQuery::from_static("/")));
-    Uri::from_parts(parts).map_err(|_| (ErrorCode::BadRequest.into(), "bad request target"))
+    Uri::from_parts(parts).map_err(|_| bad("bad request target"))
+}
+
+/// Routes, plugins and upstreams see one and the same path.
+fn one_form(uri: Uri) -> Result<Uri, Refused> {
+    match canonical(uri.path()).map_err(bad)? {
+        Cow::Borrowed(_) => Ok(uri),
+        Cow::Owned(path) => Uri::try_from(with_query(&path, &uri)).map_err(|_| bad("bad request target")),
+    }
+}
+
+fn with_query(path: &str, uri: &Uri) -> String {
+    uri.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"))
+}
+
+fn bad(reason: &'static str) -> Refused {
+    (ErrorCode::BadRequest.into(), reason)
 }
 
 fn no_match(reason: NoMatch) -> Refused {
     match reason {
         NoMatch::NotFound => (ErrorCode::RouteNotFound.into(), "no route matches"),
+        NoMatch::Ambiguous => bad("the path could be taken for one with other middleware"),
         NoMatch::MethodNotAllowed(allow) => {
             let answer = ErrorAnswer { allow: Some(allow), ..ErrorCode::MethodNotAllowed.into() };
             (answer, "the path does not have this method")

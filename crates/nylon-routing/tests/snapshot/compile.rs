@@ -237,6 +237,36 @@ fn methods_are_checked() {
 }
 
 #[test]
+fn a_pattern_that_no_path_looks_like_is_refused() {
+    let pattern = |text: &str| refused_paths(vec![path(&["/ok", text])]);
+    let at = "routes[r].paths[0].patterns[1]: ";
+    for (text, form) in [
+        ("/a//{id}", "/a/{}"),
+        ("/%61", "/a"),
+        ("/caf%c3%a9", "/caf%C3%A9"),
+        ("/café", "/caf%C3%A9"),
+        ("/a b", "/a%20b"),
+    ] {
+        assert_eq!(pattern(text), format!("{at}{text:?} is no path as the gateway sees them; write {form:?}"));
+    }
+    for (text, problem) in
+        [("/a/../b", "a dot segment"), ("/{a}%2Fb", "an encoded slash"), ("/a%", "a % that is no escape")]
+    {
+        assert_eq!(pattern(text), format!("{at}{text:?} can be no path of a request: the path has {problem}"));
+    }
+    for (text, reading) in [("/%40a", "/@a"), ("/a;b/c", "/a/c")] {
+        let expected = format!("{at}{text:?} would never match, as it can be read as {reading:?}, too: write that");
+        assert_eq!(pattern(text), expected);
+    }
+    for text in ["/.well-known/{*rest}", "/.{hidden}", "/{{x}}", "/@me:1", "/caf%C3%A9/100%25"] {
+        assert!(with_routes(vec![route("r", "host", &["*"], vec![path(&[text])])]).is_ok(), "{text}");
+    }
+    let mut rewritten = path(&["/{*rest}"]);
+    rewritten["rewrite"] = json!("/a/../{rest}");
+    assert!(refused_paths(vec![rewritten]).ends_with("can be no path of a request: the path has a dot segment"));
+}
+
+#[test]
 fn rewrites_and_stripped_headers_are_checked() {
     let mut bad = path(&["/{*path}"]);
     bad["rewrite"] = json!("/{rest}");

@@ -132,6 +132,20 @@ fn parameters_are_raw_and_in_order() {
 }
 
 #[test]
+fn a_path_that_could_be_read_as_another_one_is_refused() {
+    let paths = vec![path(&["/auth/{*rest}", "/@admin"]), path(&["/{*rest}", "/u/{id}"])];
+    let snapshot = with_routes(vec![route("r", "host", &["*"], paths)]).unwrap();
+    for ambiguous in ["/auth;a/x", "/auth%3Ba/x", "/%40admin", "/;/auth/x", "/;"] {
+        assert_eq!(find(&snapshot, "GET", "h", ambiguous), "400", "{ambiguous}");
+    }
+    assert_eq!(find(&snapshot, "GET", "h", "/auth/%40;a"), "r /auth/{*rest} rest=%40;a", "the same path of the route");
+    assert_eq!(find(&snapshot, "GET", "h", "/u/%40"), "r /u/{id} id=%40");
+    assert_eq!(find(&snapshot, "GET", "h", "/u/7;v=1"), "r /u/{id} id=7;v=1");
+    assert_eq!(find(&snapshot, "GET", "h", "/a%20b/%C3%A9"), "r /{*rest} rest=a%20b/%C3%A9");
+    assert_eq!(find(&snapshot, "GET", "h", "/@admin"), "r /@admin");
+}
+
+#[test]
 fn no_methods_means_the_usual_seven() {
     let snapshot = patterns(&["/a"]);
     for method in ["GET", "POST", "PUT", "DELETE", "OPTIONS", "HEAD", "PATCH"] {

@@ -25,6 +25,10 @@ fn pattern() -> impl Strategy<Value = Vec<Segment>> {
         if let Some(end) = segments.iter().position(|segment| *segment == Segment::CatchAll) {
             segments.truncate(end + 1);
         }
+        // A path has no empty segment but the last.
+        let last = segments.pop();
+        segments.retain(|segment| *segment != Segment::Static(""));
+        segments.extend(last);
         segments
     })
 }

@@ -83,6 +83,7 @@ pub fn find_with(snapshot: &Snapshot, method: &str, host: &str, path: &str, head
             text
         }
         Err(NoMatch::NotFound) => "404".to_owned(),
+        Err(NoMatch::Ambiguous) => "400".to_owned(),
         Err(NoMatch::MethodNotAllowed(allow)) => format!("405 {allow}"),
     }
 }
