@@ -92,12 +92,15 @@ fn an_upstream_that_talks_nonsense() {
         "SSH-2.0-OpenSSH\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nabc",
+        "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n",
         "HTTP/1.1 200 OK\r\nBad Name: x\r\nContent-Length: 0\r\n\r\n",
     ] {
         let upstream = Upstream::start(move |_, socket| socket.write_all(nonsense.as_bytes()).is_ok());
-        let answer = Client::connect(&gateway(&upstream)).get("/");
+        let gateway = gateway(&upstream);
+        let answer = Client::connect(&gateway).get("/");
         assert_eq!((answer.status, answer.error().as_str()), (502, "UPSTREAM_ERROR"), "{nonsense:?}");
+        eventually("the connection is closed", || upstream.closed.load(SeqCst) == 1);
     }
 }
 

@@ -73,7 +73,7 @@ fn parse(input: &mut BytesMut, method: &Method) -> Result<Option<Head>, &'static
         .map_err(|_| "the response head is not valid")?;
     let httparse::Status::Complete(length) = complete else { return Ok(None) };
     let status = StatusCode::from_u16(parsed.code.unwrap_or_default()).map_err(|_| "bad status")?;
-    let keep_alive = parsed.version == Some(1);
+    let http_10 = parsed.version == Some(0);
     let begin = input.as_ptr().addr();
     let place = |text: &[u8]| {
         let start = text.as_ptr().addr() - begin;
@@ -84,18 +84,18 @@ fn parse(input: &mut BytesMut, method: &Method) -> Result<Option<Head>, &'static
         places.push(Place { name: place(line.name.as_bytes()), value: place(line.value) });
     }
     let bytes = input.split_to(length).freeze();
-    head(&bytes, &places, keep_alive, method, status).map(Some)
+    head(&bytes, &places, http_10, method, status).map(Some)
 }
 
 fn head(
     bytes: &Bytes,
     places: &[Place],
-    keep_alive: bool,
+    http_10: bool,
     method: &Method,
     status: StatusCode,
 ) -> Result<Head, &'static str> {
     let mut headers = HeaderMap::with_capacity(places.len());
-    let mut framed = Framed { keep_alive, ..Framed::default() };
+    let mut framed = Framed { keep_alive: !http_10, ..Framed::default() };
     let mut named = false;
     for place in places {
         let name = HeaderName::from_bytes(&bytes[place.name()]).map_err(|_| "bad header name")?;
@@ -119,6 +119,10 @@ fn head(
                 }
             }
         }
+    }
+    if http_10 && framed.chunked {
+        // RFC 9112 §6.1: whoever relays such a message does not know where it ends.
+        return Err("a transfer coding in HTTP/1.0");
     }
     let framing = framed.framing(method, status)?;
     let keep_alive = framed.keep_alive && framing != Framing::Close;
