@@ -1,6 +1,7 @@
 //! A connection that is kept up for ever, tells its state, and never makes a publisher wait: to NATS, or to a bus of this
 //! process.
 
+mod attempts;
 mod options;
 
 use std::{
@@ -14,7 +15,9 @@ use std::{
     time::Duration,
 };
 
-use async_nats::{Client, Event, Subject, client::traits::Publisher, connection::State, message::OutboundMessage};
+use async_nats::{
+    Client, ClientError, Event, Subject, client::traits::Publisher, connection::State, message::OutboundMessage,
+};
 use bytes::Bytes;
 
 use crate::{
@@ -22,6 +25,7 @@ use crate::{
     subscription::Subscription,
 };
 
+use self::attempts::Attempts;
 pub use self::options::{Auth, ConnectionError, ConnectionOptions, TlsOptions};
 
 /// So long after a reconnect the other side may still be on its way back: that it does not answer proves nothing.
@@ -146,6 +150,8 @@ impl Connection {
         }
         let events = shared.clone();
         let on_event = Arc::new(on_event);
+        let attempts = Arc::new(Attempts::default());
+        let (tried, on_failure) = (attempts.clone(), on_event.clone());
         let connect = options::authenticated(options)?
             .name(&options.name)
             .ping_interval(options.ping_interval)
@@ -153,11 +159,19 @@ impl Connection {
             .retry_on_initial_connect()
             .max_reconnects(None)
             .reconnect_delay_callback(delay)
+            // Asked before each round of attempts: the only one to hear why the round before failed. Chooses nothing.
+            .reconnect_to_server_callback(move |servers, _| {
+                tried.failed(&servers).into_iter().map(ConnectionEvent::Error).for_each(&*on_failure);
+                std::future::ready(None)
+            })
             // Every subject is made of escaped tokens; scanning it again per message buys nothing.
             .skip_subject_validation(true)
             .client_capacity(8_192)
             .subscription_capacity(1 << 16)
             .event_callback(move |event| {
+                if matches!(event, Event::Connected) {
+                    attempts.connected();
+                }
                 let event = events.note(event);
                 let on_event = on_event.clone();
                 async move {
@@ -297,6 +311,8 @@ impl Shared {
                 ConnectionEvent::SlowConsumer
             }
             Event::ServerError(error) => ConnectionEvent::Error(error.to_string()),
+            // That a round of attempts failed, without server and reason: see `Attempts`.
+            Event::ClientError(ClientError::Other(_)) => return None,
             Event::ClientError(error) => ConnectionEvent::Error(error.to_string()),
             // The server closes the connection itself when it is ready to.
             Event::LameDuckMode | Event::Draining => return None,

@@ -84,7 +84,7 @@ impl Link {
                 ConnectionEvent::Connected => tracing::info!(thread, "connected to nats"),
                 ConnectionEvent::Disconnected => tracing::warn!(thread, "lost the connection to nats"),
                 ConnectionEvent::SlowConsumer => tracing::error!(thread, "nats messages were dropped: too slow"),
-                ConnectionEvent::Error(error) => tracing::warn!(thread, %error, "nats complains"),
+                ConnectionEvent::Error(error) => tracing::warn!(thread, %error, "nats"),
                 ConnectionEvent::Closed => {}
             }
             // Dropped messages are lost answers: whoever waits cannot know whether his was among them.

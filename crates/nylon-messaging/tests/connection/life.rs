@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use nylon_messaging::{Connection, ConnectionError, ConnectionEvent, ConnectionOptions, ConnectionState, PublishError};
 
-use crate::{connect, run, server, server::NatsServer, to, until};
+use crate::{connect, errors, run, server, server::NatsServer, to, until};
 
 fn subject() -> Subject {
     Subject::from_static("somewhere")
@@ -27,6 +27,32 @@ fn a_server_that_cannot_be_understood_is_an_error_at_once() {
     run(async {
         let options = ConnectionOptions { servers: vec!["nats://a b".to_owned()], ..Default::default() };
         assert!(matches!(Connection::start(&options, |_| {}).await, Err(ConnectionError::Connect(_))));
+    });
+}
+
+#[test]
+fn a_failed_attempt_names_the_server_the_reason_and_the_way_out() {
+    run(async {
+        let mut server = NatsServer::start();
+        let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let servers = vec![format!("nats://ann:secret@{gone}"), server.url()];
+        server.kill();
+        let (connection, events) = connect(&ConnectionOptions { servers, ..Default::default() }).await;
+        let told = |errors: &[String], address: &str| {
+            errors.iter().any(|error| {
+                error.starts_with(&format!("connecting to nats://{address}: Connection refused"))
+                    && error.contains("is nats-server up")
+            })
+        };
+        let address = server.url().replace("nats://", "");
+        until("both are named", || told(&errors(&events), &gone.to_string()) && told(&errors(&events), &address)).await;
+        assert!(errors(&events).iter().all(|error| !error.contains("secret")), "{:?}", errors(&events));
+        server.restart();
+        until("connected", || connection.is_connected()).await;
+        events.lock().unwrap().clear();
+        server.kill();
+        until("lost", || connection.watch().state() == ConnectionState::Disconnected).await;
+        until("it is told again", || told(&errors(&events), &address)).await;
     });
 }
 

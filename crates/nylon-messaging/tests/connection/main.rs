@@ -34,6 +34,15 @@ pub async fn connect(options: &ConnectionOptions) -> (Connection, Events) {
     (connection, events)
 }
 
+/// What was complained about.
+pub fn errors(events: &Events) -> Vec<String> {
+    let error = |event: &ConnectionEvent| match event {
+        ConnectionEvent::Error(error) => Some(error.clone()),
+        _ => None,
+    };
+    events.lock().unwrap().iter().filter_map(error).collect()
+}
+
 pub fn to(server: &NatsServer) -> ConnectionOptions {
     ConnectionOptions { servers: vec![server.url()], ..Default::default() }
 }
