@@ -23,7 +23,7 @@ pub use error::{GatewayError, PluginError, PluginErrorKind};
 pub use exchange::{BodyError, Exchange, KEPT_BODY, NoBody, Request, RequestBody};
 pub use metrics::{EntryMetrics, LATENCY_BOUNDS_US, Latency};
 pub use nylon_wire::Operation;
-pub use operations::{HeaderChange, Ignored};
+pub use operations::{HeaderChange, Ignored, remove_other_spellings};
 pub use phase::{BodyMode, Phase, PhaseMask};
 pub use port::{Action, Call, HeaderFilter, Outcome, Plugin, Session, Timing};
 pub use response::{EarlyResponse, Response, ResponseBody};

@@ -25,6 +25,14 @@ impl HeaderChange {
         name
     }
 
+    /// Makes the change in a request: what is set or removed is so in the spellings, too, that upstreams take for it.
+    fn apply_to_request(self, headers: &mut HeaderMap) {
+        if !matches!(self, Self::Add(..)) {
+            remove_other_spellings(headers, self.name());
+        }
+        self.apply(headers);
+    }
+
     /// Makes the change.
     pub fn apply(self, headers: &mut HeaderMap) {
         match self {
@@ -93,7 +101,7 @@ impl Exchange {
                 if *change.name() == REQUEST_ID {
                     self.request.renamed = !matches!(change, HeaderChange::Remove(_));
                 }
-                change.apply(&mut self.request.headers);
+                change.apply_to_request(&mut self.request.headers);
             }
             (Phase::RequestFilter, Change::Response(change)) => self.early.headers.push(change),
             (Phase::RequestFilter, Change::Status(status)) => self.early.status = Some(status),
@@ -157,6 +165,22 @@ impl Exchange {
         }
         self.response.headers.extend(own);
     }
+}
+
+/// Removes what an upstream that makes variables of headers (CGI, WSGI, PHP) takes for `name`: to it, `X-Auth-User` and
+/// `X_Auth_User` are both `HTTP_X_AUTH_USER`. Says whether there was any; `name` itself stays.
+pub fn remove_other_spellings(headers: &mut HeaderMap, name: &HeaderName) -> bool {
+    let mut found = false;
+    while let Some(other) = headers.keys().find(|other| is_other_spelling(name, other)).cloned() {
+        found |= headers.remove(other).is_some();
+    }
+    found
+}
+
+fn is_other_spelling(one: &HeaderName, other: &HeaderName) -> bool {
+    let same = |(a, b): (u8, u8)| a == b || (matches!(a, b'-' | b'_') && matches!(b, b'-' | b'_'));
+    let (one, other) = (one.as_str(), other.as_str());
+    one.len() == other.len() && one != other && one.bytes().zip(other.bytes()).all(same)
 }
 
 /// Headers that describe one particular body and are wrong for another.

@@ -58,6 +58,19 @@ fn what_an_auth_plugin_says_about_the_user_reaches_the_upstream_and_nothing_else
 }
 
 #[test]
+fn what_a_plugin_sets_cannot_be_sent_by_a_client_in_another_spelling() {
+    let upstream = Upstream::echo();
+    let scripts = Scripts::new().entry("auth", &[RequestFilter], |_, _| next(vec![set_request("X-Auth-User", "ann")]));
+    let gateway = gateway(&upstream, &scripts, vec![link("auth")]);
+    let request = "GET / HTTP/1.1\r\nHost: a\r\nX_Auth_User: root\r\nx-auth_USER: admin\r\nX_Other: 1\r\n\r\n";
+    assert_eq!(Client::connect(&gateway).send(request).answer().status, 200);
+    let seen = upstream.request();
+    assert_eq!(seen.headers("x-auth-user"), ["ann"]);
+    assert!(!seen.head.to_ascii_lowercase().replace('_', "-").contains("root"), "{}", seen.head);
+    assert!(!seen.head.contains("admin") && seen.head.contains("x_other: 1"), "{}", seen.head);
+}
+
+#[test]
 fn an_early_end_answers_at_once_and_keeps_the_connection() {
     let upstream = Upstream::echo();
     let scripts = Scripts::new().entry("auth", &[RequestFilter, Logging], |_, exchange| {

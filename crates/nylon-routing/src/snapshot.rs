@@ -224,32 +224,6 @@ pub struct Route {
     pub paths: Vec<PathEntry>,
 }
 
-impl Route {
-    /// Removes the headers that clients may not send on this route. Says whether there were any.
-    pub fn strip(&self, headers: &mut HeaderMap) -> bool {
-        let mut found = false;
-        for name in &self.strip_headers {
-            found |= headers.remove(name).is_some();
-        }
-        if !self.strip_headers.is_empty() && headers.keys().any(|name| name.as_str().contains('_')) {
-            let meant = |name: &&HeaderName| self.strip_headers.iter().any(|stripped| is_one_variable(stripped, name));
-            let names: Vec<HeaderName> = headers.keys().filter(meant).cloned().collect();
-            for name in names {
-                found |= headers.remove(name).is_some();
-            }
-        }
-        found
-    }
-}
-
-/// Whether an upstream that turns headers into variables (CGI, WSGI, PHP) gives both the same: `HTTP_X_AUTH_USER` is
-/// `X-Auth-User` and `X_Auth_User`.
-fn is_one_variable(one: &HeaderName, other: &HeaderName) -> bool {
-    let same = |(a, b): (u8, u8)| a == b || (matches!(a, b'-' | b'_') && matches!(b, b'-' | b'_'));
-    let (one, other) = (one.as_str(), other.as_str());
-    one.len() == other.len() && one.bytes().zip(other.bytes()).all(same)
-}
-
 /// A path of a route.
 #[derive(Debug)]
 pub struct PathEntry {

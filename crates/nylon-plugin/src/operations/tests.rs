@@ -121,6 +121,29 @@ fn request_headers_change_at_once_in_the_request_filter() {
 }
 
 #[test]
+fn a_changed_request_header_leaves_no_spelling_that_an_upstream_takes_for_it() {
+    let mut exchange = exchange();
+    let sent = ["x_auth_user", "x-auth_user", "x_secret", "x_group", "x-auth-user2"];
+    for name in sent {
+        exchange.request.headers.append(name, HeaderValue::from_static("root"));
+    }
+    let operations = vec![set_request("X-Auth-User", "ann"), remove_request("X-Secret"), add_request("X-Group", "a")];
+    assert_eq!(apply(&mut exchange, Phase::RequestFilter, operations), []);
+    let mut left = lines(&exchange.request.headers);
+    left.sort();
+    assert_eq!(left, ["x-auth-user2: root", "x-auth-user: ann", "x-group: a", "x_group: root"]);
+    apply(&mut exchange, Phase::RequestFilter, vec![set_request("x_auth_user", "bob")]);
+    assert!(!exchange.request.headers.contains_key("x-auth-user"));
+}
+
+#[test]
+fn answers_keep_headers_that_are_spelled_differently() {
+    let mut exchange = exchange();
+    apply(&mut exchange, Phase::ResponseFilter, vec![set("x_a", "1"), set("x-a", "2"), remove("x-b")]);
+    assert_eq!(lines(&exchange.response.headers), ["x_a: 1", "x-a: 2"]);
+}
+
+#[test]
 fn request_headers_cannot_change_later() {
     for phase in [Phase::ResponseFilter, Phase::ResponseBodyFilter, Phase::Logging] {
         let mut exchange = exchange();

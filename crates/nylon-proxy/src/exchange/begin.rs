@@ -17,7 +17,7 @@ use crate::{
     body::{AnswerBody, Source},
     down::{ConnectionState, REFUSED_METHOD},
     errors::{ErrorAnswer, REQUEST_ID},
-    headers::strip_connection_named,
+    headers::{strip, strip_connection_named},
     request_body::ClientBody,
     thread::Thread,
 };
@@ -115,7 +115,7 @@ fn begin(
     };
     let (route, index, service) = (found.route, found.path.index, found.path.service);
     let now = Instant::now();
-    if route.strip(&mut parts.headers) {
+    if strip(&route.strip_headers, &mut parts.headers) {
         notes = Notes::of(&parts.headers);
     }
     if notes.names_headers {

@@ -113,6 +113,8 @@ impl Outbound<'_> {
             "x-forwarded-for" | "x-forwarded-proto" | "x-forwarded-host" | "x-forwarded-port" | "forwarded"
             | "x-request-id" => true,
             "accept-encoding" | "range" | "if-range" => self.identity,
+            // Some upstreams take `X_Forwarded_For` for what the gateway says.
+            _ if name.starts_with('x') && name.contains('_') => self.withheld(&name.replace('_', "-")),
             _ => is_hop_by_hop(name),
         }
     }
