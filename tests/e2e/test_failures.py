@@ -4,6 +4,7 @@
 """
 
 import signal
+import socket
 import sys
 import threading
 import time
@@ -341,15 +342,27 @@ def test_nats_absent_at_start(own_stage: Stage) -> None:
 
 
 def test_client_gone_cancels_the_handler(either_stage: Stage) -> None:
-    """Gone after 20 ms with a handler of 5 s: cancelled, and nobody's failure (rules §3, §16)."""
+    """Gone after 20 ms with a handler of 5 s: cancelled by 100 ms, and nobody's failure (rules §3, §16)."""
     worker = either_stage.worker()
     gateway = either_stage.gateway(chain=[{"plugin": "tested", "entry": "slow"}])
-    impatient = Client(gateway.address, seconds=0.02)
-    with pytest.raises(TimeoutError):
-        impatient.get("/x", X_Ms="5000", X_Id="gone")
-    impatient.close()
-    worker.wait_for(r'"cancelled": "gone"', seconds=3)
-    eventually(gateway.idle, what="no slot left")
+
+    def cancelled_after(name: str) -> float:
+        """From the request to the handler's cancellation: both read the machine's clock."""
+        host, _, port = gateway.address.rpartition(":")
+        begun = time.monotonic()
+        with socket.create_connection((host, int(port))) as impatient:
+            impatient.sendall(f"GET /x HTTP/1.1\r\nHost: a\r\nX-Ms: 5000\r\nX-Id: {name}\r\n\r\n".encode())
+            worker.wait_for(rf'"slow": "{name}"')
+            eventually(lambda: time.monotonic() - begun > 0.02, what="20 ms")
+        at = worker.wait_for(rf'"cancelled": "{name}", "at": ([0-9.]+)')[1]
+        eventually(gateway.idle, what="no slot left")
+        return float(at) - begun
+
+    # whatever else runs on the machine can only make it longer
+    taken: list[float] = []
+    while not taken or (min(taken) > 0.1 and len(taken) < 20):
+        taken.append(cancelled_after(f"gone{len(taken)}"))
+    assert min(taken) <= 0.1, taken
     nothing_passed(either_stage)
 
 

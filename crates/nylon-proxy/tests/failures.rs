@@ -159,6 +159,49 @@ fn a_dead_idle_connection_costs_nothing() {
     assert!(gateway.metrics().contains("nylon_upstream_retries_total 13"), "{}", gateway.metrics());
 }
 
+/// nginx with `keepalive_requests 100`: the last answer of a connection says `Connection: close`, or does not.
+fn limited(said: bool) -> Upstream {
+    let counts: Arc<std::sync::Mutex<std::collections::HashMap<usize, usize>>> = Arc::default();
+    Upstream::start(move |received, socket| {
+        let count = {
+            let mut counts = counts.lock().unwrap();
+            let count = counts.entry(received.connection).or_default();
+            *count += 1;
+            *count
+        };
+        let last = count == 100;
+        let close = if last && said { "Connection: close\r\n" } else { "" };
+        let answer = format!("HTTP/1.1 200 OK\r\n{close}Content-Length: 2\r\n\r\nok");
+        socket.write_all(answer.as_bytes()).is_ok() && !last
+    })
+}
+
+#[test]
+fn an_upstream_that_keeps_a_connection_for_100_requests_costs_none() {
+    for said in [true, false] {
+        let upstream = limited(said);
+        let gateway = gateway(&upstream);
+        let address = gateway.addresses()[0];
+        let clients = 4;
+        std::thread::scope(|scope| {
+            for _ in 0..clients {
+                scope.spawn(move || {
+                    let mut client = Client::to(address);
+                    for number in 0..200 {
+                        assert_eq!(client.get("/").status, 200, "request {number}, said: {said}");
+                    }
+                });
+            }
+        });
+        let metrics = gateway.metrics();
+        let connections = upstream.connections.load(SeqCst);
+        assert!((8..8 + clients).contains(&connections), "{connections} for 800 requests, said: {said}");
+        if said {
+            assert!(metrics.contains("nylon_upstream_retries_total 0"), "what was said is heeded: {metrics}");
+        }
+    }
+}
+
 #[test]
 fn what_is_not_idempotent_is_not_repeated() {
     let upstream = forgetful(1);

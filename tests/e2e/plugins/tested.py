@@ -130,10 +130,11 @@ class Slow(PhaseHandler):
     """Awaits for `x-ms` milliseconds and says whether it was cancelled."""
 
     async def request_filter(self, ctx: RequestFilterContext) -> None:
+        note(slow=ctx.request.header("x-id"))
         try:
             await asyncio.sleep(int(ctx.request.header("x-ms") or "0") / 1000)
         except asyncio.CancelledError:
-            note(cancelled=ctx.request.header("x-id"))
+            note(cancelled=ctx.request.header("x-id"), at=time.monotonic())
             raise
         ctx.request.set_header("X-Auth-User", "slow")
 
