@@ -736,17 +736,26 @@ class Gateway:
     def __new__(cls, snapshot_json: bytes) -> Gateway:
         """Compile the snapshot. Raises ValueError with the reason if it cannot be used."""
 
-    def start(self) -> None:
-        """Open every listener, then serve. Raises OSError that names the address."""
+    def start(self, starting: list[tuple[str, str, int]] = ..., expected: Callable[[], bool] | None = None) -> None:
+        """Open every listener, then serve. Raises OSError that names the address.
+
+        `starting` are workers that are on their way (messaging, group, how many), each group once: clients are not
+        accepted before NATS is connected (5 seconds at most) and their first beats are heard (10 seconds at most), or
+        `expected`, which is called again and again, says that waiting makes no sense.
+        """
 
     def addresses(self) -> dict[str, list[str]]:
         """Return where it listens, by listener: `http` and `admin`."""
 
-    def reload(self, snapshot_json: bytes, starting: list[tuple[str, str, int]]) -> None:
-        """Swap the snapshot. Raises ValueError with the reason, and the old one keeps serving.
+    def reload(
+        self,
+        snapshot_json: bytes,
+        starting: list[tuple[str, str, int]] = ...,
+        expected: Callable[[], bool] | None = None,
+    ) -> None:
+        """Swap the snapshot, which waits as `start` does.
 
-        `starting` are workers that are on their way (messaging, group, how many), each group once: the swap waits for
-        their first beats, 10 seconds at most.
+        Raises ValueError with the reason, and the old one keeps serving.
         """
 
     def drain(self, timeout_ms: int) -> bool:

@@ -1,16 +1,20 @@
-"""`workers:` of the configuration: a reload changes them without a request that finds nobody."""
+"""`workers:` of the configuration: neither a start nor a reload has a request that finds nobody."""
 
+import json
+import signal
 import socket
 import threading
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from .conftest import Stage
 from .support.gateway import PLUGINS, Gateway, configuration
-from .support.http import Answer
+from .support.http import Answer, get
 from .support.patience import eventually
-from .support.process import children
+from .support.process import NYLON, Process, children, listening
 
 PASS = {"authorization": "Bearer secret"}
 
@@ -92,3 +96,78 @@ def test_a_refused_reload_leaves_the_workers_as_they_were(stage: Stage) -> None:
     gateway.process.wait_for("reload refused", after=before)
     eventually(lambda: set(children(gateway.process.pid)) == set(processes), what="only the old ones", seconds=30)
     assert gateway.get("/plugin", **PASS).json["pid"] == running
+
+
+GATED = """
+import pathlib, time
+while not pathlib.Path(__file__).with_name("gate").exists():
+    time.sleep(0.01)
+from nylon import PhaseHandler, Plugin
+plugin = Plugin()
+
+@plugin.handler("hello")
+class Hello(PhaseHandler):
+    def request_filter(self, ctx):
+        ctx.response.body_text("hello")
+        return ctx.end()
+"""
+
+
+def starting(directory: Path, code: str) -> Process:
+    """`nylon run` whose only worker runs `code`."""
+    app = directory / "app.py"
+    app.write_text(code)
+    config = {
+        "http": ["127.0.0.1:0"],
+        "metrics": ["127.0.0.2:0"],
+        "messaging": [{"name": "bus", "embedded": True}],
+        "plugins": [{"name": "app", "type": "messaging"}],
+        "workers": [{"target": str(app), "group": "app"}],
+        "services": [{"name": "s", "service_type": "plugin", "plugin": {"name": "app", "entry": "hello"}}],
+        "routes": [
+            {"name": "r", "route": {"type": "host", "value": "*"}, "paths": [{"path": "/", "service": {"name": "s"}}]}
+        ],
+    }
+    file = directory / "nylon.yaml"
+    file.write_text(json.dumps(config))
+    return Process([*NYLON, "run", "-c", str(file)])
+
+
+def test_a_gateway_serves_when_its_workers_do(tmp_path: Path) -> None:
+    with starting(tmp_path, GATED) as process:
+        admin, address = (
+            eventually(lambda ip=ip: listening(process.pid, ip), what="a listener") or ""
+            for ip in ("127.0.0.2", "127.0.0.1")
+        )
+        eventually(lambda: get(admin, "/readyz"), what="an answer")
+        early: list[Answer] = []
+        client = threading.Thread(target=lambda: early.append(get(address, "/")), daemon=True)
+        client.start()
+        process.wait_for("workers started")
+        assert (get(admin, "/readyz").status, get(admin, "/readyz").body) == (503, b"starting\n")
+        assert get(admin, "/healthz").status == 200
+        assert "listening" not in process.log
+        (tmp_path / "gate").touch()
+        process.wait_for(f"listening listener=http address={address}")
+        assert get(address, "/").body == b"hello"
+        assert get(admin, "/readyz").status == 200
+        client.join(10)
+        assert early[0].body == b"hello"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_gateway_that_waits_for_its_workers(tmp_path: Path, number: signal.Signals) -> None:
+    with starting(tmp_path, GATED) as process:
+        process.wait_for("workers started")
+        process.signal(number)
+        assert process.wait() == 0
+        assert "listening" not in process.log
+
+
+def test_workers_that_end_at_once_are_not_waited_for(tmp_path: Path) -> None:
+    with starting(tmp_path, "import nothing_of_that_name") as process:
+        begin = process.wait_for(r"(\S+) .*workers started")[1]
+        end, address = process.wait_for(r"(\S+) .*listening listener=http address=(\S+)").groups()
+        assert (datetime.fromisoformat(end) - datetime.fromisoformat(begin)).total_seconds() < 9
+        process.wait_for("workers ended code=3")
+        assert get(address, "/").status == 503

@@ -106,7 +106,7 @@ class Served:
     def reload(self, config: Mapping[str, Any]) -> None:
         """Gives the plugin another configuration."""
         self.config = config
-        self._gateway.reload(self._snapshot(), [])
+        self._gateway.reload(self._snapshot())
 
     def get(self, path: str, body: bytes | None = None, timeout: float = 20.0) -> Answer:
         """Asks the gateway, the first time when it has heard of a worker."""

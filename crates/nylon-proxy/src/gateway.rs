@@ -24,16 +24,13 @@ use crate::{
     plugins::{PluginSource, PreparedPlugins},
     shared::Shared,
     start_error::StartError,
-    starting::{LOOK, Starting, attend},
+    starting::{LOOK, Starting},
     target::Target,
     thread::{self, Message, Outside},
 };
 
 /// How long a thread may take to switch to a new snapshot before the caller goes on without waiting.
 const SWITCH: Duration = Duration::from_secs(5);
-
-/// How long a new snapshot waits for the connections of its plugins before it goes on without them.
-const CONNECT: Duration = Duration::from_secs(5);
 
 /// A running gateway. Dropping it stops it.
 pub struct Gateway {
@@ -74,6 +71,19 @@ impl Gateway {
     /// # Errors
     /// [`StartError`]; nothing is left running then.
     pub fn start(snapshot: &[u8], source: Arc<dyn PluginSource>) -> Result<Self, StartError> {
+        Self::start_with(snapshot, source, &Starting::NOTHING)
+    }
+
+    /// As [`Gateway::start`]; clients wait to be accepted, and the gateway is not ready, until its plugins are connected
+    /// (5 s at most) and the first beats of workers that are `starting` are heard (10 s at most).
+    ///
+    /// # Errors
+    /// As [`Gateway::start`].
+    pub fn start_with(
+        snapshot: &[u8],
+        source: Arc<dyn PluginSource>,
+        starting: &Starting<'_>,
+    ) -> Result<Self, StartError> {
         let snapshot = Arc::new(Snapshot::compile(snapshot)?);
         let plugins = source.prepare(&snapshot).map_err(StartError::Plugins)?;
         let (listeners, sockets) = bind_all(wanted(&snapshot))?;
@@ -91,8 +101,12 @@ impl Gateway {
             max_connections: AtomicUsize::new(snapshot.limits.max_connections),
             refused: AtomicUsize::new(0),
         };
-        let shared =
-            Arc::new(Shared { target, plugins: Mutex::new(plugins.clone()), draining: AtomicBool::new(false) });
+        let shared = Arc::new(Shared {
+            target,
+            plugins: Mutex::new(plugins.clone()),
+            starting: AtomicBool::new(true),
+            draining: AtomicBool::new(false),
+        });
         let (commands, received) = unbounded_channel();
         let gateway = Self {
             shared: shared.clone(),
@@ -101,6 +115,7 @@ impl Gateway {
             handles: Mutex::default(),
             state: Mutex::new(State { snapshot: snapshot.clone(), listeners: listeners.clone(), stopped: false }),
         };
+        let before = plugins.workers();
         for (index, make, outside, receiver) in runs {
             let (snapshot, plugins) = (snapshot.clone(), plugins.clone());
             let index = u32::try_from(index).unwrap_or(u32::MAX);
@@ -109,9 +124,12 @@ impl Gateway {
             })?;
         }
         gateway.spawn("nylon-accept".to_owned(), runtime(), move || acceptor::run(shared, received))?;
-        for (listener, socket) in listeners.into_iter().zip(sockets) {
-            gateway.command(Command::Add(listener.purpose, listener.configured, socket));
-        }
+        let (admin, clients): (Vec<_>, Vec<_>) =
+            listeners.into_iter().zip(sockets).partition(|(listener, _)| listener.purpose == Purpose::Admin);
+        gateway.listen(admin);
+        starting.wait(&*plugins, &before, gateway.shared.target.threads.len());
+        gateway.listen(clients);
+        gateway.shared.starting.store(false, Relaxed);
         Ok(gateway)
     }
 
@@ -158,7 +176,7 @@ impl Gateway {
     /// # Errors
     /// [`StartError`]; nothing has changed then.
     pub fn reload(&self, snapshot: &[u8]) -> Result<(), StartError> {
-        self.reload_with(snapshot, &[])
+        self.reload_with(snapshot, &Starting::NOTHING)
     }
 
     /// As [`Gateway::reload`]; the new snapshot waits for the first beats of workers that are `starting`, so that no
@@ -166,7 +184,7 @@ impl Gateway {
     ///
     /// # Errors
     /// As [`Gateway::reload`].
-    pub fn reload_with(&self, snapshot: &[u8], starting: &[Starting]) -> Result<(), StartError> {
+    pub fn reload_with(&self, snapshot: &[u8], starting: &Starting<'_>) -> Result<(), StartError> {
         let snapshot = Arc::new(Snapshot::compile(snapshot)?);
         let mut state = lock(&self.state);
         if state.stopped || self.shared.draining.load(Relaxed) {
@@ -211,31 +229,24 @@ impl Gateway {
             }
             keep
         });
-        for (listener, socket) in added.into_iter().zip(sockets) {
-            self.command(Command::Add(listener.purpose, listener.configured, socket));
-            state.listeners.push(listener);
-        }
+        state.listeners.extend(&added);
+        self.listen(added.into_iter().zip(sockets).collect());
         state.snapshot = snapshot;
         Ok(())
     }
 
     /// Makes plugins ready to be used: a request that finds a connection still on its way would fail.
-    fn set_up(&self, plugins: &Arc<dyn PreparedPlugins>, starting: &[Starting]) -> Result<(), StartError> {
+    fn set_up(&self, plugins: &Arc<dyn PreparedPlugins>, starting: &Starting<'_>) -> Result<(), StartError> {
         let before = plugins.workers();
-        let threads = self.shared.target.threads.len();
-        if !plugins.connected(threads) {
-            self.shared.tell(|| Message::Connect(plugins.clone()));
-            let deadline = Instant::now() + CONNECT;
-            while !plugins.connected(threads) {
-                if Instant::now() >= deadline {
-                    tracing::warn!("reloading: new nats connections are not up yet, their plugins cannot be reached");
-                    break;
-                }
-                std::thread::sleep(LOOK);
-            }
-        }
-        attend(&**plugins, &before, starting);
+        self.shared.tell(|| Message::Connect(plugins.clone()));
+        starting.wait(&**plugins, &before, self.shared.target.threads.len());
         plugins.commit().map_err(StartError::Plugins)
+    }
+
+    fn listen(&self, listeners: Vec<(Listener, TcpListener)>) {
+        for (listener, socket) in listeners {
+            self.command(Command::Add(listener.purpose, listener.configured, socket));
+        }
     }
 
     /// Stops accepting, closes idle connections and waits until the others have been answered; at most for `limit`.

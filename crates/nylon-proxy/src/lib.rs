@@ -46,7 +46,7 @@ pub mod fuzz {
 pub use gateway::Gateway;
 pub use plugins::{Heard, NoPlugins, PluginSource, PreparedPlugins};
 pub use start_error::StartError;
-pub use starting::Starting;
+pub use starting::{Group, Starting};
 pub use transports::Transports;
 
 #[cfg(test)]

@@ -17,6 +17,8 @@ use crate::{lock::lock, metrics, plugins::PreparedPlugins, target::Target, threa
 pub(crate) struct Shared {
     pub(crate) target: Target,
     pub(crate) plugins: Mutex<Arc<dyn PreparedPlugins>>,
+    /// Whether clients are not accepted yet.
+    pub(crate) starting: AtomicBool,
     pub(crate) draining: AtomicBool,
 }
 
@@ -25,6 +27,8 @@ impl Shared {
     pub(crate) fn not_ready(&self) -> Option<&'static str> {
         if self.draining.load(Relaxed) {
             Some("draining\n")
+        } else if self.starting.load(Relaxed) {
+            Some("starting\n")
         } else if !lock(&self.plugins).ready(self.target.threads.len()) {
             Some("plugins are not ready\n")
         } else {

@@ -1,13 +1,14 @@
 //! `Gateway`: the data plane. Snapshots go down, addresses and counters come up; no Python on the path of a request.
 
 use std::{
+    cell::Cell,
     collections::HashMap,
     io,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
-use nylon_proxy::{StartError, Starting, Transports};
+use nylon_proxy::{Group, StartError, Starting, Transports};
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
@@ -51,6 +52,25 @@ fn exception(error: StartError) -> PyErr {
     }
 }
 
+/// Does what has to wait for workers. `expected` is asked meanwhile, so signals are handled; what it raises counts.
+fn with<T>(
+    groups: Vec<(String, String, usize)>,
+    expected: Option<&Py<PyAny>>,
+    act: impl FnOnce(&Starting<'_>) -> Result<T, StartError>,
+) -> PyResult<T> {
+    let groups: Vec<_> = groups.into_iter().map(|(messaging, name, count)| Group { messaging, name, count }).collect();
+    let raised = Cell::new(None);
+    let expected = || {
+        let Some(expected) = expected else { return true };
+        Python::attach(|py| expected.bind(py).call0()?.is_truthy()).unwrap_or_else(|error| {
+            raised.set(Some(error));
+            false
+        })
+    };
+    let done = act(&Starting { groups: &groups, expected: &expected });
+    raised.take().map_or_else(|| done.map_err(exception), Err)
+}
+
 /// What the system says, without the number that `OSError` adds itself.
 fn plain(error: &io::Error) -> String {
     let text = error.to_string();
@@ -69,15 +89,22 @@ impl Gateway {
         Ok(Self { source, state: Mutex::new(State::New(snapshot_json.to_vec())) })
     }
 
-    fn start(&self, py: Python<'_>) -> PyResult<()> {
+    #[pyo3(signature = (starting=Vec::new(), expected=None))]
+    fn start(
+        &self,
+        py: Python<'_>,
+        starting: Vec<(String, String, usize)>,
+        expected: Option<Py<PyAny>>,
+    ) -> PyResult<()> {
         py.detach(|| {
             let mut state = lock(&self.state);
             let State::New(snapshot) = &*state else {
                 return Err(PyRuntimeError::new_err("starting the gateway: it has been started before"));
             };
-            let source = Arc::clone(&self.source);
-            let gateway = nylon_proxy::Gateway::start(snapshot, source).map_err(exception)?;
-            *state = State::Running(Arc::new(gateway));
+            let start = |starting: &Starting<'_>| {
+                nylon_proxy::Gateway::start_with(snapshot, Arc::clone(&self.source) as _, starting)
+            };
+            *state = State::Running(Arc::new(with(starting, expected.as_ref(), start)?));
             Ok(())
         })
     }
@@ -88,11 +115,16 @@ impl Gateway {
         Ok(HashMap::from([("http", text(gateway.addresses())), ("admin", text(gateway.admin_addresses()))]))
     }
 
-    fn reload(&self, py: Python<'_>, snapshot_json: &[u8], starting: Vec<(String, String, usize)>) -> PyResult<()> {
+    #[pyo3(signature = (snapshot_json, starting=Vec::new(), expected=None))]
+    fn reload(
+        &self,
+        py: Python<'_>,
+        snapshot_json: &[u8],
+        starting: Vec<(String, String, usize)>,
+        expected: Option<Py<PyAny>>,
+    ) -> PyResult<()> {
         let gateway = self.running()?;
-        let starting = starting.into_iter().map(|(messaging, group, count)| Starting { messaging, group, count });
-        let starting: Vec<_> = starting.collect();
-        py.detach(|| gateway.reload_with(snapshot_json, &starting)).map_err(exception)
+        py.detach(|| with(starting, expected.as_ref(), |starting| gateway.reload_with(snapshot_json, starting)))
     }
 
     fn drain(&self, py: Python<'_>, timeout_ms: u64) -> PyResult<bool> {

@@ -30,6 +30,10 @@ Source = Callable[[], Loaded]
 """Reads the configuration, again at each reload. Raises ConfigError."""
 
 
+class _Stopped(BaseException):
+    """A signal came before anything was served: there is nothing to drain."""
+
+
 class GatewayProcess:
     """Owns everything that `nylon run` starts. `run` returns when all of it is gone."""
 
@@ -54,6 +58,7 @@ class GatewayProcess:
         self._elsewhere = elsewhere
         self._dev = dev
         self._events: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self._starting = True
         self._ending = False
         self._embedded: dict[str, EmbeddedNats] = {}
         self._workers = Workers()
@@ -66,7 +71,11 @@ class GatewayProcess:
         with self._signals():
             try:
                 code = self._run()
+            except _Stopped:
+                log.info("stopping")
+                code = ExitCode.OK
             finally:
+                self._starting = False
                 clean = self._in_process.stop()
                 self._workers.stop()
                 for nats in self._embedded.values():
@@ -91,8 +100,9 @@ class GatewayProcess:
         except NatsError as error:
             log.error("no embedded NATS", reason=str(error))
             return ExitCode.RUNTIME
+        starting = self._workers.prepare(loaded.config, self._servers(), reload=self._dev)
         try:
-            gateway.start()
+            gateway.start(starting, self._worth_waiting)
         except OSError as error:
             log.error("cannot listen", reason=str(error), advice=self._elsewhere)
             return ExitCode.ADDRESS
@@ -101,8 +111,8 @@ class GatewayProcess:
             log.error("configuration refused", reason=str(error))
             return ExitCode.CONFIG
         try:
+            self._starting = False
             self._tell_listeners(gateway)
-            self._workers.prepare(loaded.config, self._servers(), reload=self._dev)
             self._started(gateway.addresses())
             return self._serve(gateway, loaded)
         finally:
@@ -153,7 +163,7 @@ class GatewayProcess:
             snapshot = self._snapshot(loaded)
             self._in_process.prepare(loaded)
             starting = self._workers.prepare(loaded.config, self._servers(), reload=self._dev)
-            gateway.reload(snapshot, starting)
+            gateway.reload(snapshot, starting, self._worth_waiting)
         except ConfigError as error:
             log_problems(error)
             log.error("reload refused, the old configuration keeps serving", problems=len(error.problems))
@@ -180,6 +190,9 @@ class GatewayProcess:
             log.error("embedded NATS ended, starting another", messaging=name)
             self._embedded.pop(name).stop()
         return bool(lost)
+
+    def _worth_waiting(self) -> bool:
+        return not self._ending and self._workers.alive()
 
     def _tell_listeners(self, gateway: "_core.Gateway") -> None:
         listeners = [(name, address) for name, addresses in gateway.addresses().items() for address in addresses]
@@ -231,6 +244,8 @@ class GatewayProcess:
             # The guards of the children see our pipes close, so nothing is left behind.
             os._exit(128 + number)
         self._ending = True
+        if self._starting:
+            raise _Stopped
         self._events.put(number)
 
 

@@ -74,6 +74,10 @@ class Workers:
                 self._let_go(item[1])
         self._running = self._before
 
+    def alive(self) -> bool:
+        """Whether none has ended by itself."""
+        return all(child.ended() is None for _, child in self._running)
+
     def lost(self) -> list[int]:
         """Return the exit codes of supervisors that ended by themselves, and forget them."""
         # asking is what takes their last remains out of the system's table

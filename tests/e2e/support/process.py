@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -129,6 +130,17 @@ def children(pid: int) -> list[int]:
         for child in listed:
             found += [int(child), *children(int(child))]
     return found
+
+
+def listening(pid: int, ip: str) -> str | None:
+    """Where a process listens on an address of IPv4, whatever it says itself."""
+    sockets = {str(file.readlink()) for file in Path(f"/proc/{pid}/fd").iterdir()}
+    for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]:
+        _, local, _, state, *_, inode = line.split()[:10]
+        host, port = local.split(":")
+        if state == "0A" and f"socket:[{inode}]" in sockets and bytes.fromhex(host)[::-1] == socket.inet_aton(ip):
+            return f"{ip}:{int(port, 16)}"
+    return None
 
 
 def resident_bytes(pid: int) -> int:
