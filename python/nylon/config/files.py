@@ -54,7 +54,7 @@ class RuntimeFile(ProxyFile):
     }
 
     http: list[ListenAddress] = []
-    """Addresses to listen on for HTTP/1.1."""
+    """Addresses to listen on for HTTP/1.1, at least one."""
 
     metrics: list[ListenAddress] = []
     """Addresses of the admin listener: `/metrics`, `/healthz`, `/readyz`. Keep it off the public network."""

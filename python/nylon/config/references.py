@@ -130,7 +130,8 @@ class _Check:
     def _listeners(self) -> None:
         runtime, document = self.runtime, self.document
         if not runtime.http:
-            self.report.warn(document.at("http"), "no listener under 'http': nothing will be served")
+            text = "no listener under 'http': name an address to listen on, such as http: [127.0.0.1:8080]"
+            self.report.error(document.key("http"), text)
         listeners = [
             (section, index, address)
             for section, addresses in (("http", runtime.http), ("metrics", runtime.metrics))
