@@ -22,3 +22,10 @@ def test_a_file_without_a_plugin_is_explained_in_one_line(tmp_path: Path, code: 
     app.write_text(code)
     with pytest.raises(EntriesError, match=f"^loading '.*app.py': .*{reason}$"):
         find_entries(str(app))
+
+
+def test_an_import_that_ends_the_process_is_explained(tmp_path: Path) -> None:
+    app = tmp_path / "app.py"
+    app.write_text("import os\nos._exit(7)")
+    with pytest.raises(EntriesError, match="its import ended the process with exit code 7"):
+        find_entries(str(app))

@@ -1,13 +1,16 @@
 """`nylon dev app.py`: one command, and a saved file counts."""
 
 import json
+import signal
 import socket
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from .support.http import Answer, get
 from .support.patience import eventually
-from .support.process import NYLON, Process
+from .support.process import NYLON, Process, children
 from .support.upstream import Upstream
 
 APP = """
@@ -146,3 +149,45 @@ def test_a_plugin_that_can_answer_nothing_is_told_why(tmp_path: Path) -> None:
         with Process([*NYLON, "dev", str(app), *FREE]) as process:
             assert process.wait() == 3
             process.wait_for(rf"app.py.*{problem}")
+
+
+@pytest.mark.parametrize("command", ["dev", "worker"])
+def test_an_import_that_never_returns_is_named_and_ended(tmp_path: Path, command: str) -> None:
+    app = tmp_path / "app.py"
+    app.write_text("import threading\nthreading.Event().wait()")
+    with Process([*NYLON, command, str(app), *(FREE if command == "dev" else ())]) as process:
+        process.wait_for(f"WARN .*the import is still running target={app} seconds=3")
+        started = children(process.pid)
+        assert started
+        process.signal(signal.SIGINT)
+        assert process.wait(5) == 0
+        assert "Traceback" not in process.log
+        eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in started), what="nothing of it running")
+
+
+def test_a_saved_file_whose_import_never_returns_keeps_no_signal_waiting(tmp_path: Path) -> None:
+    app = tmp_path / "app.py"
+    app.write_text(APP)
+    with Process([*NYLON, "dev", str(app), *FREE]) as process:
+        address = served(process)
+        app.write_text("import threading\nthreading.Event().wait()")
+        said = "the import is still running"
+        eventually(lambda: process.log.count(said) > 1, what="the worker and who looks for its entries", seconds=30)
+        assert get(address, "/").status in (200, 503)
+        process.signal(signal.SIGINT)
+        assert process.wait(5) == 0
+        assert "Traceback" not in process.log
+
+
+def test_an_import_in_this_process_that_never_returns_is_named_and_ended(tmp_path: Path) -> None:
+    app = tmp_path / "app.py"
+    app.write_text("import threading\nthreading.Event().wait()")
+    file = tmp_path / "nylon.yaml"
+    file.write_text(
+        json.dumps({"http": ["127.0.0.1:0"], "plugins": [{"name": "p", "type": "python", "module": str(app)}]})
+    )
+    with Process([*NYLON, "run", "-c", str(file)]) as process:
+        process.wait_for("WARN .*the import is still running")
+        process.signal(signal.SIGTERM)
+        assert process.wait(5) == 0
+        assert "Traceback" not in process.log

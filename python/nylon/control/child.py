@@ -1,5 +1,6 @@
 """A child process that cannot outlive this one: see guard.py."""
 
+import io
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -20,18 +21,20 @@ class Child:
         directory: Path | None = None,
         environment: Mapping[str, str] | None = None,
         cwd: Path | None = None,
+        stdout: int | None = None,
         stderr: int | None = None,
         batch: bool = False,
     ) -> None:
         """Start `command`; it has `grace` seconds to end when asked. `directory` is removed after it.
 
         With `batch` it interrupts nobody in the middle of their turn when it wakes (SCHED_BATCH, timer slack).
-        `stderr` is as for subprocess.Popen.
+        `stdout` and `stderr` are as for subprocess.Popen.
         """
         policy = "batch" if batch else "-"
         self._guard = subprocess.Popen(
             [sys.executable, "-I", "-S", str(_GUARD), str(grace), str(directory or "-"), policy, *command],
             stdin=subprocess.PIPE,
+            stdout=stdout,
             stderr=stderr,
             env=dict(environment) if environment is not None else None,
             cwd=cwd,
@@ -47,6 +50,11 @@ class Child:
     def stderr(self) -> IO[bytes] | None:
         """What the command writes to its standard error, if a pipe was asked for."""
         return self._guard.stderr
+
+    def output(self) -> bytes:
+        """Wait until the command's standard output ends; return all of it, if a pipe was asked for."""
+        with self._guard.stdout or io.BytesIO() as pipe:
+            return pipe.read()
 
     def ended(self) -> int | None:
         """Return the exit code of the command, or None while it runs."""

@@ -7,6 +7,9 @@ import json
 import subprocess
 import sys
 from dataclasses import dataclass
+from typing import Any
+
+from nylon.control.child import Child
 
 _REQUEST_FILTER = 1
 
@@ -26,27 +29,37 @@ class EntriesError(Exception):
 
 def find_entries(target: str) -> list[EntryFound]:
     """Load `target` in a process of its own and return its entries. Raises EntriesError."""
-    command = [sys.executable, "-m", "nylon.control.entries", target]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
-    if done.returncode != 0:
-        raise EntriesError(done.stderr.strip().rpartition("\n")[2] or f"loading {target}: exit code {done.returncode}")
-    # the plugin may have printed lines of its own
-    return [EntryFound(**entry) for entry in json.loads(done.stdout.strip().splitlines()[-1])]
+    child = Child([sys.executable, "-m", "nylon.control.entries", target], grace=0, stdout=subprocess.PIPE)
+    try:
+        said, code = child.output(), child.wait()
+    finally:
+        child.stop()
+    try:
+        # the plugin may have printed lines of its own
+        answer: dict[str, Any] = json.loads(said.strip().splitlines()[-1])
+    except (IndexError, ValueError):
+        raise EntriesError(f"loading {target!r}: its import ended the process with exit code {code}") from None
+    if "error" in answer:
+        raise EntriesError(answer["error"])
+    return [EntryFound(**entry) for entry in answer["entries"]]
 
 
-def main(target: str) -> int:
-    """Print the entries of `target`, or on stderr why it has none."""
+def main(target: str) -> None:
+    """Print the entries of `target`, or why it has none."""
+    from nylon.sdk import logs
+    from nylon.sdk.running import request_id
     from nylon.worker.loading import explain, load
 
+    logs.ensure_as_told(request_id)
     try:
-        found = load(target).describe()
+        entries = [
+            {"name": entry.name, "answers": bool(entry.phases & _REQUEST_FILTER)} for entry in load(target).describe()
+        ]
+        answer = {"entries": entries}
     except (Exception, SystemExit) as error:  # noqa: BLE001 (the author's code may raise anything)
-        sys.stderr.write(f"{explain(target, error)}\n")
-        return 1
-    entries = [{"name": entry.name, "answers": bool(entry.phases & _REQUEST_FILTER)} for entry in found]
-    sys.stdout.write("\n" + json.dumps(entries) + "\n")
-    return 0
+        answer = {"error": str(explain(target, error))}
+    sys.stdout.write("\n" + json.dumps(answer) + "\n")
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    main(sys.argv[1])

@@ -30,8 +30,8 @@ Source = Callable[[], Loaded]
 """Reads the configuration, again at each reload. Raises ConfigError."""
 
 
-class _Stopped(BaseException):
-    """A signal came before anything was served: there is nothing to drain."""
+class _Interrupted(BaseException):
+    """A signal came while we wait for what may never end: the start, and imports of plugins."""
 
 
 class GatewayProcess:
@@ -58,7 +58,7 @@ class GatewayProcess:
         self._elsewhere = elsewhere
         self._dev = dev
         self._events: queue.SimpleQueue[int] = queue.SimpleQueue()
-        self._starting = True
+        self._interruptible = True
         self._ending = False
         self._embedded: dict[str, EmbeddedNats] = {}
         self._workers = Workers()
@@ -71,11 +71,11 @@ class GatewayProcess:
         with self._signals():
             try:
                 code = self._run()
-            except _Stopped:
+            except _Interrupted:
                 log.info("stopping")
                 code = ExitCode.OK
             finally:
-                self._starting = False
+                self._interruptible = False
                 clean = self._in_process.stop()
                 self._workers.stop()
                 for nats in self._embedded.values():
@@ -111,7 +111,7 @@ class GatewayProcess:
             log.error("configuration refused", reason=str(error))
             return ExitCode.CONFIG
         try:
-            self._starting = False
+            self._interruptible = False
             self._tell_listeners(gateway)
             self._started(gateway.addresses())
             return self._serve(gateway, loaded)
@@ -129,7 +129,7 @@ class GatewayProcess:
                     loaded = self._reload(gateway, loaded)
                     if any(entry.embedded and entry.name not in self._embedded for entry in loaded.config.messaging):
                         return ExitCode.RUNTIME
-                if self._changed():
+                if self._look():
                     loaded = self._reload(gateway, loaded)
                 continue
             if number == signal.SIGHUP:
@@ -161,6 +161,8 @@ class GatewayProcess:
         try:
             loaded = self._load()
             snapshot = self._snapshot(loaded)
+            with self._importing():
+                self._in_process.examine(loaded)
             self._in_process.prepare(loaded)
             starting = self._workers.prepare(loaded.config, self._servers(), reload=self._dev)
             gateway.reload(snapshot, starting, self._worth_waiting)
@@ -175,6 +177,8 @@ class GatewayProcess:
             self._in_process.keep(current.config)
             self._workers.abandon()
             return current
+        except _Interrupted:
+            return current  # the signal is the next event
         self._in_process.keep(loaded.config)
         self._tell_listeners(gateway)
         self._workers.commit()
@@ -204,8 +208,24 @@ class GatewayProcess:
                 log.info("no longer listening", listener=listener, address=address)
         self._listening = listeners
 
+    def _look(self) -> bool:
+        try:
+            with self._importing():
+                return self._changed()
+        except _Interrupted:
+            return False  # the signal is the next event
+
+    @contextlib.contextmanager
+    def _importing(self) -> Generator[None]:
+        before, self._interruptible = self._interruptible, True
+        try:
+            yield
+        finally:
+            self._interruptible = before
+
     def _load(self) -> Loaded:
-        loaded = self._source()
+        with self._importing():
+            loaded = self._source()
         for warning in loaded.warnings:
             log.warning("configuration", at=str(warning.location), warning=warning.text)
         return loaded
@@ -244,9 +264,9 @@ class GatewayProcess:
             # The guards of the children see our pipes close, so nothing is left behind.
             os._exit(128 + number)
         self._ending = True
-        if self._starting:
-            raise _Stopped
         self._events.put(number)
+        if self._interruptible:
+            raise _Interrupted
 
 
 def _gateway(loaded: Loaded, snapshot: bytes) -> "_core.Gateway":

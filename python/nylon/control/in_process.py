@@ -2,7 +2,6 @@
 
 import contextlib
 import itertools
-import logging
 import os
 import sys
 import threading
@@ -12,7 +11,7 @@ from pathlib import Path
 from nylon.config import ConfigError, Loaded, Location, Problem, RuntimeFile
 from nylon.config.middleware import Middleware
 from nylon.sdk import Plugin
-from nylon.sdk.logs import ensure
+from nylon.sdk.logs import ensure_as_told
 from nylon.sdk.running import request_id
 from nylon.sdk.serving import Serving
 from nylon.worker.loading import LoadError, explain, load
@@ -34,9 +33,15 @@ class InProcess:
         self._leaving: list[threading.Thread] = []
 
     def prepare(self, loaded: Loaded) -> None:
-        """Import what `loaded` names and start what does not run yet.
+        """Import what `loaded` names and start what does not run yet. Raises as `examine`, and starts nothing then."""
+        for (name, module), plugin in self.examine(loaded).items():
+            if (name, module) not in self._running:
+                self._running[name, module] = self._start(name, plugin)
 
-        Raises ConfigError with every module that is no plugin, and starts nothing then.
+    def examine(self, loaded: Loaded) -> dict[tuple[str, str], Plugin]:
+        """Import what `loaded` names; return it by names of plugins and modules.
+
+        Raises ConfigError with every module that is no plugin, or has not the entries that `loaded` uses.
         """
         problems: list[Problem] = []
         plugins: dict[tuple[str, str], Plugin] = {}
@@ -53,9 +58,7 @@ class InProcess:
                 problems.append(Problem(place, str(error)))
         if problems:
             raise ConfigError(problems)
-        for (name, module), plugin in plugins.items():
-            if (name, module) not in self._running:
-                self._running[name, module] = self._start(name, plugin)
+        return plugins
 
     def keep(self, config: RuntimeFile) -> None:
         """Let the workers end that `config` has no plugin for; sessions that they have may finish."""
@@ -81,6 +84,8 @@ class InProcess:
         if module not in self._imported:
             if str(directory.resolve()) not in sys.path:
                 sys.path.append(str(directory.resolve()))
+            # As `nylon worker` does, so that what the plugin logs is seen.
+            ensure_as_told(request_id)
             try:
                 plugin = load(module)
                 if not plugin.describe():
@@ -93,9 +98,6 @@ class InProcess:
         return self._imported[module]
 
     def _start(self, name: str, plugin: Plugin) -> Serving:
-        # As `nylon worker` does, so that what handlers log is seen.
-        level = logging.getLevelNamesMapping()[os.environ.get("NYLON_LOG_LEVEL", "info").upper()]
-        ensure(request_id, level=level, form="json" if os.environ.get("NYLON_LOG_FORMAT") == "json" else "text")
         serving = plugin.serving(plugin.settings_at(f"memory:{self.bus}", name))
         with _as_batch():
             serving.start(None)

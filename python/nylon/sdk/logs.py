@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -87,3 +88,9 @@ def ensure(
     handler.setFormatter(LineFormatter(form, request_id))
     root.addHandler(handler)
     root.setLevel(level)
+
+
+def ensure_as_told(request_id: Callable[[], str | None]) -> None:
+    """As `ensure`, by NYLON_LOG_LEVEL and NYLON_LOG_FORMAT: what a command was told, its processes are."""
+    level = logging.getLevelNamesMapping().get(os.environ.get("NYLON_LOG_LEVEL", "").upper(), logging.INFO)
+    ensure(request_id, level=level, form="json" if os.environ.get("NYLON_LOG_FORMAT") == "json" else "text")

@@ -24,8 +24,7 @@ LOG_FORMAT = "NYLON_LOG_FORMAT"
 def main(arguments: list[str]) -> int:
     """Serves the target until it is told to end."""
     target, *max_threads = arguments
-    form: logs.Format = "json" if os.environ.get(LOG_FORMAT) == "json" else "text"
-    logs.ensure(request_id, level=LEVELS.get(os.environ.get(LOG_LEVEL, ""), logging.INFO), form=form)
+    logs.ensure_as_told(request_id)
     threading.Thread(target=_end_with_parent, name="nylon-parent", daemon=True).start()
     try:
         plugin = load(target)

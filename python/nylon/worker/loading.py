@@ -1,15 +1,22 @@
 """Finding a plugin by `package.module:plugin` or `path/to/file.py:plugin`."""
 
+import contextlib
 import importlib
 import importlib.util
+import logging
 import sys
+import threading
 import traceback
+from collections.abc import Generator
 from pathlib import Path
 from types import ModuleType
 
-from nylon.sdk import Plugin
+from nylon.sdk import Plugin, logs
 
 DEFAULT_NAME = "plugin"
+
+_SLOW_SECONDS = 3.0
+"""How long an import may take before the log says that it is what everybody waits for."""
 
 
 class LoadError(Exception):
@@ -22,7 +29,8 @@ def load(target: str) -> Plugin:
     Raises LoadError. Exceptions of the imported code are passed on as they are.
     """
     place, name = split(target)
-    module = _import(place)
+    with _told_when_slow(target):
+        module = _import(place)
     if name is not None:
         found = module
         for part in name.split("."):
@@ -73,6 +81,18 @@ def directory(target: str) -> Path:
 def is_file(place: str) -> bool:
     """Whether it is the path of a file, not the name of a module."""
     return place.endswith(".py") or "/" in place
+
+
+@contextlib.contextmanager
+def _told_when_slow(target: str) -> Generator[None]:
+    values = {"target": target, "seconds": _SLOW_SECONDS, "advice": "what stands at the top of a module has to return"}
+    timer = threading.Timer(_SLOW_SECONDS, logs.say, (logging.WARNING, "the import is still running"), values)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _import(place: str) -> ModuleType:
