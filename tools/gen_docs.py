@@ -37,6 +37,9 @@ def configuration_reference() -> str:
         "your editor. Unknown keys are errors. Durations are written `500ms`, `5s` or `2m`; sizes in bytes or as",
         "`64KiB`, `10MiB`. Relative paths start at the working directory.",
         "",
+        "`nylon check` imports the modules of plugins of `type: python`, as `nylon run` does, and so runs what stands",
+        "at their top; it does not initialize them. `--no-import` is for places where that must not be, or cannot.",
+        "",
         "In the tables, a key without a default is required if it says so.",
         "",
     ]

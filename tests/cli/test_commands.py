@@ -1,6 +1,7 @@
 """Commands that need no running gateway: what they print and how they end."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,60 @@ def test_check_names_every_problem(file: Path) -> None:
     assert result.exit_code == ExitCode.CONFIG
     assert result.stderr == f"error: {file}:9:5: unknown key 'middlewares' in routes[0]; did you mean 'middleware'?\n"
     assert result.stdout == ""
+
+
+IN_PROCESS = """
+http: [127.0.0.1:0]
+plugins:
+  - name: auth
+    type: python
+    module: {module}
+services: [{{name: s, service_type: plugin, plugin: {{name: auth, entry: hello}}}}]
+"""
+PLUGIN = """
+from nylon import PhaseHandler, Plugin
+print("imported")
+plugin = Plugin()
+@plugin.handler("hello")
+class Hello(PhaseHandler):
+    def request_filter(self, ctx):
+        pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "code", "problem"),
+    [
+        ("not_there_at_all", "", "there is no module not_there_at_all"),
+        (
+            "needs_another",
+            "import nothing_of_that_name",
+            r"No module named 'nothing_of_that_name' \(.*needs_another.py:1\)",
+        ),
+        ("has_no_such:guard", PLUGIN, "has_no_such has no 'guard'"),
+        ("is_no_plugin:Hello", PLUGIN, "Hello is a type, not a Plugin"),
+        ("has_no_entry", "from nylon import Plugin\nplugin = Plugin()", "the plugin has no entry; register one"),
+        ("has_another", PLUGIN.replace("hello", "other"), "has_another has no entry 'hello'; it has: other"),
+        ("raises", "raise SystemExit('enough')", "SystemExit: enough"),
+    ],
+)
+def test_check_imports_plugins_of_this_process(file: Path, module: str, code: str, problem: str) -> None:
+    file.write_text(IN_PROCESS.format(module=module))
+    file.with_name(f"{module.partition(':')[0]}.py").write_text(code) if code else None
+    result = nylon("check", "-c", file)
+    assert result.exit_code == ExitCode.CONFIG
+    assert re.search(rf"^error: {file}:6:13: .*{problem}", result.stderr, re.MULTILINE)
+    assert result.stdout == ""
+    assert nylon("check", "--no-import", "-c", file).exit_code == ExitCode.OK
+
+
+def test_check_keeps_what_a_module_prints_out_of_its_answer(file: Path) -> None:
+    file.write_text(IN_PROCESS.format(module="prints_a_line"))
+    file.with_name("prints_a_line.py").write_text(PLUGIN)
+    result = nylon("check", "--show", "-c", file)
+    assert result.exit_code == ExitCode.OK
+    assert "imported" in result.stderr
+    assert json.loads(result.stdout)["plugins"][0]["name"] == "auth"
 
 
 def test_check_of_a_missing_file(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """`nylon check`: is this configuration usable?"""
 
+import contextlib
+import sys
 from typing import Annotated
 
 import typer
@@ -8,6 +10,7 @@ from nylon import _core
 from nylon.cli.options import ConfigFile
 from nylon.config import DEFAULT_RUNTIME_FILE, ConfigError, Server, compile, load
 from nylon.control.exit_codes import ExitCode
+from nylon.control.in_process import InProcess
 
 
 def check(
@@ -15,17 +18,23 @@ def check(
     show: Annotated[
         bool, typer.Option("--show", help="Print the snapshot, with every default. It has secrets.")
     ] = False,
+    imports: Annotated[
+        bool,
+        typer.Option(
+            "--import/--no-import",
+            help="Whether to import the modules of plugins of `type: python`, which runs what stands at their top.",
+        ),
+    ] = True,
 ) -> None:
     """Read and compile the configuration as `nylon run` would, without serving it.
 
-    Every problem is one line, with file, line and column. Nothing is connected to, and no plugin's code is run.
+    Every problem is one line, with file, line and column. Nothing is connected to. Plugins in Python that `nylon run`
+    would import into its own process are imported, but not initialized; of other plugins no code is run.
     """
     try:
         loaded = load(config)
     except ConfigError as error:
-        for problem in error.problems:
-            typer.echo(f"error: {problem}", err=True)
-        raise typer.Exit(ExitCode.CONFIG) from None
+        raise _refused(error) from None
     for warning in loaded.warnings:
         typer.echo(f"warning: {warning}", err=True)
     not_started = Server("nats://127.0.0.1:4222", "nylon", "not started")
@@ -34,8 +43,13 @@ def check(
         # What only the data plane knows: conflicts between path patterns.
         _core.Gateway(snapshot)
     except ValueError as error:
-        typer.echo(f"error: {loaded.refusal(str(error))}", err=True)
-        raise typer.Exit(ExitCode.CONFIG) from None
+        raise _refused(ConfigError([loaded.refusal(str(error))])) from None
+    try:
+        if imports:
+            with contextlib.redirect_stdout(sys.stderr):  # what a module prints is no answer of ours
+                InProcess().examine(loaded)
+    except ConfigError as error:
+        raise _refused(error) from None
     if show:
         typer.echo(snapshot.decode())
         return
@@ -44,6 +58,12 @@ def check(
         f"ok: {_count(found.routes, 'route')}, {_count(found.services, 'service')}, "
         f"{_count(found.plugins, 'plugin')} from {_count(loaded.files, 'file')}"
     )
+
+
+def _refused(error: ConfigError) -> typer.Exit:
+    for problem in error.problems:
+        typer.echo(f"error: {problem}", err=True)
+    return typer.Exit(ExitCode.CONFIG)
 
 
 def _count(items: object, name: str) -> str:

@@ -26,7 +26,7 @@ EXPLAINED = {
     ExitCode.OK: "done, or stopped by a signal",
     ExitCode.RUNTIME: "failed while running; the log says why",
     ExitCode.USAGE: "wrong command line",
-    ExitCode.CONFIG: "unusable configuration",
+    ExitCode.CONFIG: "unusable configuration, or a plugin in Python that cannot be imported",
     ExitCode.ADDRESS: "cannot listen on an address",
 }
 """One line for each code, for --help and the documentation."""
