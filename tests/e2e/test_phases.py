@@ -148,6 +148,16 @@ def test_a_plugin_answers_with_a_body_of_any_size(stage: Stage, size: int) -> No
     assert answer.header("content-length") == str(len(answer.body))
 
 
+def test_a_result_that_is_too_large_is_found_in_the_logs_by_its_id(stage: Stage) -> None:
+    worker = stage.worker()
+    gateway = stage.gateway(chain=[{"plugin": "tested", "entry": "big"}])
+    answer = gateway.get("/x", X_Size="200000000")
+    assert (answer.status, answer.json["error"]) == (502, "BODY_TOO_LARGE")
+    identifier = answer.header("x-request-id") or ""
+    worker.wait_for(f"sending a result: it is too large .*id={identifier} bytes=200000000")
+    assert f"log id {identifier}" in gateway.log_of(identifier)
+
+
 def test_kinds_of_answers(stage: Stage) -> None:
     stage.worker()
     gateway = stage.gateway(chain=[{"plugin": "tested", "entry": "answers", "payload": {"n": 1, "s": ["x"]}}])

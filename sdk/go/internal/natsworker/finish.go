@@ -25,10 +25,10 @@ func (w *Worker) sendResult(l *live, result wire.Result) {
 		rest += ops[i].Size()
 	}
 	if rest > w.payload-wire.FrameOverhead || len(body) > w.options.MaxBody {
-		text := fmt.Sprintf("the result is too large: %d bytes", total)
+		text, id := fmt.Sprintf("the result is too large: %d bytes", total), l.snapshot.RequestID
 		w.counts.Errors++
-		w.options.Logger.Error("nylon worker: sending a result: it is too large", "session", l.id, "bytes", total)
-		w.sendError(l, session.Failure{Code: wire.FailBodyTooLarge, Text: text})
+		w.options.Logger.Error("nylon worker: sending a result: it is too large", "session", l.id, "id", id, "bytes", total)
+		w.sendError(l, session.Failure{Code: wire.FailBodyTooLarge, Text: text, LogID: id})
 		l.run = nil
 		w.cancel(l, session.ErrClosed)
 		return

@@ -1,8 +1,11 @@
 package natsworker
 
 import (
+	"bytes"
 	"fmt"
+	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/AssetsArt/nylon/sdk/go/internal/wire"
@@ -94,4 +97,18 @@ func TestManyGatewaysAreNotRemembered(t *testing.T) {
 	if subjects, _ := sent(t, o); len(subjects) != 1000 {
 		t.Error(len(subjects))
 	}
+}
+
+func TestAResultThatIsTooLargeIsFoundByItsID(t *testing.T) {
+	var log bytes.Buffer
+	logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelError}))
+	g := stage(t, func(o *Options) { o.Logger, o.MaxBody = logger, 10 },
+		finishing(1, wire.End, wire.Operation{Number: wire.OpSetResponseFullBody, Bytes: make([]byte, 1<<20)}))
+	open := g.open()
+	open.Snapshot.RequestID = "a-request"
+	g.queue(open)
+	if failed := next[*wire.Error](g); failed.Code != wire.FailBodyTooLarge || failed.LogID == nil || *failed.LogID != "a-request" {
+		t.Errorf("%+v", failed)
+	}
+	g.eventually("the log", func(*Worker) bool { return strings.Contains(log.String(), "id=a-request") })
 }

@@ -157,10 +157,12 @@ impl Core {
     }
 
     fn result_too_large(&mut self, session: SessionId, bytes: usize) {
+        let Some(live) = self.live.get(&session) else { return };
+        let id = live.session.snapshot.request_id().to_owned();
         self.count(|c| &c.errors);
         let text = format!("the result is too large: {bytes} bytes");
-        tracing::error!(%session, bytes, "sending a result: it is too large");
-        self.send_error(session, failure::BODY_TOO_LARGE, text, None);
+        tracing::error!(%session, %id, bytes, "sending a result: it is too large");
+        self.send_error(session, failure::BODY_TOO_LARGE, text, Some(id));
         self.finish_session(session);
     }
 

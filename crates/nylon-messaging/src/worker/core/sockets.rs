@@ -107,7 +107,8 @@ impl Core {
                 true
             }
             None => {
-                tracing::warn!(%session, text, "a message is longer than the gateway may let through");
+                let id = live.session.snapshot.request_id();
+                tracing::warn!(%session, id, text, "a message is longer than the gateway may let through");
                 false
             }
         }
