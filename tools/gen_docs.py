@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import python_reference
 from pydantic_core import PydanticUndefined
 
 from nylon.config import RuntimeFile
@@ -85,6 +86,7 @@ GENERATED: dict[str, Callable[[], str | None]] = {
     "docs/nylon.schema.json": json_schema,
     "docs/exit-codes.md": exit_codes,
     "docs/go-reference.md": go_reference,
+    "docs/python-reference.md": python_reference.reference,
 }
 
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import nylon
+from nylon import sdk, testing
 from nylon.worker.loading import load
 
 from .phases import Client
@@ -154,3 +155,9 @@ def test_every_public_function_of_the_sdk_says_what_it_does() -> None:
                 nested = file.name == "plugin.py" and node.name == "register"
                 nested = nested or (file.name == "serving.py" and node.name == "restore")
                 assert nested or ast.get_docstring(node), f"{file.name}: {node.name}"
+
+
+def test_the_reference_has_every_name() -> None:
+    page = Path(__file__).parents[2].joinpath("docs/python-reference.md").read_text(encoding="utf-8")
+    for name in [*sdk.__all__, *testing.__all__]:
+        assert f"\n### {name}\n" in page, name

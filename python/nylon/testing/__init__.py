@@ -1,8 +1,10 @@
 """Testing plugins without a network: `TestPlugin` serves one behind a gateway of its own in this process.
 
-with TestPlugin(plugin, config={"tokens": {"secret": "ann"}}) as t:
-    assert t.get("/x", headers={"Authorization": "Bearer secret"}).status == 200
-    assert t.upstream.seen[0].headers["X-Auth-User"] == "ann"
+    with TestPlugin(plugin, config={"tokens": {"secret": "ann"}}) as t:
+        assert t.get("/x", headers={"Authorization": "Bearer secret"}).status == 200
+        assert t.upstream.seen[0].headers["X-Auth-User"] == "ann"
+
+`async with` gives a client to await.
 """
 
 from nylon.testing.harness import TestPlugin

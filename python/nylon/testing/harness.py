@@ -53,10 +53,10 @@ class TestPlugin:
 
     Any number may run at once; one is for one block. The handlers run in this process, as in production.
 
-    async with TestPlugin(plugin, config={"tokens": {"secret": "ann"}}) as t:
-        r = await t.get("/x", headers={"Authorization": "Bearer secret"})
-        assert r.status == 200
-        assert t.upstream.seen[0].headers["X-User"] == "ann"
+        async with TestPlugin(plugin, config={"tokens": {"secret": "ann"}}) as t:
+            r = await t.get("/x", headers={"Authorization": "Bearer secret"})
+            assert r.status == 200
+            assert t.upstream.seen[0].headers["X-User"] == "ann"
     """
 
     __test__ = False  # not a class of tests, whatever its name says to pytest
