@@ -35,8 +35,10 @@ impl ErrorAnswer {
     }
 
     pub(crate) fn headers(&self, id: &str) -> HeaderMap {
-        let mut headers = HeaderMap::with_capacity(4);
+        let mut headers = HeaderMap::with_capacity(5);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        // A cache may keep a 404 or a 405 that says nothing (RFC 9111, 4.2.2), and the next configuration has the route.
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Ok(id) = HeaderValue::from_str(id) {
             headers.insert(REQUEST_ID, id);
         }
@@ -63,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_code_makes_valid_json() {
+    fn every_code_makes_valid_json_that_no_cache_keeps() {
         for code in ErrorCode::ALL {
             let answer = ErrorAnswer::from(code);
             let body: serde_json::Value = serde_json::from_slice(&answer.body("0a")).unwrap();
@@ -71,6 +73,8 @@ mod tests {
             assert_eq!(body["error"], code.code());
             assert_eq!(body["id"], "0a");
             assert_eq!(answer.headers("0a")["x-request-id"], "0a");
+            assert_eq!(answer.headers("0a")["content-type"], "application/json");
+            assert_eq!(answer.headers("0a")["cache-control"], "no-store");
         }
     }
 }

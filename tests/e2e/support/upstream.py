@@ -37,6 +37,7 @@ class Upstream:
 
     seen: list[Seen] = field(default_factory=list[Seen])
     address: str = ""
+    ip: str = "127.0.0.1"
     go_on: threading.Event = field(default_factory=threading.Event)
     _server: ThreadingHTTPServer | None = None
 
@@ -46,6 +47,7 @@ class Upstream:
         class Server(ThreadingHTTPServer):
             daemon_threads = True
             block_on_close = False
+            address_family = socket.AF_INET6 if ":" in upstream.ip else socket.AF_INET
             request_queue_size = 1024
 
             def handle_error(self, request: Any, client_address: Any) -> None:
@@ -54,8 +56,8 @@ class Upstream:
         class Handler(_Handler):
             owner = upstream
 
-        self._server = Server(("127.0.0.1", 0), Handler)
-        self.address = f"127.0.0.1:{self._server.server_address[1]}"
+        self._server = Server((self.ip, 0), Handler)
+        self.address = f"{self.ip}:{self._server.server_address[1]}"
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         return self
 
