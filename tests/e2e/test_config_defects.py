@@ -15,7 +15,7 @@ TEMPLATES = "crates/nylon-routing/src/template/tests.rs::"
 DEFECTS = {
     "S2 mistyped middleware opens routes": "middleware-unknown.case",
     "S3 a method in the path": MATCHING + "a_method_in_the_path_bypasses_nothing",
-    "S5 routes chosen by a header": MATCHING + "the_selector_header_comes_before_the_host",
+    "S5 routes chosen by a header of clients": "header-routes-by-default.case",
     "S6 clients steer by X-Forwarded-For": "crates/nylon-routing/src/client/tests.rs::nobody_is_believed_by_default",
     "S8 internals in error bodies": "test_config_defects.test_clients_learn_nothing_of_what_is_behind",
     "S9 ACME paths of the upstream": "test_config_defects.test_acme_paths_are_the_upstreams",

@@ -262,8 +262,15 @@ class _Check:
 
     def _hosts(self) -> None:
         first: dict[tuple[str, str], tuple[str, Location]] = {}
+        selector = any(source.content.header_selector is not None for source in self.sources)
         for placed in self.routes:
             match, place = placed.item.route, placed.at("route", "value")
+            if match.type == "header" and not selector:
+                text = (
+                    "any client that sends x-nylon-proxy is routed by it: name it as header_selector, "
+                    "or a header that your proxy sets and takes out of what clients send"
+                )
+                self.report.warn(placed.at("route", "type"), text)
             for value in match.values:
                 known = first.get((match.type, value))
                 if known is not None:
