@@ -354,8 +354,8 @@ class Request:
         """Return a reader of the body as it comes, of any length, in a request filter.
 
         It takes a body longer than 32 KiB, or `prefetch_body_bytes` (SPEC 14.7): answer yourself then, nobody else can
-        have it, and a second read raises PluginError. A shorter one stays whole. Raises SessionClosedError behind the
-        phase.
+        have it, and a second read raises PluginError. A shorter one stays whole. While it waits for the client the
+        phase's deadline does not run (SPEC 14.13). Raises SessionClosedError behind the phase.
         """
 
     def set_header(self, name: str, value: str) -> Self:

@@ -5,7 +5,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use bytes::{Bytes, BytesMut};
@@ -46,28 +46,41 @@ pub(crate) async fn read_request(
     Ok(())
 }
 
-/// Reads the next piece of the request's body for the library, unless the phase ends before. The first one takes a body that is long.
+/// The request's body, of a library that reads it piece by piece.
+pub(crate) struct Upload {
+    pub(crate) body: Box<dyn BodyStream>,
+    /// The library has had all of it.
+    ended: bool,
+}
+
+/// Reads the next piece of the request's body for the library, unless the phase ends before. The first one takes a body that is
+/// long. The client has time limits of its own; the library has the phase's `span` anew from each piece to the last (SPEC 14.13).
 pub(crate) async fn read_piece(
     shared: &Arc<Shared>,
     exchange: &mut Exchange,
-    taken: &mut Option<Box<dyn BodyStream>>,
+    upload: &mut Option<Upload>,
     mut deadline: Pin<&mut Sleep>,
+    span: Duration,
 ) -> Result<(), PluginError> {
-    let body = match taken {
-        Some(body) => body,
+    let upload = match upload {
+        Some(upload) => upload,
         None => match exchange.request_body.stream(KEPT_BODY) {
-            Ok(body) => taken.insert(body),
+            Ok(body) => upload.insert(Upload { body, ended: false }),
             Err(error) => return Err(PluginError::new(PluginErrorKind::Handler, error.to_string())),
         },
     };
     let read = poll_fn(|cx| {
-        if let Poll::Ready(piece) = next_piece(body.as_mut(), &mut None, cx) {
+        if let Poll::Ready(piece) = next_piece(upload.body.as_mut(), &mut None, cx) {
             return Poll::Ready(Some(piece));
         }
-        let over = shared.poll_any(cx).is_ready() || deadline.as_mut().poll(cx).is_ready();
-        if over { Poll::Ready(None) } else { Poll::Pending }
+        shared.poll_any(cx).map(|()| None)
     });
-    match read.await {
+    let read = read.await;
+    if !upload.ended {
+        deadline.as_mut().reset(tokio::time::Instant::now() + span);
+        upload.ended = matches!(&read, Some(Ok(piece)) if piece.is_empty());
+    }
+    match read {
         Some(Ok(piece)) => shared.supply_piece(piece),
         Some(Err(StreamError::Plugin(error))) => return Err(error),
         Some(Err(StreamError::Source(what))) => return Err(PluginError::new(PluginErrorKind::ClientGone, what)),

@@ -20,7 +20,7 @@ use nylon_wire::{ResponseBody as WireBody, Text};
 use tokio::time::sleep_until;
 
 use crate::{
-    bodies::{read_piece, read_request, read_response},
+    bodies::{Upload, read_piece, read_request, read_response},
     library::Library,
     plugin::{Executor, FfiPlugin, body_mode},
     shared::{EntryName, Shared},
@@ -115,8 +115,8 @@ impl FfiSession {
         if self.executor == Executor::Inline && Instant::now() >= call.deadline {
             return Err(late(shared, call.phase));
         }
-        // The request's body, of a library that reads it piece by piece.
-        let mut taken: Option<Box<dyn BodyStream>> = None;
+        let span = call.deadline.saturating_duration_since(call.started);
+        let mut upload: Option<Upload> = None;
         let (action, stream, upgrade) = loop {
             let event = poll_fn(|cx| match shared.poll_event(cx) {
                 Poll::Ready(event) => Poll::Ready(Some(event)),
@@ -126,7 +126,7 @@ impl FfiSession {
                 Some(Event::Done(action)) => break (action, None, None),
                 Some(Event::Failed(error)) => return Err(error),
                 Some(Event::RequestBody) => read_request(shared, exchange, deadline.as_mut()).await?,
-                Some(Event::Piece) => read_piece(shared, exchange, &mut taken, deadline.as_mut()).await?,
+                Some(Event::Piece) => read_piece(shared, exchange, &mut upload, deadline.as_mut(), span).await?,
                 Some(Event::ResponseBody) => read_response(shared, exchange, deadline.as_mut()).await?,
                 Some(Event::Stream) if call.phase == Phase::ResponseBodyFilter => {
                     let body = match std::mem::take(&mut exchange.response.body) {
@@ -139,7 +139,8 @@ impl FfiSession {
                 }
                 Some(Event::Stream) => {
                     // Whoever streams an answer is the last to read the request.
-                    let body = taken.or_else(|| exchange.request_body.stream(KEPT_BODY).ok());
+                    let body = upload.map(|upload| upload.body);
+                    let body = body.or_else(|| exchange.request_body.stream(KEPT_BODY).ok());
                     let stream: Box<dyn BodyStream> = Box::new(FfiStream::new(Arc::clone(shared), body, false));
                     break (Action::Next, Some(stream), None);
                 }

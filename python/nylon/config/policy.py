@@ -54,7 +54,8 @@ class Policy(Section):
 
     timeout: Duration | None = None
     """How long the entry has for one phase; beyond it the phase has failed with 504. Streams and WebSockets have no
-    such limit. Default: the plugin's `timeout`."""
+    such limit; while an entry that reads an upload as it comes waits for the client, that one's `read_timeout` holds
+    instead. Default: the plugin's `timeout`."""
 
     on_error: Annotated[OnError, BeforeValidator(every_phase)] | None = None
     """`fail` or `continue` for every phase, or a mapping of phases. Default: the plugin's `on_error`."""

@@ -100,8 +100,9 @@ func (r *Request) RawBodyErr() ([]byte, error) { return r.run.fetch(wire.FetchRe
 // BodyReader reads the body as it comes, of any length and at the pace of the reads, which wait for the client; nothing is asked for
 // before the first. In a request filter that takes a body longer than 32 KiB (SPEC 14.7): nobody else gets it, so the handler has to
 // answer, and Next to an upstream fails the request. A shorter one stays whole. One that RawBody has read before is read from
-// memory, as is every body in a later phase, up to the limit of RawBodyErr. It reads until the phase, or its stream, ends. A body
-// that breaks off is an error, never io.EOF; so is one that has been taken before, ErrNoBody over NATS.
+// memory, as is every body in a later phase, up to the limit of RawBodyErr. It reads until the phase, or its stream, ends; while
+// it waits for the client the phase's deadline does not run (SPEC 14.13). A body that breaks off is an error, never io.EOF; so is
+// one that has been taken before, ErrNoBody over NATS.
 func (r *Request) BodyReader() io.ReadCloser {
 	if r.run.run.Phase == wire.RequestFilter {
 		return r.run.port.ReadStream(r.run.run, wire.FetchRequestStream)

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import time
 
 from logged import Logged, note
 
@@ -114,6 +115,53 @@ class Digest(PhaseHandler):
         ctx.response.body_json({"sha256": digest.hexdigest(), "bytes": total})
         if not ctx.request.header("x-next"):
             ctx.end()
+
+
+@plugin.handler("upload")
+class Upload(PhaseHandler):
+    """Counts an upload piece by piece, and hangs where `x-hang` says: before it, behind its first piece or its last."""
+
+    def request_filter(self, ctx: RequestFilterContext) -> None:
+        hang, identity, total = ctx.request.header("x-hang"), ctx.request.header("x-id"), 0
+
+        def at(place: str) -> None:
+            if hang == place:
+                while not ctx.cancelled:
+                    time.sleep(0.005)  # a handler that hangs
+                note(id=identity, cancelled=True)
+
+        at("before")
+        for piece in ctx.request.stream():
+            note(id=identity, piece=len(piece))
+            total += len(piece)
+            at("first")
+        at("last")
+        ctx.response.body_json({"bytes": total})
+        ctx.end()
+
+
+@plugin.handler("upload_async")
+class UploadAsync(PhaseHandler):
+    """The same as a coroutine."""
+
+    async def request_filter(self, ctx: RequestFilterContext) -> None:
+        hang, identity, total = ctx.request.header("x-hang"), ctx.request.header("x-id"), 0
+
+        async def at(place: str) -> None:
+            if hang == place:
+                try:
+                    await asyncio.sleep(3600)
+                finally:
+                    note(id=identity, cancelled=True)
+
+        await at("before")
+        async for piece in ctx.request.stream():
+            note(id=identity, piece=len(piece))
+            total += len(piece)
+            await at("first")
+        await at("last")
+        ctx.response.body_json({"bytes": total})
+        ctx.end()
 
 
 @plugin.handler("upper")

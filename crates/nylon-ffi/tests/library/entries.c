@@ -331,7 +331,7 @@ static int wrong(Session *session) {
     tell(session, 300, NULL, 0);
     return 1;
   }
-  if (IS("piecewise_stream") || IS("piecewise")) {
+  if (!strncmp(session->entry, "piecewise", 9)) {
     size_t length = 1, total = 0;
     char text[32];
     if (IS("piecewise_stream")) tell(session, 106, NULL, 0);
@@ -340,7 +340,10 @@ static int wrong(Session *session) {
       if (IS("piecewise_stream")) tell(session, 104, piece, length);
       total += length;
       free(piece);
+      /* The session is over when nothing comes of it. */
+      if (IS("piecewise_once")) return 1;
     }
+    if (IS("piecewise_open")) return 1;
     if (IS("piecewise_stream")) {
       tell(session, 105, NULL, 0);
       return 1;

@@ -1,4 +1,13 @@
-//! Answers in pieces.
+//! Bodies in pieces.
+
+use std::{
+    task::{Context, Poll, ready},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use futures_util::future::LocalBoxFuture;
+use nylon_plugin::{BodyError, BodyStream, Piece, RequestBody, StreamError};
 
 use crate::support::{Options, calm, exchange, library, options, run, serve};
 
@@ -36,6 +45,68 @@ async fn a_body_of_any_length_is_read_piece_by_piece() {
         assert_eq!((got.status, got.text(), got.header("x-id")), (200, &*length, "r1"));
         let got = serve(run(&["piecewise_stream"], true, &small), &mut exchange(&[], body), &[]).await;
         assert_eq!(got.text().as_bytes(), body);
+    }
+    calm(library(&[])).await;
+}
+
+/// A body of which a piece comes every 200 ms.
+struct Slow(u8);
+
+impl RequestBody for Slow {
+    fn read_all(&mut self, _limit: usize) -> LocalBoxFuture<'_, Result<Bytes, BodyError>> {
+        Box::pin(std::future::pending())
+    }
+
+    fn ready(&mut self, _limit: usize) -> Option<Bytes> {
+        None
+    }
+
+    fn is_empty(&self) -> bool {
+        false
+    }
+
+    fn stream(&mut self, _keep: usize) -> Result<Box<dyn BodyStream>, BodyError> {
+        let mut left = self.0;
+        let mut pause = Box::pin(tokio::time::sleep(PAUSE)); // sleep: a slow client
+        Ok(Box::new(Coming(Box::new(move |cx| {
+            ready!(pause.as_mut().poll(cx));
+            pause.as_mut().reset(tokio::time::Instant::now() + PAUSE);
+            left = left.saturating_sub(1);
+            Poll::Ready((left > 0).then(|| Ok(Piece::Data(Bytes::from_static(b"piece")))))
+        }))))
+    }
+
+    fn share(&self) -> Box<dyn RequestBody> {
+        Box::new(Self(self.0))
+    }
+}
+
+type Poller = dyn FnMut(&mut Context<'_>) -> Poll<Option<Result<Piece, StreamError>>>;
+
+struct Coming(Box<Poller>);
+
+impl BodyStream for Coming {
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Piece, StreamError>>> {
+        (self.0)(cx)
+    }
+}
+
+const PAUSE: Duration = Duration::from_millis(200);
+
+#[tokio::test(flavor = "local")]
+async fn an_upload_may_take_longer_than_a_phase_but_no_library_may() {
+    let hasty = Options { timeout: PAUSE * 4 / 5, ..options() };
+    for (entry, status, text, least) in [
+        ("piecewise", 200, "20", PAUSE * 5),
+        ("piecewise_once", 504, "PLUGIN_TIMEOUT", PAUSE + hasty.timeout),
+        ("piecewise_open", 504, "PLUGIN_TIMEOUT", PAUSE * 5 + hasty.timeout),
+    ] {
+        let mut asked = exchange(&[], b"");
+        asked.request_body = Box::new(Slow(5));
+        let began = Instant::now();
+        let got = serve(run(&[entry], true, &hasty), &mut asked, &[]).await;
+        assert_eq!((got.status, got.text()), (status, text), "{entry}");
+        assert!(began.elapsed() >= least, "{entry}: {:?}", began.elapsed());
     }
     calm(library(&[])).await;
 }

@@ -77,8 +77,13 @@ impl Wait {
         }
     }
 
+    /// When the phase has failed, as things stand.
+    fn deadline(&self, talk: &Talk) -> u64 {
+        talk.upload.as_ref().map_or(self.deadline, |upload| upload.deadline(self.deadline.saturating_sub(self.sent)))
+    }
+
     fn due(&self, talk: &Talk) -> u64 {
-        let mut due = self.deadline;
+        let mut due = self.deadline(talk);
         if let (false, Some(accept_by)) = (talk.accepted, self.accept_by) {
             due = due.min(accept_by);
         }
@@ -101,7 +106,7 @@ impl NatsSession {
             talk.pump()?;
             let frame = match talk.deferred.pop_front() {
                 Some(frame) => frame,
-                None => match talk.next(wait.due(talk)).await? {
+                None => match talk.next(|talk| wait.due(talk)).await? {
                     Event::Frame(payload) => match talk.decode(&payload)? {
                         Some(frame) => frame,
                         None => continue,
@@ -232,7 +237,7 @@ impl NatsSession {
 
     fn due(&self, talk: &mut Talk, wait: &mut Wait) -> Result<(), Stop> {
         let now = Clock::now_ms();
-        if now >= wait.deadline {
+        if now >= wait.deadline(talk) {
             let what = if talk.accepted { "the handler is over its deadline" } else { "nobody accepted in time" };
             return Err(talk.fail(PluginErrorKind::Timeout, AbortReason::Timeout, what).into());
         }
@@ -307,7 +312,7 @@ fn aborted(talk: &Talk, abort: &AbortFrame, wait: &Wait) -> PluginError {
     let kind = match abort.reason {
         AbortReason::Timeout => PluginErrorKind::Timeout,
         // To a probe, by a worker that has ended the session at its deadline a moment before us.
-        AbortReason::Stale if Clock::now_ms() + DEADLINE_SLACK_MS >= wait.deadline => PluginErrorKind::Timeout,
+        AbortReason::Stale if Clock::now_ms() + DEADLINE_SLACK_MS >= wait.deadline(talk) => PluginErrorKind::Timeout,
         AbortReason::Protocol => PluginErrorKind::Protocol,
         _ if talk.accepted => PluginErrorKind::Lost,
         _ => PluginErrorKind::Unavailable,

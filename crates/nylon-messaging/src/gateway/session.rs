@@ -296,6 +296,7 @@ impl Running<'_> {
         }
         talk.in_flight = Some(InFlight::new(worker));
         talk.fetched = false;
+        talk.upload = None;
         talk.sent = call.started;
         talk.heard = None;
         talk.lease.set_waiting(true);

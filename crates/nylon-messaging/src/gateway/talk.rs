@@ -11,6 +11,7 @@ use http::HeaderMap;
 use nylon_plugin::{PluginError, PluginErrorKind, StreamError};
 use nylon_wire::{AbortReason, CloseFrame, Credit, ErrorFrame, Ext, Frame, Header};
 
+pub(super) use self::inflow::Upload;
 use self::{
     incoming::{Incoming, Window},
     inflow::Inflow,
@@ -57,6 +58,8 @@ pub(super) struct Talk {
     window: Window,
     incoming: Option<Incoming>,
     inflows: Vec<Inflow>,
+    /// The request's body, once the worker reads it as it comes in this phase.
+    pub upload: Option<Upload>,
     /// Of the body that the worker reads.
     pub trailers: Option<HeaderMap>,
 }
@@ -84,6 +87,7 @@ impl Talk {
             window: Window::new(credit),
             incoming: None,
             inflows: Vec::new(),
+            upload: None,
             trailers: None,
         }
     }
@@ -126,8 +130,8 @@ impl Talk {
         })
     }
 
-    /// The next event of a session, while what it reads as it comes is fed to it.
-    pub(super) async fn next(&mut self, due: u64) -> Result<Event, PluginError> {
+    /// The next event of a session, while what it reads as it comes is fed to it; at the latest when `due` says then.
+    pub(super) async fn next(&mut self, due: impl Fn(&Self) -> u64) -> Result<Event, PluginError> {
         poll_fn(|cx| {
             let fed = self.feed(cx).map_err(|error| match error {
                 StreamError::Plugin(error) => error,
@@ -137,7 +141,7 @@ impl Talk {
                 }
             });
             match fed {
-                Ok(()) => self.lease.poll(due, cx).map(Ok),
+                Ok(()) => self.lease.poll(due(self), cx).map(Ok),
                 Err(error) => Poll::Ready(Err(error)),
             }
         })

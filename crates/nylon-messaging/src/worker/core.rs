@@ -188,7 +188,7 @@ impl Core {
             Event::Fetch { run, body, max, callback } => self.on_fetch(&run, body, max, callback, now),
             Event::Stream { run, writer, operations } => self.on_stream(&run, writer, operations, now),
             Event::Write(run) => self.on_write(&run, now),
-            Event::Read { run, body, reader } => self.on_read(&run, body, reader),
+            Event::Read { run, body, reader } => self.on_read(&run, body, reader, now),
             Event::Took { run, reader } => self.on_took(&run, &reader),
             Event::Upgrade { run, socket, operations, subprotocol } => {
                 self.on_upgrade(&run, socket, operations, subprotocol);

@@ -101,6 +101,9 @@ pub(super) struct Live {
     pub asked: Instant,
     pub patience: Duration,
     pub calls: Vec<Call>,
+    /// The first of them by which the running phase reads the request as it comes: while it is open the phase has no deadline
+    /// (SPEC 14.13).
+    pub upload: Option<u32>,
     pub next_id: u32,
     pub sending: Option<Box<Sending>>,
     /// While the handler streams.
@@ -134,6 +137,12 @@ impl Live {
     /// From now on its silence counts: something of the gateway's came, or it has its answer.
     pub fn hear(&mut self, now: Instant) {
         (self.heard, self.probed, self.asked, self.patience) = (now, now, now, PROBE_AFTER);
+    }
+
+    /// Whether the running phase may last: it streams, has a WebSocket, or reads an upload.
+    pub fn lasts(&self) -> bool {
+        let uploads = self.upload.is_some_and(|id| self.calls.iter().any(|call| call.id == id));
+        self.writer.is_some() || self.socket.is_some() || uploads && !self.tail
     }
 
     /// An id that no call and no body of this session has had.

@@ -105,12 +105,13 @@ func millis(d time.Duration) uint64 { return uint64(max(d.Milliseconds(), 0)) }
 
 // oldest is the ages of the oldest callback and of the oldest open that waits.
 func (w *Worker) oldest(now time.Time) (running, waiting time.Duration) {
-	look := func(r *run) {
+	// since: what it has lasted before says nothing
+	look := func(r *run, since time.Time) {
 		switch {
 		case r.stage.Load() == queued:
 			waiting = max(waiting, now.Sub(r.Received))
 		case r.stage.Load() == taken && r.returned.IsZero():
-			running = max(running, now.Sub(r.Received)-r.waited())
+			running = max(running, min(now.Sub(r.Received)-r.waited(), now.Sub(since)))
 		}
 	}
 	for _, l := range w.live {
@@ -118,13 +119,13 @@ func (w *Worker) oldest(now time.Time) (running, waiting time.Duration) {
 			continue // it may last: its age says nothing
 		}
 		if l.run != nil {
-			look(l.run)
+			look(l.run, l.deadline.Add(-l.span))
 		} else if l.open != nil {
 			waiting = max(waiting, now.Sub(l.received))
 		}
 	}
 	for r := range w.left {
-		look(r)
+		look(r, r.Received)
 	}
 	return running, waiting
 }

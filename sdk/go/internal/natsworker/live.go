@@ -76,9 +76,11 @@ type live struct {
 	socket  *socket // its WebSocket, until its end
 	// What its phase reads piece by piece.
 	readings []*reading
+	upload   *reading // the first of them that is the request; until its end the phase has no deadline (SPEC 14.13)
 
 	received time.Time
 	deadline time.Time
+	span     time.Duration // what the gateway gave the phase
 	heard    time.Time
 	probed   time.Time     // heard, or last asked for itself, or another session of its gateway's thread was
 	asked    time.Time     // heard, or last asked for itself

@@ -182,6 +182,9 @@ func (w *Worker) cancel(l *live, cause error) {
 	l.endStreamOf(cause)
 	l.endSocketOf(cause)
 	if r := l.run; r != nil && !r.retract() && (r.returned.IsZero() || r.inSocket()) {
+		if l.upload != nil { // its callback is as old as its end
+			r.takenAt.Store(int64(time.Since(r.Received)))
+		}
 		r.left = true
 		w.left[r] = struct{}{}
 	}

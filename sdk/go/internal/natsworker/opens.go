@@ -57,7 +57,7 @@ func (w *Worker) onOpen(open *wire.Open, now time.Time) {
 		reply: open.Reply, gateway: gateway, nextIn: open.Seq + 1, phaseSeq: open.PhaseSeq, open: open,
 		silent: open.Phase == wire.Logging, attended: open.Phase == wire.Logging && open.Credit > 0,
 		credit: uint64(open.Credit), granted: uint64(w.options.Credit), window: w.options.Credit, body: open.Body,
-		received: now, deadline: now.Add(remaining - age), heard: now, probed: now, asked: now, patience: probeAfter,
+		received: now, deadline: now.Add(remaining - age), span: remaining - age, heard: now, probed: now, asked: now, patience: probeAfter,
 	}
 	l.mask.Store(unregistered)
 	w.live[l.id] = l
@@ -132,7 +132,7 @@ func (w *Worker) onPhase(l *live, frame *wire.PhaseFrame, now time.Time) {
 		w.cancel(l, session.ErrPhaseTimeout)
 		return
 	}
-	l.deadline = now.Add(remaining)
+	l.deadline, l.span = now.Add(remaining), remaining
 	l.silent = l.silent || frame.Phase == wire.Logging
 	w.setBusy(l, true)
 	w.enqueue(l, &run{Run: session.Run{Phase: frame.Phase, Request: l.snapshot, Payload: frame.Payload, Response: frame.Response}, body: frame.Body, again: frame.Ext.IsAgain()})

@@ -3,6 +3,7 @@ package natsworker
 import (
 	"io"
 	"sync"
+	"time"
 
 	"github.com/AssetsArt/nylon/sdk/go/internal/session"
 	"github.com/AssetsArt/nylon/sdk/go/internal/wire"
@@ -96,10 +97,17 @@ func (b *reading) ask() {
 		} else {
 			b.pieces = nil // nobody takes a cut body for a whole one
 		}
+		if l.upload == b && l.over == nil && l.run == b.run {
+			l.deadline = time.Now().Add(l.span)
+			l.w.setBusy(l, true) // every tick looks at it again
+		}
 		wake(b.more)
 	})
 	c.into, b.id = b, c.id
 	l.readings = append(l.readings, b)
+	if l.upload == nil && b.what == wire.FetchRequestStream {
+		l.upload = b
+	}
 }
 
 // push takes a piece that has come; the mutex is held.
@@ -144,7 +152,7 @@ func (l *live) closeReadings() {
 		b.past = true
 		l.owed += uint32(b.unpaid)
 	}
-	l.readings = nil
+	l.readings, l.upload = nil, nil
 }
 
 var _ session.BodyPort = (*reading)(nil)

@@ -101,7 +101,7 @@ func (w *Worker) upgrade(r *run, options session.SocketOptions, events session.S
 
 // lasts says whether the session's phase has no deadline.
 func (l *live) lasts() bool {
-	return l.stream != nil || l.socket != nil && l.socket.open && !l.socket.closed
+	return l.stream != nil || l.socket != nil && l.socket.open && !l.socket.closed || l.upload != nil && l.upload.end == nil
 }
 
 // inSocket says whether callbacks of a WebSocket still run.
@@ -134,7 +134,7 @@ func (w *Worker) onSocket(l *live, frame wire.Frame, now time.Time) bool {
 			return false
 		}
 		// What the plugin says last may take as long as the phase might have taken without a WebSocket.
-		l.deadline = now.Add(l.deadline.Sub(l.received))
+		l.deadline = now.Add(l.span)
 		l.owed += uint32(s.unpaid)
 		for i := range s.queue {
 			l.owed += uint32(s.queue[i].cost)

@@ -139,14 +139,34 @@ func echo(phase *sdk.PhaseHandler) {
 	})
 }
 
-// upload reads a body of any length before it answers.
+// upload reads a body of any length before it answers, and hangs where `x-hang` says: before it, behind its first piece or its
+// last.
 func upload(phase *sdk.PhaseHandler) {
 	phase.RequestFilter(func(ctx *sdk.PhaseRequestFilter) {
-		sum := sha256.New()
-		n, err := io.Copy(sum, ctx.Request().BodyReader())
-		if err != nil {
-			panic(err)
+		hang, id := ctx.Request().Header("x-hang"), ctx.Request().Header("x-id")
+		at := func(place string) {
+			if hang == place {
+				<-phase.Context().Done()
+				note(map[string]any{"id": id, "cancelled": true})
+			}
 		}
+		at("before")
+		sum, body, buffer, n := sha256.New(), ctx.Request().BodyReader(), make([]byte, 32<<10), 0
+		for {
+			piece, err := body.Read(buffer)
+			sum.Write(buffer[:piece])
+			if n += piece; piece > 0 && id != "" {
+				note(map[string]any{"id": id, "piece": piece})
+				at("first")
+			}
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				panic(err)
+			}
+		}
+		at("last")
 		if ctx.Request().Header("x-next") != "" {
 			ctx.Next()
 			return

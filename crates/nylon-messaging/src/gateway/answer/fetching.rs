@@ -7,7 +7,11 @@ use nylon_plugin::{BodyError, Exchange, PluginError, PluginErrorKind};
 use nylon_wire::{AbortReason, FetchFrame, FetchKind, Frame, failure};
 
 use super::{Stop, Wait};
-use crate::gateway::{session::NatsSession, slots::Event, talk::Talk};
+use crate::gateway::{
+    session::NatsSession,
+    slots::Event,
+    talk::{Talk, Upload},
+};
 
 enum Step {
     Body(Result<Bytes, BodyError>),
@@ -31,13 +35,16 @@ impl NatsSession {
                 let limit = most.min(options.max_body_bytes);
                 return self.request_body(talk, exchange, fetch.call_id, limit, wait).await;
             }
-            (FetchKind::RequestStream, Some(exchange)) => match exchange.request_body.stream(options.kept_body()) {
-                Ok(body) => {
-                    talk.answer_as_it_comes(fetch.call_id, body, fetch.max_bytes);
-                    return Ok(());
+            (FetchKind::RequestStream, Some(exchange)) => {
+                talk.upload.get_or_insert_with(|| Upload::new(fetch.call_id));
+                match exchange.request_body.stream(options.kept_body()) {
+                    Ok(body) => {
+                        talk.answer_as_it_comes(fetch.call_id, body, fetch.max_bytes);
+                        return Ok(());
+                    }
+                    Err(error) => return Ok(talk.refuse(fetch.call_id, failure::NOT_FOUND, &error.to_string())?),
                 }
-                Err(error) => return Ok(talk.refuse(fetch.call_id, failure::NOT_FOUND, &error.to_string())?),
-            },
+            }
             (FetchKind::ResponseBody, Some(exchange)) => exchange.response.body.full().cloned(),
             (FetchKind::Config, _) => options.config.clone(),
             (FetchKind::OpenRest, _) => talk.whole_open.clone(),

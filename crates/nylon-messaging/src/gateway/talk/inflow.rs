@@ -7,6 +7,7 @@ use nylon_plugin::{BodyStream, Piece, StreamError};
 use nylon_wire::{DataFrame, DataKind, Ext, Frame, Limits, failure};
 
 use super::Talk;
+use crate::Clock;
 
 /// An answer to a FETCH that is on its way.
 pub(super) struct Inflow {
@@ -19,7 +20,35 @@ pub(super) struct Inflow {
     left: u64,
 }
 
+/// The first answer of a phase that brings the request as it comes: while it is on its way its own limits hold in place of
+/// the phase's deadline (SPEC 14.13).
+pub(in crate::gateway) struct Upload {
+    call: u32,
+    /// When anything of it last came or went. Milliseconds of our clock.
+    moved: u64,
+    /// The client is waited for, and nobody else.
+    pending: bool,
+}
+
+impl Upload {
+    pub(in crate::gateway) fn new(call: u32) -> Self {
+        Self { call, moved: Clock::now_ms(), pending: false }
+    }
+
+    /// Until when the worker has to do something, if it may take so long; never while the client is waited for.
+    pub(in crate::gateway) fn deadline(&self, span: u64) -> u64 {
+        if self.pending { u64::MAX } else { self.moved.saturating_add(span) }
+    }
+}
+
 impl Talk {
+    /// What an answer waits for has changed.
+    fn note(&mut self, call: u32, pending: bool) {
+        if let Some(upload) = self.upload.as_mut().filter(|upload| upload.call == call) {
+            *upload = Upload { pending, ..Upload::new(call) };
+        }
+    }
+
     /// Answers a FETCH with a body of which pieces are sent as they come, up to `limit` bytes.
     pub(in crate::gateway) fn answer_as_it_comes(&mut self, call: u32, body: Box<dyn BodyStream>, limit: u64) {
         self.inflows.push(Inflow { call, body, piece: Bytes::new(), ended: false, left: limit });
@@ -49,17 +78,23 @@ impl Talk {
             let Some(inflow) = self.inflows.get_mut(at) else { return Ok(true) };
             let call = inflow.call;
             if inflow.piece.is_empty() && !inflow.ended {
-                match inflow.body.poll_piece(cx) {
-                    Poll::Pending => return Ok(false),
+                let polled = inflow.body.poll_piece(cx);
+                match polled {
+                    Poll::Pending => {
+                        self.note(call, true);
+                        return Ok(false);
+                    }
                     Poll::Ready(None) => inflow.ended = true,
                     Poll::Ready(Some(Ok(Piece::Data(piece)))) => inflow.piece = piece,
                     Poll::Ready(Some(Ok(Piece::Trailers(trailers)))) => self.trailers = Some(trailers),
                     Poll::Ready(Some(Err(error @ StreamError::Taken))) => {
+                        self.note(call, false);
                         self.refuse(call, failure::NOT_FOUND, &error.to_string())?;
                         return Ok(true);
                     }
                     Poll::Ready(Some(Err(error))) => return Err(error),
                 }
+                self.note(call, false);
                 continue;
             }
             if inflow.piece.len() as u64 > inflow.left {
@@ -78,6 +113,7 @@ impl Talk {
             if inflow.piece.is_empty() {
                 inflow.body.moved_on();
             }
+            self.note(call, false);
             self.send(|header| {
                 Frame::Data(DataFrame { header, id: call, bytes, more, kind: DataKind::Body, ext: Ext::empty() })
             })?;

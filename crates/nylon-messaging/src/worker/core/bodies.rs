@@ -65,7 +65,7 @@ impl Core {
             let taken = reader.push(data.bytes);
             self.owe(session, id, taken);
             if !more {
-                let _ended = self.end_call(session, index);
+                let _ended = self.end_call(session, index, now);
                 reader.finish(Ok(()));
             }
             return;
@@ -73,7 +73,7 @@ impl Core {
         if call.got.len() + data.bytes.len() > call.max {
             // The gateway knows the limit and had to answer with an error.
             let max = call.max;
-            if let Some(call) = self.end_call(session, index) {
+            if let Some(call) = self.end_call(session, index, now) {
                 self.settle_call(session, call, Err(FetchError::TooLarge(max)), now);
             }
             self.count(|c| &c.protocol);
@@ -86,7 +86,7 @@ impl Core {
             return self.grant(session, data.id);
         }
         self.grant(session, data.id);
-        let Some(mut call) = self.end_call(session, index) else { return };
+        let Some(mut call) = self.end_call(session, index, now) else { return };
         let whole = if call.got.is_empty() {
             data.bytes
         } else {
@@ -115,16 +115,20 @@ impl Core {
         }
     }
 
-    fn end_call(&mut self, session: SessionId, index: usize) -> Option<Call> {
+    fn end_call(&mut self, session: SessionId, index: usize, now: Instant) -> Option<Call> {
         let live = self.live.get_mut(&session)?;
-        (index < live.calls.len()).then(|| live.calls.swap_remove(index))
+        let call = (index < live.calls.len()).then(|| live.calls.swap_remove(index))?;
+        if live.upload == Some(call.id) && !live.tail && !live.lasts() {
+            live.deadline = now + live.span;
+        }
+        Some(call)
     }
 
     /// The gateway refuses a call, or the phase as a whole.
     pub(super) fn on_call_error(&mut self, session: SessionId, error: &ErrorFrame, now: Instant) {
         let Some(live) = self.live.get(&session) else { return };
         let index = error.call_id.and_then(|id| live.calls.iter().position(|call| call.id == id));
-        let Some(call) = index.and_then(|index| self.end_call(session, index)) else {
+        let Some(call) = index.and_then(|index| self.end_call(session, index, now)) else {
             self.count(|c| &c.protocol);
             return self.break_off(session, AbortReason::Protocol);
         };

@@ -35,15 +35,12 @@ impl Core {
         // Who waits in a stream learns why before he is cancelled.
         if let Some(writer) = &live.writer {
             writer.close(&WriteError::Cancelled(reason));
-            if let Some(run) = &live.run {
-                run.taken_again(Instant::now());
-            }
         }
         if let Some(socket) = &live.socket {
             socket.abort(reason);
-            if let Some(run) = &live.run {
-                run.taken_again(Instant::now());
-            }
+        }
+        if let Some(run) = live.run.as_ref().filter(|_| live.lasts() || live.upload.is_some()) {
+            run.taken_again(Instant::now());
         }
         for call in &live.calls {
             if let Then::Pieces(reader) = &call.then {

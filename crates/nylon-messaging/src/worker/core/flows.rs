@@ -13,7 +13,7 @@ use nylon_wire::{
 use super::{Core, Live};
 use crate::worker::{Body, BodyReader, FetchError, StreamWriter, WriteError, live::Then, run::Run};
 
-/// A stream has no deadline; this one never comes.
+/// A stream has no deadline, nor has an upload; this one never comes.
 pub(super) const NEVER: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 impl Core {
@@ -122,7 +122,7 @@ impl Core {
     }
 
     /// User code wants a body as it comes.
-    pub(super) fn on_read(&mut self, run: &Arc<Run>, body: Body, reader: Arc<BodyReader>) {
+    pub(super) fn on_read(&mut self, run: &Arc<Run>, body: Body, reader: Arc<BodyReader>, now: Instant) {
         let session = match self.speaking(run) {
             Ok(live) => live.session.id,
             Err(reason) => return reader.finish(Err(FetchError::Cancelled(reason))),
@@ -134,6 +134,14 @@ impl Core {
         };
         let most = usize::try_from(Limits::MAX_SAFE - 1).unwrap_or(usize::MAX);
         self.call(session, what, most, Then::Pieces(reader));
+        if body == Body::Request
+            && let Some(live) = self.live.get_mut(&session)
+            && live.upload.is_none()
+            && !live.tail
+        {
+            live.upload = live.calls.last().map(|call| call.id);
+            live.deadline = now + NEVER;
+        }
     }
 
     /// User code has taken pieces.

@@ -97,6 +97,7 @@ impl Core {
             asked: now,
             patience: PROBE_AFTER,
             calls: Vec::new(),
+            upload: None,
             next_id: 0,
             sending: None,
             writer: None,
@@ -197,6 +198,7 @@ impl Core {
         let Some(mut live) = self.live.remove(&session) else { return };
         live.deadline = now + remaining;
         live.span = remaining;
+        live.upload = None;
         live.again = frame.ext.is_again();
         live.repeats |= live.again;
         live.silent |= frame.phase == Phase::Logging;

@@ -147,15 +147,16 @@ impl Core {
     /// Ages of the oldest running handler and of the oldest open that waits, for beats.
     pub(super) fn oldest(&self, now: Instant) -> (Duration, Duration) {
         let mut oldest = (Duration::ZERO, Duration::ZERO);
-        // A stream or a WebSocket may last: its age says nothing.
-        let live = self.live.values().filter(|live| live.writer.is_none() && live.socket.is_none());
-        let runs = live.filter_map(|live| live.run.as_ref()).chain(&self.abandoned);
-        for run in runs {
+        // A stream, a WebSocket or an upload may last: its age says nothing.
+        let live = self.live.values().filter(|live| !live.lasts());
+        let runs = live.filter_map(|live| Some((live.run.as_ref()?, live.deadline.checked_sub(live.span))));
+        for (run, since) in runs.chain(self.abandoned.iter().map(|run| (run, None))) {
             match run.stage() {
                 Stage::Queued => oldest.1 = oldest.1.max(now.saturating_duration_since(run.queued)),
                 Stage::Taken => {
-                    if let Some(taken) = run.taken() {
-                        oldest.0 = oldest.0.max(now.saturating_duration_since(taken));
+                    // Once it is over, the phase's time begins anew.
+                    if let Some(begun) = run.taken().max(since) {
+                        oldest.0 = oldest.0.max(now.saturating_duration_since(begun));
                     }
                 }
                 Stage::Done | Stage::Retracted => {}
