@@ -6,7 +6,7 @@ use std::rc::Rc;
 use nylon_plugin::{PluginError, PluginErrorKind};
 use nylon_wire::{AbortReason, Ext, ProbeFrame};
 
-use super::{plugin::Entry, slots::Signal, talk::Talk};
+use super::{entry::Entry, slots::Signal, talk::Talk};
 use crate::{Clock, connection::SETTLING};
 
 /// How often it looks whether its worker is there. Milliseconds.

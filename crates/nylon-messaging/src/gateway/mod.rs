@@ -5,6 +5,7 @@
 
 mod answer;
 mod encode;
+mod entry;
 mod ewma;
 mod group;
 mod known;
@@ -26,6 +27,7 @@ mod stream;
 mod table;
 mod talk;
 mod upgrade;
+mod waiting;
 
 pub use group::Group;
 pub use known::KnownWorker;

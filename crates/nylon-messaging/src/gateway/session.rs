@@ -1,5 +1,6 @@
 //! One request as one entry sees it, over NATS: open, later phases, retries, the end.
 
+mod attempts;
 mod logging;
 mod opening;
 mod retry;
@@ -9,23 +10,22 @@ use std::{
     time::{Duration, Instant},
 };
 
+use attempts::{Attempts, unavailable};
 use futures_util::future::LocalBoxFuture;
 use nylon_plugin::{
     Action, BodyMode, Call, Outcome, Phase, PhaseMask, PluginError, PluginErrorKind, ResponseBody, Session, Timing,
     Upgrade,
 };
 use nylon_wire::{AbortReason, ResultFrame, StreamFrame, UpgradeFrame};
-use opening::unavailable;
-use retry::Attempts;
 
 use super::{
-    answer::{Answer, NotRun, Stop, Wait},
     encode,
+    entry::Entry,
     known::InFlight,
-    plugin::Entry,
     socket::NatsSocket,
     stream::{Home, Input, NatsStream},
     talk::Talk,
+    waiting::{Answer, NotRun, Stop, Wait},
 };
 use crate::Clock;
 

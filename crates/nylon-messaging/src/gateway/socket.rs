@@ -13,8 +13,8 @@ use nylon_wire::{
 };
 
 use super::{
+    entry::Entry,
     long_phase::LongPhase,
-    plugin::Entry,
     rooms::member::Member,
     slots::{Event, Signal},
     stream::Home,

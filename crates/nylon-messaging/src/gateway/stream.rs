@@ -12,8 +12,8 @@ use nylon_plugin::{BodyStream, Piece, PluginError, PluginErrorKind, RequestBody,
 use nylon_wire::{AbortFrame, AbortReason, DataFrame, DataKind, FetchFrame, FetchKind, Frame, Outcome, failure};
 
 use super::{
+    entry::Entry,
     long_phase::LongPhase,
-    plugin::Entry,
     slots::{Event, Signal},
     talk::Talk,
 };

@@ -6,11 +6,11 @@ use bytes::Bytes;
 use nylon_plugin::{BodyError, Exchange, PluginError, PluginErrorKind};
 use nylon_wire::{AbortReason, FetchFrame, FetchKind, Frame, failure};
 
-use super::{Stop, Wait};
 use crate::gateway::{
     session::NatsSession,
     slots::Event,
     talk::{Talk, Upload},
+    waiting::{Stop, Wait},
 };
 
 enum Step {

@@ -5,11 +5,14 @@ use std::time::Duration;
 use nylon_plugin::{Call, PluginError};
 use nylon_wire::SessionId;
 
-use super::{Attempts, NatsSession, unavailable};
+use super::{
+    NatsSession,
+    attempts::{Attempts, unavailable},
+};
 use crate::gateway::{
-    answer::Wait,
     encode::{self, Opening},
     group::Target,
+    waiting::Wait,
 };
 
 /// How long a logging open is attended so that its worker may fetch the configuration.

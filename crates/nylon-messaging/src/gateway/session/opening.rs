@@ -6,10 +6,10 @@ use nylon_plugin::{Call, Phase, PluginError, PluginErrorKind};
 
 use super::{
     NatsSession,
-    retry::{Attempts, full},
+    attempts::{Attempts, full, unavailable},
 };
 use crate::{
-    Clock, PublishError,
+    Clock,
     gateway::{
         encode::{self, Opening},
         group::{Choice, Target},
@@ -99,8 +99,4 @@ impl NatsSession {
         }
         group.pick(&choice, random)
     }
-}
-
-pub(super) fn unavailable(error: PublishError) -> PluginError {
-    PluginError::new(PluginErrorKind::Unavailable, error.to_string())
 }

@@ -1,55 +1,27 @@
 //! What follows an open that was not run: another one, or the end (rules §3).
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use nylon_plugin::{Call, PluginError, PluginErrorKind};
 use nylon_wire::BusyReason;
 
-use super::NatsSession;
+use super::{NatsSession, attempts::Attempts};
 use crate::{
     Clock,
     gateway::{
-        answer::NotRun,
-        known::KnownWorker,
         options::Balance,
         slots::{Event, Signal},
         talk::Talk,
+        waiting::NotRun,
     },
 };
 
-/// How often an open may go elsewhere without being counted, because it has certainly not run.
-const UNCOUNTED_MAX: u32 = 32;
 /// After BUSY(initializing) an open is tried again this late, or as soon as a worker says that it is ready.
 const HOLD_MS: u64 = 100;
 /// A worker that is behind is left alone for as long as it says, but no longer, so that it never runs out of work.
 const FULL_MAX: Duration = Duration::from_millis(10);
 /// How often a held open looks at the worker table. Milliseconds.
 const HOLD_LOOK_MS: u64 = 10;
-
-/// What has been tried for one open.
-#[derive(Default)]
-pub(super) struct Attempts {
-    counted: u32,
-    uncounted: u32,
-    /// Who has just not run it.
-    pub(super) avoid: Option<Arc<KnownWorker>>,
-    /// Nobody is behind the queue group.
-    pub(super) no_exploring: bool,
-    holding: bool,
-}
-
-impl Attempts {
-    /// Whether nothing has been tried yet.
-    pub(super) fn is_first(&self) -> bool {
-        self.counted == 0 && self.uncounted == 0
-    }
-
-    /// Takes one of the retries that are not counted, because the open has certainly not run.
-    fn uncounted(&mut self) -> bool {
-        self.uncounted += 1;
-        self.uncounted <= UNCOUNTED_MAX
-    }
-}
 
 impl NatsSession {
     /// Decides what follows an open that was not run (rules §3). `Ok`: try again.
@@ -152,8 +124,4 @@ impl NatsSession {
             }
         }
     }
-}
-
-pub(super) fn full() -> PluginError {
-    PluginError::new(PluginErrorKind::Busy, "every worker of the group is behind")
 }
