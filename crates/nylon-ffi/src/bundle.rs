@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{operations::extension, shared::Shared};
+use crate::{extension, shared::Shared};
 
 impl Shared {
     /// Messages one behind the other: method, length, payload.

@@ -7,8 +7,8 @@ use nylon_plugin::{Action, Operation, Phase, PluginErrorKind};
 use nylon_wire::{ResponseBody, method};
 
 use crate::{
-    flat,
-    operations::{extension, operation, show},
+    extension, flat,
+    operations::{operation, show},
     outbox::is_inline,
     rooms,
     shared::Shared,

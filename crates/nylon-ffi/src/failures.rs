@@ -5,7 +5,7 @@ use std::sync::Arc;
 use nylon_plugin::PluginErrorKind;
 use nylon_wire::failure;
 
-use crate::{flat, operations::extension, shared::Shared, state::Stage};
+use crate::{extension, flat, shared::Shared, state::Stage};
 
 impl Shared {
     /// The handler has failed: what ERROR says on NATS.

@@ -21,6 +21,7 @@ mod callback;
 mod calls;
 mod complaints;
 mod courier;
+mod extension;
 mod failures;
 mod flat;
 mod library;
@@ -39,6 +40,6 @@ mod stream;
 mod table;
 mod view;
 
-pub use library::{Library, LoadError, stray_calls};
-pub use plugin::{Executor, FfiPlugin};
+pub use library::{Executor, Library, LoadError, stray_calls};
+pub use plugin::FfiPlugin;
 pub use rooms::deliver;

@@ -11,6 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use nylon_plugin::BodyMode;
+
 use crate::{
     abi::{Callback, Symbols},
     callback::{CALLBACKS, LIBRARIES, STRAY},
@@ -47,6 +49,16 @@ pub enum LoadError {
     Initialize(Duration),
 }
 
+/// Where a library is called.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Executor {
+    /// On threads of its own.
+    #[default]
+    Pool,
+    /// On the gateway thread that serves the request, as long as the library returns at once.
+    Inline,
+}
+
 /// A library that is loaded.
 pub struct Library {
     path: PathBuf,
@@ -67,6 +79,11 @@ pub struct Library {
 static LOADED: Mutex<Vec<&'static Library>> = Mutex::new(Vec::new());
 
 impl Library {
+    /// One that cannot say which phases it has gets the body when it asks for it.
+    pub(crate) fn body_mode(&self) -> BodyMode {
+        if self.symbols.has_masks() { BodyMode::Buffered } else { BodyMode::OnDemand }
+    }
+
     /// Loads a library, or finds it among those that are.
     ///
     /// # Errors

@@ -5,27 +5,17 @@ use std::sync::Arc;
 use nylon_plugin::{BodyMode, Plugin, RoomCarrier, Session};
 
 use crate::{
-    library::Library,
+    library::{Executor, Library},
     session::FfiSession,
     shared::{EntryName, Nexts},
 };
 
 /// One entry of a plugin. Belongs to one gateway thread.
 pub struct FfiPlugin {
-    pub(crate) library: &'static Library,
-    pub(crate) entry: Arc<EntryName>,
-    pub(crate) max_body: usize,
-    pub(crate) executor: Executor,
-}
-
-/// Where a library is called.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Executor {
-    /// On threads of its own.
-    #[default]
-    Pool,
-    /// On the gateway thread that serves the request, as long as the library returns at once.
-    Inline,
+    library: &'static Library,
+    entry: Arc<EntryName>,
+    max_body: usize,
+    executor: Executor,
 }
 
 impl FfiPlugin {
@@ -58,15 +48,10 @@ impl FfiPlugin {
 
 impl Plugin for FfiPlugin {
     fn session(&self) -> Box<dyn Session> {
-        Box::new(FfiSession::new(self))
+        Box::new(FfiSession::new(self.library, Arc::clone(&self.entry), self.max_body, self.executor))
     }
 
     fn announced_body_mode(&self) -> BodyMode {
-        body_mode(self.library)
+        self.library.body_mode()
     }
-}
-
-/// A library that cannot say which phases it has gets the body when it asks for it.
-pub(crate) fn body_mode(library: &Library) -> BodyMode {
-    if library.symbols.has_masks() { BodyMode::Buffered } else { BodyMode::OnDemand }
 }

@@ -21,8 +21,7 @@ use tokio::time::sleep_until;
 
 use crate::{
     bodies::{Upload, read_piece, read_request, read_response},
-    library::Library,
-    plugin::{Executor, FfiPlugin, body_mode},
+    library::{Executor, Library},
     shared::{EntryName, Shared},
     socket::FfiSocket,
     state::{Event, How, Stage, Wish},
@@ -61,16 +60,8 @@ impl Drop for Waiting<'_> {
 }
 
 impl FfiSession {
-    pub(crate) fn new(plugin: &FfiPlugin) -> Self {
-        Self {
-            library: plugin.library,
-            entry: Arc::clone(&plugin.entry),
-            max_body: plugin.max_body,
-            executor: plugin.executor,
-            shared: None,
-            phases: None,
-            streams_body: false,
-        }
+    pub(crate) fn new(library: &'static Library, entry: Arc<EntryName>, max_body: usize, executor: Executor) -> Self {
+        Self { library, entry, max_body, executor, shared: None, phases: None, streams_body: false }
     }
 
     fn begin(&self, call: &Call<'_>) -> Arc<Shared> {
@@ -271,7 +262,7 @@ impl Session for FfiSession {
     }
 
     fn body_mode(&self) -> BodyMode {
-        if self.streams_body { BodyMode::Streaming } else { body_mode(self.library) }
+        if self.streams_body { BodyMode::Streaming } else { self.library.body_mode() }
     }
 
     fn run<'a>(&'a mut self, call: Call<'a>) -> LocalBoxFuture<'a, Result<Outcome, PluginError>> {

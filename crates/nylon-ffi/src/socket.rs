@@ -14,7 +14,7 @@ use nylon_wire::method;
 use tokio::time::{Sleep, sleep};
 
 use crate::{
-    operations::extension,
+    extension,
     outbox::Item,
     rooms,
     shared::Shared,

@@ -7,7 +7,7 @@ use nylon_plugin::{MessageKind, Phase, PluginErrorKind};
 use nylon_wire::method;
 
 use crate::{
-    operations::extension,
+    extension,
     shared::Shared,
     state::{Event, Stage, Wish},
 };

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue, Method, Uri};
 use nylon_plugin::{Exchange, HeaderFilter, Phase, Request};
 use nylon_wire::method;
 
-use crate::{flat, operations::extension};
+use crate::{extension, flat};
 
 /// A request head, as it was when the session began.
 pub(crate) struct RequestView {
