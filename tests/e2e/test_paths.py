@@ -5,7 +5,12 @@ from urllib.parse import unquote
 
 from .conftest import Stage
 
-AUTH = {"path": ["/auth", "/auth/{*rest}"], "middleware": [{"plugin": "tested", "entry": "auth"}]}
+AUTH = {
+    "path": ["/auth", "/auth/{*rest}", "/kept/auth"],
+    "middleware": [{"plugin": "tested", "entry": "auth"}],
+    "service": {"name": "upstream"},
+}
+KEPT = {"path": "/kept/{*rest}", "encoded_slashes": "keep", "service": {"name": "upstream"}}
 TARGETS = [
     "/open/../auth/x",
     "//auth/x",
@@ -20,6 +25,12 @@ TARGETS = [
     "/%2e/auth",
     "/open%5c..%5cauth",
     "/open//..//auth/x",
+    "/kept/%2Fauth",
+    "/kept%2fauth",
+    "/kept/x%2f..%2fauth",
+    "/kept/..%2fauth/x",
+    "/kept/x%2f..;/auth",
+    "/kept/auth;%2fx",
 ]
 
 
@@ -31,7 +42,7 @@ def _as_an_upstream_reads_it(target: str) -> str:
 
 
 def test_no_spelling_of_a_path_skips_its_middleware(either_stage: Stage) -> None:
-    gateway = either_stage.gateway(paths=[{**AUTH, "service": {"name": "upstream"}}])
+    gateway = either_stage.gateway(paths=[AUTH, KEPT])
     either_stage.worker()
     for target in TARGETS:
         answer = gateway.get(target)
@@ -42,3 +53,20 @@ def test_no_spelling_of_a_path_skips_its_middleware(either_stage: Stage) -> None
         assert gateway.get(target).status == 200, target
     read = [_as_an_upstream_reads_it(seen.target) for seen in either_stage.upstream.seen]
     assert read == ["/open/x", "/open/auth", "/a b/c"]
+
+
+def test_an_encoded_slash_is_kept_for_whom_the_path_says_so(either_stage: Stage) -> None:
+    answered = {**KEPT, "path": "/answered/{*name}", "service": {"name": "answer"}}
+    gateway = either_stage.gateway(paths=[AUTH, KEPT, answered])
+    either_stage.worker()
+    for target in ("/kept/group%2Fproject/files?ref=a%2fb", "/kept/%2f/queue", "/kept/@scope%2Fname"):
+        assert gateway.get(target).status == 200, target
+    assert [seen.target for seen in either_stage.upstream.seen] == [
+        "/kept/group%2Fproject/files?ref=a%2fb",
+        "/kept/%2F/queue",
+        "/kept/@scope%2Fname",
+    ]
+    assert gateway.get("/answered/group%2Fproject").json["path"] == "/answered/group%2Fproject"
+    refused = gateway.get("/open/group%2Fproject")
+    assert refused.status == 400
+    assert "the path has an encoded slash" in gateway.log_of(refused.json["id"])

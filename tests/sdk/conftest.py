@@ -53,7 +53,14 @@ class Served:
         config = None if self.config is None else json.dumps(self.config)
         services = [{"name": entry, "type": "plugin", "link": _link(entry)} for entry in self._entries]
         paths = [
-            {"patterns": [f"/{entry}"], "methods": None, "service": entry, "rewrite": None, "chain": []}
+            {
+                "patterns": [f"/{entry}"],
+                "methods": None,
+                "encoded_slashes": "refuse",
+                "service": entry,
+                "rewrite": None,
+                "chain": [],
+            }
             for entry in self._entries
         ]
         snapshot = {

@@ -12,14 +12,15 @@ use support::{
     scripted::{Scripts, end, gateway_with, link, next, set_request, status},
 };
 
-/// Nobody gets past the plugin on `/auth`; everything else is open.
+/// Nobody gets past the plugin on `/auth`; everything else is open. Below `/kept` slashes may be encoded.
 fn guarded(upstream: &Upstream) -> Gateway {
     let scripts = Scripts::new().entry("deny", &[RequestFilter], |_, _| end(vec![status(401)]));
-    let path = |patterns: Value, chain: Value| json!({"patterns": patterns, "methods": null, "service": "api", "rewrite": null, "chain": chain});
+    let path = |patterns: Value, slashes: &str, chain: Value| json!({"patterns": patterns, "methods": null, "encoded_slashes": slashes, "service": "api", "rewrite": null, "chain": chain});
     gateway_with(upstream, &scripts, vec![], |snapshot| {
         snapshot["routes"][0]["paths"] = json!([
-            path(json!(["/auth", "/auth/", "/auth/{*path}", "/@admin"]), json!([link("deny")])),
-            path(json!(["/", "/{*path}"]), json!([])),
+            path(json!(["/auth", "/auth/", "/auth/{*path}", "/@admin", "/kept/auth"]), "refuse", json!([link("deny")])),
+            path(json!(["/kept/{*path}"]), "keep", json!([])),
+            path(json!(["/", "/{*path}"]), "refuse", json!([])),
         ]);
     })
 }
@@ -65,6 +66,13 @@ stopped! {
     dots_with_encoded_parameters: "/open/..%3bx/auth/x" => 400;
     an_encoded_slash: "/auth%2fx" => 400;
     an_encoded_slash_behind_dots: "/open/..%2Fauth/x" => 400;
+    dots_behind_a_kept_slash: "/kept/x%2f..%2fauth" => 400;
+    dots_before_a_kept_slash: "/kept/..%2Fauth/x" => 400;
+    encoded_dots_behind_a_kept_slash: "/kept/x%2F%2e%2e/auth" => 400;
+    dots_with_parameters_behind_a_kept_slash: "/kept/x%2F..;/auth" => 400;
+    a_kept_slash_that_leads_elsewhere: "/kept/%2Fauth" => 400;
+    a_kept_slash_behind_parameters: "/kept/auth;a%2Fb" => 400;
+    a_kept_slash_in_the_place_of_another: "/kept%2Fauth" => 400;
     an_encoded_backslash: "/auth%5cx" => 400;
     encoded_nul: "/auth%00" => 400;
     encoded_line_end: "/auth%0d%0a" => 400;
@@ -102,13 +110,31 @@ fn what_nobody_misunderstands_passes_as_it_is() {
 }
 
 #[test]
+fn an_encoded_slash_is_kept_where_the_path_says_so() {
+    let upstream = Upstream::echo();
+    let gateway = guarded(&upstream);
+    let mut client = Client::connect(&gateway);
+    for (target, forwarded) in [
+        ("/kept/group%2Fproject/files?path=a%2fb", "/kept/group%2Fproject/files?path=a%2fb"),
+        ("/kept/%2f/queue", "/kept/%2F/queue"),
+        ("/kept/@scope%2Fname", "/kept/@scope%2Fname"),
+    ] {
+        assert_eq!(client.get(target).text(), format!("GET {forwarded} HTTP/1.1"));
+    }
+}
+
+#[test]
 fn a_rewrite_makes_no_dot_segments() {
     let upstream = Upstream::echo();
     let gateway = support::gateway_with(&upstream, |snapshot| {
         snapshot["routes"][0]["paths"][0]["patterns"] = json!(["/v{*rest}"]);
         snapshot["routes"][0]["paths"][0]["rewrite"] = json!("/inner/{rest}");
+        snapshot["routes"][0]["paths"][0]["encoded_slashes"] = json!("keep");
     });
     let mut client = Client::connect(&gateway);
-    assert_eq!(client.get("/v../x").error(), "BAD_REQUEST");
+    for path in ["/v../x", "/v..%2Fx"] {
+        assert_eq!(client.get(path).error(), "BAD_REQUEST", "{path}");
+    }
     assert_eq!(client.get("/v/x?y").text(), "GET /inner/x?y HTTP/1.1");
+    assert_eq!(client.get("/va%2Fx").text(), "GET /inner/a%2Fx HTTP/1.1");
 }

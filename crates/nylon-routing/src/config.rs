@@ -10,7 +10,7 @@ mod service;
 use serde::{Deserialize, Deserializer};
 
 pub use plugin::{Auth, Balance, Executor, Link, LinkHeaders, Messaging, OnError, OnErrors, PhaseName, Plugin, Tls};
-pub use route::{Match, MatchKind, Path, Route};
+pub use route::{EncodedSlashes, Match, MatchKind, Path, Route};
 pub use service::{Algorithm, Endpoint, Service};
 
 /// The whole snapshot.

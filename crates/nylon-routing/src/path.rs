@@ -2,12 +2,16 @@
 
 use std::{borrow::Cow, fmt::Write as _};
 
+/// A slash within a segment: only some paths may have it.
+pub(crate) const SLASH: &str = "%2F";
+
 /// The one form of a path: unreserved characters are decoded, hex digits in upper case (RFC 3986 §6.2.2), slashes
-/// merged. A usual path is looked at once and not copied.
+/// merged. A usual path is looked at once and not copied. An encoded slash is kept: whether it is refused is said by
+/// the path of the route.
 ///
 /// # Errors
-/// What readers of a path disagree about: dot segments, slashes and control characters that are encoded, escapes that
-/// are none. For the log.
+/// What readers of a path disagree about: dot segments, backslashes and control characters, escapes that are none. For
+/// the log.
 pub fn canonical(path: &str) -> Result<Cow<'_, str>, &'static str> {
     if is_usual(path.as_bytes()) {
         return Ok(Cow::Borrowed(path));
@@ -22,51 +26,70 @@ pub fn canonical(path: &str) -> Result<Cow<'_, str>, &'static str> {
             None
         };
         match escape.unwrap_or(*byte) {
-            b'/' if escape.is_some() => return Err("the path has an encoded slash"),
             b'\\' => return Err("the path has a backslash"),
             byte if byte.is_ascii_control() => return Err("the path has a control character"),
-            b'/' if form.ends_with('/') => {}
+            b'/' if escape.is_none() && form.ends_with('/') => {}
             byte if is_unreserved(byte) || (escape.is_none() && byte.is_ascii_graphic()) => form.push(byte.into()),
             // Writing to memory cannot fail.
             byte => drop(write!(form, "%{byte:02X}")),
         }
     }
-    if form.split('/').any(is_dot_segment) {
+    if form.split('/').flat_map(|segment| segment.split(SLASH)).any(is_dot_segment) {
         return Err("the path has a dot segment");
     }
     Ok(if form == path { Cow::Borrowed(path) } else { Cow::Owned(form) })
 }
 
-/// The canonical path as a lenient upstream reads it: one that decodes also what RFC 3986 §2.2 keeps apart, and takes what
-/// follows a `;` for parameters of the segment and not for its name. `None` if there is neither.
-pub(crate) fn lenient(path: &str) -> Option<String> {
-    if !path.bytes().any(|byte| byte == b'%' || byte == b';') {
-        return None;
+/// What else lenient upstreams may read where a canonical path has an escape or a `;`: they decode also what RFC 3986 §2.2
+/// keeps apart, and take what follows a `;` for parameters of the segment and not for its name; with `slashes`, they
+/// take `%2F` for a slash, too. Any of that, in any order.
+pub(crate) fn readings(path: &str, slashes: bool) -> Vec<String> {
+    let steps: &[fn(&str) -> String] =
+        if slashes { &[decode, drop_parameters, decode_slashes] } else { &[decode, drop_parameters] };
+    let mut readings = vec![path.to_owned()];
+    let mut done = 0;
+    // Every step that changes a path makes it shorter, so this ends.
+    while done < readings.len() {
+        for step in steps {
+            let reading = step(&readings[done]);
+            if !readings.contains(&reading) {
+                readings.push(reading);
+            }
+        }
+        done += 1;
     }
+    readings.split_off(1)
+}
+
+/// What cannot stand in a path otherwise stays as it is.
+fn decode(path: &str) -> String {
     let mut reading = String::with_capacity(path.len());
     let mut rest = path;
-    let mut in_name = true;
-    while let Some(char) = rest.chars().next() {
-        rest = &rest[char.len_utf8()..];
-        let mut after = rest.as_bytes();
-        // What cannot stand in a path otherwise stays as it is.
-        let decoded = if char == '%' { take_escape(&mut after).filter(|&byte| is_plain(byte)) } else { None };
-        if decoded.is_some() {
-            rest = &rest[2..];
-        }
-        match decoded.map_or(char, char::from) {
-            '/' => {
-                in_name = true;
-                if !reading.ends_with('/') {
-                    reading.push('/');
-                }
-            }
-            ';' => in_name = false,
-            char if in_name => reading.push(char),
-            _ => {}
-        }
+    while let Some((before, after)) = rest.split_once('%') {
+        reading.push_str(before);
+        let byte = take_escape(&mut after.as_bytes()).filter(|&byte| is_plain(byte));
+        reading.push(byte.unwrap_or(b'%').into());
+        rest = if byte.is_some() { &after[2..] } else { after };
     }
-    Some(reading)
+    reading + rest
+}
+
+fn drop_parameters(path: &str) -> String {
+    let names = path.split('/').map(|segment| segment.split_once(';').map_or(segment, |(name, _)| name));
+    merge_slashes(&names.collect::<Vec<_>>().join("/"))
+}
+
+fn decode_slashes(path: &str) -> String {
+    merge_slashes(&path.replace(SLASH, "/"))
+}
+
+fn merge_slashes(path: &str) -> String {
+    path.chars().fold(String::with_capacity(path.len()), |mut merged, char| {
+        if char != '/' || !merged.ends_with('/') {
+            merged.push(char);
+        }
+        merged
+    })
 }
 
 /// Nothing in it that [`canonical`] would change or refuse. Without early exit, so that it vectorizes.

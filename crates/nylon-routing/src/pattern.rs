@@ -1,6 +1,6 @@
 //! Path patterns and rewrite templates: literals with `{name}` and `{*name}` in them.
 
-use crate::path::{canonical, lenient};
+use crate::path::{canonical, readings};
 
 /// A piece of a pattern or template.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,7 +79,7 @@ impl Pattern {
         }
         let pieces = pieces(text)?;
         let form = form(text, &pieces)?;
-        if let Some(reading) = lenient(&form).filter(|reading| *reading != form) {
+        if let Some(reading) = readings(&form, false).last() {
             return Err(format!("{text:?} would never match, as it can be read as {reading:?}, too: write that"));
         }
         let prefix_length = match pieces.first() {

@@ -4,7 +4,12 @@ use std::collections::{BTreeSet, HashMap, hash_map::Entry};
 
 use http::Method;
 
-use crate::{CompileError, Params, config::MatchKind, host::HostKey, path::lenient};
+use crate::{
+    CompileError, Params,
+    config::{EncodedSlashes, MatchKind},
+    host::HostKey,
+    path::{SLASH, readings},
+};
 
 /// Where a path was found.
 pub(crate) struct Hit<'s, 'p> {
@@ -18,6 +23,7 @@ pub(crate) struct Hit<'s, 'p> {
 pub(crate) struct Leaf {
     pub(crate) path: u32,
     pub(crate) pattern: u32,
+    pub(crate) encoded_slashes: EncodedSlashes,
 }
 
 /// Why nothing matched.
@@ -29,6 +35,8 @@ pub enum NoMatch {
     MethodNotAllowed(String),
     /// An upstream could read the path as one that leads elsewhere in the route: 400.
     Ambiguous,
+    /// The path has an encoded slash, which the path of the route refuses: 400.
+    EncodedSlash,
 }
 
 /// The routing table.
@@ -94,9 +102,8 @@ impl Router {
         let route = self.choose(selector, host).ok_or(NoMatch::NotFound)?;
         let table = &self.routes[route];
         let (leaf, params) = table.find(method, path)?;
-        let elsewhere = |path: String| !matches!(table.find(method, &path), Ok((other, _)) if other.path == leaf.path);
-        if lenient(path).is_some_and(elsewhere) {
-            return Err(NoMatch::Ambiguous);
+        if path.bytes().any(|byte| byte == b'%' || byte == b';') {
+            table.check_readings(method, path, leaf)?;
         }
         Ok(Hit { route, leaf, params })
     }
@@ -164,6 +171,22 @@ impl Table {
             Some(found) => Ok((*found.value, Params::new(found.params))),
             None => Err(self.refuse(path)),
         }
+    }
+
+    /// However an upstream reads the path, it leads to the same path of the route. Where `%2F` is taken for a slash it
+    /// may also be none of the route: `{name}` could not have one otherwise.
+    fn check_readings(&self, method: &Method, path: &str, leaf: Leaf) -> Result<(), NoMatch> {
+        let slashes = path.contains(SLASH);
+        if slashes && leaf.encoded_slashes == EncodedSlashes::Refuse {
+            return Err(NoMatch::EncodedSlash);
+        }
+        let leads = |reading: &String, or_nowhere: bool| match self.find(method, reading) {
+            Ok((other, _)) => other.path == leaf.path,
+            Err(problem) => or_nowhere && problem == NoMatch::NotFound,
+        };
+        let clear = readings(path, false).iter().all(|reading| leads(reading, false))
+            && (!slashes || readings(path, true).iter().all(|reading| leads(reading, true)));
+        if clear { Ok(()) } else { Err(NoMatch::Ambiguous) }
     }
 
     fn refuse(&self, path: &str) -> NoMatch {

@@ -17,7 +17,7 @@ use http::{HeaderMap, HeaderName, Method};
 pub use crate::config::Messaging;
 use crate::{
     JsonTemplate, Modifier, NoMatch, Params, Pattern, RoundRobin, TrustedProxies,
-    config::{Balance, Executor, Limits, OnErrors, PhaseName, Process},
+    config::{Balance, EncodedSlashes, Executor, Limits, OnErrors, PhaseName, Process},
     rewrite::Rewrite,
     router::Router,
 };
@@ -231,6 +231,8 @@ pub struct PathEntry {
     pub index: usize,
     /// Its patterns.
     pub patterns: Vec<Pattern>,
+    /// Whether `%2F` may stand in a request's path.
+    pub encoded_slashes: EncodedSlashes,
     /// Index into [`Snapshot::services`].
     pub service: usize,
     /// Middleware in order.

@@ -119,6 +119,11 @@ class Path(Section):
     """Methods that are let through, in any case; others get 405. Default: GET, POST, PUT, DELETE, OPTIONS, HEAD,
     PATCH. CONNECT and TRACE get 501 everywhere."""
 
+    encoded_slashes: Literal["refuse", "keep"] = "refuse"
+    """What to do with `%2F` in a request's path: `refuse` it with 400, or `keep` it for an upstream that tells it from
+    `/`. It is part of a segment then: `{id}` matches `group%2Fproject`. What would be another path of the route if it
+    were a `/` is 400 all the same."""
+
     middleware: list[Middleware] = []
     """Links that come after those of the route."""
 

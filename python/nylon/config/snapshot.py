@@ -218,6 +218,7 @@ class _Compiler:
         return {
             "patterns": path.path,
             "methods": path.methods,
+            "encoded_slashes": path.encoded_slashes,
             "service": path.service.name,
             "rewrite": path.service.rewrite,
             "chain": [*self._chain(route.middleware), *self._chain(path.middleware)],

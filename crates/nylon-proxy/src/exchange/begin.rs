@@ -197,6 +197,7 @@ fn bad(reason: &'static str) -> Refused {
 fn no_match(reason: NoMatch) -> Refused {
     match reason {
         NoMatch::NotFound => (ErrorCode::RouteNotFound.into(), "no route matches"),
+        NoMatch::EncodedSlash => bad("the path has an encoded slash"),
         NoMatch::Ambiguous => bad("the path could be taken for one with other middleware"),
         NoMatch::MethodNotAllowed(allow) => {
             let answer = ErrorAnswer { allow: Some(allow), ..ErrorCode::MethodNotAllowed.into() };

@@ -47,7 +47,7 @@ pub fn snapshot(upstream: SocketAddr) -> Value {
         "trusted_proxies": [], "header_selector": "x-nylon-proxy", "messaging": [], "plugins": [],
         "services": [service("api", upstream)],
         "routes": [{"name": "main", "match": {"type": "host", "values": ["*"]}, "strip_headers": [],
-            "paths": [{"patterns": ["/", "/{*path}"], "methods": null, "service": "api", "rewrite": null, "chain": []}]}],
+            "paths": [{"patterns": ["/", "/{*path}"], "methods": null, "encoded_slashes": "refuse", "service": "api", "rewrite": null, "chain": []}]}],
     })
 }
 

@@ -49,6 +49,8 @@ pub struct Path {
     /// Methods in upper case; `null` for the nine of nylon-config §4.2.
     #[serde(deserialize_with = "explicit")]
     pub methods: Option<Vec<String>>,
+    /// Whether `%2F` may stand in a request's path.
+    pub encoded_slashes: EncodedSlashes,
     /// Name of the service.
     pub service: String,
     /// What the upstream sees instead of the path (nylon-config §4.5); `null` for the path itself.
@@ -56,4 +58,14 @@ pub struct Path {
     pub rewrite: Option<String>,
     /// Middleware, route level first.
     pub chain: Vec<Link>,
+}
+
+/// What becomes of a request whose path has `%2F` in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EncodedSlashes {
+    /// 400.
+    Refuse,
+    /// The upstream gets it as it is, within a segment.
+    Keep,
 }

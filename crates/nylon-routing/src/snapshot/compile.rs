@@ -11,7 +11,8 @@ use super::{
 };
 use crate::{
     CompileError, Pattern, TrustedProxies,
-    config::{self, Config},
+    config::{self, Config, EncodedSlashes},
+    path::SLASH,
     rewrite::Rewrite,
     router::{Leaf, Router, Table},
 };
@@ -125,7 +126,11 @@ fn table(paths: &[PathEntry], methods: &[Vec<Method>], at: &str) -> Result<Table
     let mut entries = Vec::new();
     for (path_index, (path, methods)) in paths.iter().zip(methods).enumerate() {
         for (pattern_index, pattern) in path.patterns.iter().enumerate() {
-            let leaf = Leaf { path: narrow(path_index, at)?, pattern: narrow(pattern_index, at)? };
+            let leaf = Leaf {
+                path: narrow(path_index, at)?,
+                pattern: narrow(pattern_index, at)?,
+                encoded_slashes: path.encoded_slashes,
+            };
             entries.push((methods.as_slice(), pattern.as_str(), leaf));
         }
     }
@@ -175,19 +180,28 @@ fn path_entry(
     if path.patterns.is_empty() {
         return Err(CompileError::new(format!("{at}.patterns"), "is empty; the path would never match"));
     }
+    let encoded_slashes = path.encoded_slashes;
+    let allowed = |text: &str| match encoded_slashes {
+        EncodedSlashes::Refuse if text.contains(SLASH) => Err(format!("{text:?} needs encoded_slashes: keep")),
+        _ => Ok(()),
+    };
     let patterns = path
         .patterns
         .iter()
         .enumerate()
         .map(|(index, text)| {
-            Pattern::parse(text).map_err(|problem| CompileError::new(format!("{at}.patterns[{index}]"), problem))
+            allowed(text)
+                .and_then(|()| Pattern::parse(text))
+                .map_err(|problem| CompileError::new(format!("{at}.patterns[{index}]"), problem))
         })
         .collect::<Result<Vec<_>, _>>()?;
     let service = services.find(&path.service, "service", || format!("{at}.service"))?;
     let rewrite = path
         .rewrite
         .map(|text| {
-            Rewrite::parse(&text, &patterns).map_err(|problem| CompileError::new(format!("{at}.rewrite"), problem))
+            allowed(&text)
+                .and_then(|()| Rewrite::parse(&text, &patterns))
+                .map_err(|problem| CompileError::new(format!("{at}.rewrite"), problem))
         })
         .transpose()?;
     let chain = path
@@ -196,5 +210,5 @@ fn path_entry(
         .enumerate()
         .map(|(index, link)| links.middleware(link, &format!("{at}.chain[{index}]")))
         .collect::<Result<Vec<_>, _>>()?;
-    Ok(PathEntry { index, patterns, service, chain, rewrite })
+    Ok(PathEntry { index, patterns, encoded_slashes, service, chain, rewrite })
 }

@@ -3,6 +3,7 @@
 use crate::support::{find, find_with, path, path_for, route, with_routes};
 use http::{HeaderMap, HeaderValue};
 use nylon_routing::{Snapshot, split_authority};
+use serde_json::Value;
 
 /// One route for every host with these patterns.
 fn patterns(patterns: &[&str]) -> Snapshot {
@@ -128,7 +129,7 @@ fn slashes_at_the_end_matter() {
 #[test]
 fn parameters_are_raw_and_in_order() {
     let snapshot = patterns(&["/{b}/x/{a}/{*c}"]);
-    assert_eq!(find(&snapshot, "GET", "h", "/1%2F/x/%C3%A9/3//4"), "r /{b}/x/{a}/{*c} b=1%2F a=%C3%A9 c=3//4");
+    assert_eq!(find(&snapshot, "GET", "h", "/1%20/x/%C3%A9/3//4"), "r /{b}/x/{a}/{*c} b=1%20 a=%C3%A9 c=3//4");
 }
 
 #[test]
@@ -143,6 +144,59 @@ fn a_path_that_could_be_read_as_another_one_is_refused() {
     assert_eq!(find(&snapshot, "GET", "h", "/u/7;v=1"), "r /u/{id} id=7;v=1");
     assert_eq!(find(&snapshot, "GET", "h", "/a%20b/%C3%A9"), "r /{*rest} rest=a%20b/%C3%A9");
     assert_eq!(find(&snapshot, "GET", "h", "/@admin"), "r /@admin");
+}
+
+/// A path whose segments may have slashes in them.
+fn keeping(patterns: &[&str]) -> Value {
+    let mut path = path(patterns);
+    path["encoded_slashes"] = "keep".into();
+    path
+}
+
+#[test]
+fn an_encoded_slash_is_refused_unless_the_path_keeps_it() {
+    let paths = vec![keeping(&["/p/{id}", "/p/{id}/files/{*file}", "/q/%2F/{name}"]), path(&["/{*rest}"])];
+    let snapshot = with_routes(vec![route("r", "host", &["*"], paths)]).unwrap();
+    let find = |path: &str| find(&snapshot, "GET", "h", path);
+    assert_eq!(find("/x%2Fy"), "400 %2F");
+    assert_eq!(find("/x%2Fy;v=1"), "400 %2F");
+    assert_eq!(find("/x/y%20z"), "r /{*rest} rest=x/y%20z");
+    assert_eq!(find("/p/g/p"), "r /{*rest} rest=p/g/p");
+    assert_eq!(find("/p/g%2Fp"), "400", "the other path takes it, too");
+}
+
+#[test]
+fn an_encoded_slash_is_within_a_parameter() {
+    let kept = ["/p/{id}", "/p/{id}/files/{*file}", "/q/%2F/{name}", "/all/{*rest}"];
+    let paths = vec![keeping(&kept), path_for(&["POST"], &["/p/{id}/edit"])];
+    let snapshot = with_routes(vec![route("r", "host", &["*"], paths)]).unwrap();
+    let find = |path: &str| find(&snapshot, "GET", "h", path);
+    assert_eq!(find("/p/g%2Fsub%2Fp"), "r /p/{id} id=g%2Fsub%2Fp");
+    assert_eq!(find("/p/g%2Fp/files/a%2Fb/c"), "r /p/{id}/files/{*file} id=g%2Fp file=a%2Fb/c");
+    assert_eq!(find("/q/%2F/work"), "r /q/%2F/{name} name=work");
+    assert_eq!(find("/all/%2F"), "r /all/{*rest} rest=%2F");
+    assert_eq!(find("/p%2Fg"), "404", "it is no separator");
+    assert_eq!(find("/p/7%2Fedit"), "400", "the path of another method is one, too");
+}
+
+#[test]
+fn an_encoded_slash_leads_to_no_other_path_of_the_route() {
+    let paths = vec![path(&["/auth/{*rest}", "/x/auth"]), keeping(&["/", "/{*rest}"])];
+    let snapshot = with_routes(vec![route("r", "host", &["*"], paths)]).unwrap();
+    let find = |path: &str| find(&snapshot, "GET", "h", path);
+    for ambiguous in ["/auth%2Fx", "/%2Fauth/x", "/auth;a%2Fx", "/x%2F/auth", "/x/auth;%2Fa", "/;%2Fauth%2Fx"] {
+        assert_eq!(find(ambiguous), "400", "{ambiguous}");
+    }
+    assert_eq!(find("/auth/x%2Fy"), "400 %2F");
+    assert_eq!(find("/a%2Fauth/x"), "r /{*rest} rest=a%2Fauth/x");
+}
+
+#[test]
+fn a_kept_slash_excuses_nothing_else() {
+    let snapshot = with_routes(vec![route("r", "host", &["*"], vec![keeping(&["/u/{id}"])])]).unwrap();
+    assert_eq!(find(&snapshot, "GET", "h", "/u/;"), "400");
+    assert_eq!(find(&snapshot, "GET", "h", "/u/;%2Fa"), "400");
+    assert_eq!(find(&snapshot, "GET", "h", "/u/a%2Fb;c"), "r /u/{id} id=a%2Fb;c");
 }
 
 #[test]

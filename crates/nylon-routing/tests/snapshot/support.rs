@@ -44,7 +44,7 @@ pub fn route(name: &str, kind: &str, values: &[&str], paths: Vec<Value>) -> Valu
 
 /// A path for the nine methods.
 pub fn path(patterns: &[&str]) -> Value {
-    json!({"patterns": patterns, "methods": null, "service": "api", "rewrite": null, "chain": []})
+    json!({"patterns": patterns, "methods": null, "encoded_slashes": "refuse", "service": "api", "rewrite": null, "chain": []})
 }
 
 /// A path for some methods.
@@ -84,6 +84,7 @@ pub fn find_with(snapshot: &Snapshot, method: &str, host: &str, path: &str, head
         }
         Err(NoMatch::NotFound) => "404".to_owned(),
         Err(NoMatch::Ambiguous) => "400".to_owned(),
+        Err(NoMatch::EncodedSlash) => "400 %2F".to_owned(),
         Err(NoMatch::MethodNotAllowed(allow)) => format!("405 {allow}"),
     }
 }
