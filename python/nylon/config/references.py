@@ -12,7 +12,7 @@ from nylon.config.messaging import IN_PROCESS, Messaging
 from nylon.config.middleware import BUILT_IN, Middleware
 from nylon.config.plugins import Plugin, beside
 from nylon.config.problems import Location, Report
-from nylon.config.routes import Path, Route
+from nylon.config.routes import Path, Route, shape
 from nylon.config.services import Service
 
 T = TypeVar("T")
@@ -247,6 +247,7 @@ class _Check:
                     place = placed.document.at(*below, "methods", index)
                     self.report.warn(place, f"{method} has no effect: the gateway answers it with 501 itself")
         self._patterns(placed)
+        self._slashes(placed)
 
     def _patterns(self, route: Placed[Route]) -> None:
         seen: dict[tuple[str, str | None], Location] = {}
@@ -259,6 +260,26 @@ class _Check:
                     self.report.error(place, text)
                 for method in path.methods or [None]:
                     seen.setdefault((pattern, method), place)
+
+    def _slashes(self, route: Placed[Route]) -> None:
+        """Warn of `/x/` past the middleware of `/x` and `/x/{*rest}`, neither of which is it."""
+        patterns = [
+            (path, pattern, route.at("paths", number, "path", index))
+            for number, path in enumerate(route.item.paths)
+            for index, pattern in enumerate(path.path)
+        ]
+        known = {shape(pattern) for _, pattern, _ in patterns}
+        wide = [(above, path, pattern) for path, pattern, _ in patterns if (above := _above_catch_all(pattern))]
+        for path, pattern, place in patterns:
+            above = _above_catch_all(pattern)
+            if above is None or "/".join(above) not in known or "/".join([*above, ""]) in known:
+                continue
+            takers = [taker for taker in wide if _covers(taker[0], above) and _share_methods(taker[1], path)]
+            for _, taker, wider in sorted(takers, key=lambda taker: len(taker[0]))[-1:]:
+                if any(link not in taker.middleware for link in path.middleware):
+                    missing = pattern.rpartition("/")[0] + "/"
+                    text = f"'{missing}' is matched by '{wider}', past the middleware of '{pattern}'"
+                    self.report.warn(place, f"{text}: write '{missing}' beside it")
 
     def _hosts(self) -> None:
         first: dict[tuple[str, str], tuple[str, Location]] = {}
@@ -296,3 +317,19 @@ class _Check:
 
 def _meets(method: str | None, path: Path) -> bool:
     return method is None or path.methods is None or method in path.methods
+
+
+def _share_methods(one: Path, other: Path) -> bool:
+    return any(_meets(method, other) for method in one.methods or [None])
+
+
+def _above_catch_all(pattern: str) -> list[str] | None:
+    """Return the segments before the catch-all, if there is one."""
+    *above, last = shape(pattern).split("/")
+    return above if last == "{*}" else None
+
+
+def _covers(wide: list[str], above: list[str]) -> bool:
+    """Whether a catch-all below `wide` matches the path that ends with a slash behind `above`."""
+    pairs = zip(wide, above, strict=False)
+    return len(wide) < len(above) and all(segment in (other, "{}") for segment, other in pairs)

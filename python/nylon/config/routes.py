@@ -38,6 +38,11 @@ def parameters(pattern: str) -> list[str]:
     return _PARAMETER.findall(pattern.replace("{{", "").replace("}}", ""))
 
 
+def shape(pattern: str) -> str:
+    """Return a path pattern without the names of its parameters."""
+    return _PARAMETER.sub(lambda name: "{*}" if name[1].startswith("*") else "{}", pattern)
+
+
 def _host(value: str) -> str:
     if value == "*":
         return value
