@@ -11,6 +11,7 @@ from typing import Any, TypedDict, Unpack
 
 from nylon.testing.sockets import AsyncSocket, SyncSocket, handshake
 from nylon.testing.streams import AsyncStream, SyncStream
+from nylon.testing.threads import Twin, awaited
 from nylon.testing.upstream import Headers, Upstream, pairs
 
 _SECONDS = 30.0
@@ -132,22 +133,24 @@ class SyncClient:
         return self.request("DELETE", target, **parts)
 
 
-class AsyncClient:
-    """As SyncClient, for a running loop: each request waits in a thread."""
+class AsyncClient(Twin[SyncClient]):
+    """As SyncClient, for a running loop."""
 
-    def __init__(self, client: SyncClient) -> None:
-        self._client = client
-        self.address = client.address
-        self.upstream = client.upstream
+    request = awaited(SyncClient.request)
+    get = awaited(SyncClient.get)
+    post = awaited(SyncClient.post)
+    put = awaited(SyncClient.put)
+    delete = awaited(SyncClient.delete)
 
-    async def request(self, method: str, target: str, **parts: Unpack[Parts]) -> Answer:
-        """Send a request and return the answer. Raises as SyncClient does."""
-        return await asyncio.to_thread(self._client.request, method, target, **parts)
+    def __init__(self, blocking: SyncClient) -> None:
+        super().__init__(blocking)
+        self.address = blocking.address
+        self.upstream = blocking.upstream
 
     @asynccontextmanager
     async def stream(self, method: str, target: str, **parts: Unpack[Parts]) -> AsyncGenerator[AsyncStream, None]:
         """Send a request and give its answer when the head has come; the block's end closes the connection."""
-        with await asyncio.to_thread(self._client.stream, method, target, **parts) as stream:
+        with await asyncio.to_thread(self.blocking.stream, method, target, **parts) as stream:
             yield AsyncStream(stream)
 
     @asynccontextmanager
@@ -155,22 +158,6 @@ class AsyncClient:
         self, target: str, *, headers: Headers = (), subprotocols: Sequence[str] = ()
     ) -> AsyncGenerator[AsyncSocket, None]:
         """Open a WebSocket; the block's end leaves. Raises UpgradeRefusedError if the answer is no 101."""
-        opening = asyncio.to_thread(self._client.websocket, target, headers=headers, subprotocols=subprotocols)
+        opening = asyncio.to_thread(self.blocking.websocket, target, headers=headers, subprotocols=subprotocols)
         with await opening as socket:
             yield AsyncSocket(socket)
-
-    async def get(self, target: str, **parts: Unpack[Parts]) -> Answer:
-        """Send a GET."""
-        return await self.request("GET", target, **parts)
-
-    async def post(self, target: str, **parts: Unpack[Parts]) -> Answer:
-        """Send a POST."""
-        return await self.request("POST", target, **parts)
-
-    async def put(self, target: str, **parts: Unpack[Parts]) -> Answer:
-        """Send a PUT."""
-        return await self.request("PUT", target, **parts)
-
-    async def delete(self, target: str, **parts: Unpack[Parts]) -> Answer:
-        """Send a DELETE."""
-        return await self.request("DELETE", target, **parts)

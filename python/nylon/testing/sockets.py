@@ -1,6 +1,5 @@
 """WebSockets to the gateway of a test."""
 
-import asyncio
 import base64
 import os
 import struct
@@ -10,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from nylon.testing.streams import hang_up
+from nylon.testing.threads import Twin, awaited
 
 _CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0, 1, 2, 8, 9, 10
 _NO_CODE = 1005
@@ -137,21 +137,18 @@ class SyncSocket:
         self.leave()
 
 
-class AsyncSocket:
-    """As SyncSocket, for a running loop: each call that may wait does so in a thread."""
+class AsyncSocket(Twin[SyncSocket]):
+    """As SyncSocket, for a running loop."""
 
-    def __init__(self, socket: SyncSocket) -> None:
-        self._socket = socket
-        self.headers = socket.headers
-        self.subprotocol = socket.subprotocol
+    send = awaited(SyncSocket.send)
+    receive = awaited(SyncSocket.receive)
+    close = awaited(SyncSocket.close)
 
-    async def send(self, message: str | bytes) -> None:
-        """Send a text or a binary message."""
-        await asyncio.to_thread(self._socket.send, message)
-
-    async def receive(self) -> str | bytes:
-        """Return the next message, whole. Raises SocketClosedError when the other side has closed."""
-        return await asyncio.to_thread(self._socket.receive)
+    def __init__(self, blocking: SyncSocket) -> None:
+        super().__init__(blocking)
+        self.headers = blocking.headers
+        self.subprotocol = blocking.subprotocol
+        self.leave = blocking.leave
 
     async def __aiter__(self) -> AsyncIterator[str | bytes]:
         """The messages up to the close."""
@@ -160,14 +157,6 @@ class AsyncSocket:
                 yield await self.receive()
             except SocketClosedError:
                 return
-
-    async def close(self, code: int = 1000, reason: str = "") -> tuple[int, str]:
-        """Close it and return what the other side says to that."""
-        return await asyncio.to_thread(self._socket.close, code, reason)
-
-    def leave(self) -> None:
-        """End the connection without a word; a receive that waits ends."""
-        self._socket.leave()
 
 
 def _close_of(payload: bytes) -> tuple[int, str]:

@@ -1,6 +1,5 @@
 """Answers that a test reads while they are made."""
 
-import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
@@ -8,6 +7,8 @@ from email.message import Message
 from http.client import HTTPConnection, HTTPResponse, IncompleteRead
 from types import TracebackType
 from typing import Self
+
+from nylon.testing.threads import Twin, awaited
 
 _PIECE = 1 << 16
 
@@ -71,30 +72,22 @@ class SyncStream:
         self.close()
 
 
-class AsyncStream:
-    """As SyncStream, for a running loop: each read waits in a thread."""
+class AsyncStream(Twin[SyncStream]):
+    """As SyncStream, for a running loop."""
 
-    def __init__(self, stream: SyncStream) -> None:
-        self._stream = stream
-        self.status = stream.status
-        self.headers = stream.headers
+    read = awaited(SyncStream.read)
+    until = awaited(SyncStream.until)
+
+    def __init__(self, blocking: SyncStream) -> None:
+        super().__init__(blocking)
+        self.status = blocking.status
+        self.headers = blocking.headers
+        self.close = blocking.close
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """The pieces up to the end of the answer."""
         while piece := await self.read():
             yield piece
-
-    async def read(self) -> bytes:
-        """Return the next piece as soon as there is one; b"" at the end."""
-        return await asyncio.to_thread(self._stream.read)
-
-    async def until(self, mark: bytes) -> bytes:
-        """Return what comes up to and with `mark`. Raises EOFError if the answer ends before."""
-        return await asyncio.to_thread(self._stream.until, mark)
-
-    def close(self) -> None:
-        """Leave, in the middle of the answer if need be; a read that waits ends."""
-        self._stream.close()
 
 
 def hang_up(connection: HTTPConnection, response: HTTPResponse) -> None:
