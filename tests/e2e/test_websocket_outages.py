@@ -12,7 +12,7 @@ from .support.gateway import Gateway, Worker
 from .support.nats import NatsServer
 from .support.patience import eventually
 from .support.sockets import House, config_of, house_of
-from .support.websocket import PING, PONG, TEXT, WebSocketClient
+from .support.websocket import PING, TEXT, WebSocketClient
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def test_a_killed_gateway_cancels_the_handler(shared_nats: NatsServer, tmp_path:
         client.send("hello")
         assert client.receive() == "hello"
         gateway.process.kill()
-        client.socket.close()
+        client.leave()
     house.note(id="orphan", over=True)
 
 
@@ -96,7 +96,7 @@ def test_a_gap_closes_the_socket(own_stage: Stage, tmp_path: Any) -> None:
             own_stage.nats.pause()
             client.raw(client.frame(TEXT, b"lost"), client.frame(PING, b"there"))
             # The answer to the ping says that the gateway has handed the message over.
-            assert client.next_frame() == (True, PONG, b"there")
+            assert client.pong() == b"there"
             own_stage.nats.kill()
             own_stage.nats.start()
             assert client.closed() == (1011, "the plugin failed")

@@ -1,13 +1,18 @@
 """`TestPlugin`: answers that are read while they are made, and WebSockets; in memory and through a real nats-server."""
 
 import asyncio
+import socket
+import sys
 import threading
-from http.client import IncompleteRead
+from collections.abc import Generator
+from contextlib import contextmanager
+from http.client import HTTPConnection, IncompleteRead
 
 import pytest
 
 from nylon import ClientGoneError, HttpError, NotWebSocketError, PhaseHandler, Plugin, RequestFilterContext
 from nylon.testing import SocketClosedError, TestPlugin, UpgradeRefusedError
+from nylon.testing.sockets import SyncSocket
 
 in_memory_and_real = pytest.mark.parametrize("real", [False, True], ids=["memory", "nats"])
 
@@ -146,3 +151,45 @@ def test_in_a_loop(talkative: Talkative, real: bool) -> None:
                 assert b"".join([piece async for piece in answer]) == b"data: 1\n\ndata: 2\n\n"
 
     asyncio.run(ask())
+
+
+@contextmanager
+def served(frames: bytes) -> Generator[tuple[SyncSocket, socket.socket]]:
+    """A client, and the server's end of its connection, which has sent these frames."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(b"HTTP/1.1 101 Switching Protocols\r\n\r\n" + frames)
+        connection = HTTPConnection("a.test")
+        connection.sock = ours
+        connection.request("GET", "/")
+        with SyncSocket(connection, connection.getresponse()) as client:
+            theirs.recv(65536)
+            yield client, theirs
+
+
+def test_a_message_in_pieces_and_a_ping_between_them() -> None:
+    with served(b"\x01\x02a\xc3\x89\x02hi\x80\x01\xa9") as (client, theirs):
+        assert client.receive() == "aé"
+        assert theirs.recv(2) == b"\x8a\x82", "a masked pong"
+
+
+def test_a_gateway_that_breaks_the_protocol_has_not_closed() -> None:
+    for frames in (b"\x91\x01a", b"\x81\x81\0\0\0\0a", b"\x81\x01\xff", b"\x83\x00"):
+        with served(frames) as (client, _), pytest.raises(ConnectionError, match=r"which is 100[27]"):
+            client.receive()
+
+
+def test_a_ping_behind_our_close_is_not_answered() -> None:
+    with served(b"\x89\x00\x88\x02\x03\xe8") as (client, _):
+        assert client.close() == (1000, "")
+        with pytest.raises(ConnectionError, match="sending to a WebSocket"):
+            client.send("late")
+
+
+def test_what_websockets_need_is_named(talkative: Talkative, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "wsproto.connection", None)
+    monkeypatch.delitem(sys.modules, "nylon.testing.sockets")
+    with TestPlugin(talkative.plugin, service="room", path="/here") as t:
+        assert t.get("/here").status == 426
+        with pytest.raises(ModuleNotFoundError, match=r"wsproto.*pip install 'nylon\[testing\]'"):
+            t.websocket("/here")

@@ -8,19 +8,16 @@
 """
 
 from nylon.testing.harness import TestPlugin
-from nylon.testing.requests import Answer, AsyncClient, SyncClient, UpgradeRefusedError
-from nylon.testing.sockets import AsyncSocket, SocketClosedError, SyncSocket
+from nylon.testing.requests import Answer, AsyncClient, SocketClosedError, SyncClient, UpgradeRefusedError
 from nylon.testing.streams import AsyncStream, SyncStream
 from nylon.testing.upstream import Upstream, UpstreamAnswer, UpstreamRequest
 
 __all__ = [
     "Answer",
     "AsyncClient",
-    "AsyncSocket",
     "AsyncStream",
     "SocketClosedError",
     "SyncClient",
-    "SyncSocket",
     "SyncStream",
     "TestPlugin",
     "UpgradeRefusedError",

@@ -7,12 +7,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from email.message import Message
 from http.client import HTTPConnection, HTTPResponse
-from typing import Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
-from nylon.testing.sockets import AsyncSocket, SyncSocket, handshake
 from nylon.testing.streams import AsyncStream, SyncStream
 from nylon.testing.threads import Twin, awaited
 from nylon.testing.upstream import Headers, Upstream, pairs
+
+if TYPE_CHECKING:
+    from nylon.testing.sockets import AsyncSocket, SyncSocket
 
 _SECONDS = 30.0
 
@@ -56,6 +58,16 @@ class UpgradeRefusedError(Exception):
         """What came in place of the 101."""
 
 
+class SocketClosedError(Exception):
+    """The plugin, or the gateway for it, has closed the WebSocket."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(f"the WebSocket was closed with {code} {reason}".rstrip())
+        self.code = code
+        """Of RFC 6455; 1005 if the close had none."""
+        self.reason = reason
+
+
 class SyncClient:
     """Asks over HTTP/1.1, each request on a connection of its own. Any thread may use it, until the block ends."""
 
@@ -83,8 +95,12 @@ class SyncClient:
         """
         return SyncStream(*self._ask(method, target, parts))
 
-    def websocket(self, target: str, *, headers: Headers = (), subprotocols: Sequence[str] = ()) -> SyncSocket:
+    def websocket(self, target: str, *, headers: Headers = (), subprotocols: Sequence[str] = ()) -> "SyncSocket":
         """Open a WebSocket: `with t.websocket("/chat") as ws`. Raises UpgradeRefusedError if the answer is no 101."""
+        try:
+            from nylon.testing.sockets import SyncSocket, handshake
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError(f"opening a WebSocket: {error}; pip install 'nylon[testing]'") from error
         asked = [*pairs(headers), *handshake(tuple(subprotocols))]
         connection, response = self._ask("GET", target, {"headers": asked})
         if response.status == 101:
@@ -156,8 +172,10 @@ class AsyncClient(Twin[SyncClient]):
     @asynccontextmanager
     async def websocket(
         self, target: str, *, headers: Headers = (), subprotocols: Sequence[str] = ()
-    ) -> AsyncGenerator[AsyncSocket, None]:
+    ) -> AsyncGenerator["AsyncSocket", None]:
         """Open a WebSocket; the block's end leaves. Raises UpgradeRefusedError if the answer is no 101."""
         opening = asyncio.to_thread(self.blocking.websocket, target, headers=headers, subprotocols=subprotocols)
         with await opening as socket:
+            from nylon.testing.sockets import AsyncSocket
+
             yield AsyncSocket(socket)

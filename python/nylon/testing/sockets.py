@@ -1,18 +1,20 @@
 """WebSockets to the gateway of a test."""
 
-import base64
-import os
-import struct
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from http.client import HTTPConnection, HTTPResponse
 from types import TracebackType
-from typing import Self
+from typing import Any, NoReturn, Self
 
+from wsproto.connection import CLIENT, Connection, ConnectionState
+from wsproto.events import BytesMessage, CloseConnection, Event, Ping, TextMessage
+from wsproto.utilities import LocalProtocolError, generate_nonce
+
+from nylon.testing.requests import SocketClosedError
 from nylon.testing.streams import hang_up
 from nylon.testing.threads import Twin, awaited
 
-_CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0, 1, 2, 8, 9, 10
-_NO_CODE = 1005
+_PIECE = 1 << 16
 
 
 def handshake(subprotocols: tuple[str, ...]) -> list[tuple[str, str]]:
@@ -21,26 +23,16 @@ def handshake(subprotocols: tuple[str, ...]) -> list[tuple[str, str]]:
         ("Connection", "Upgrade"),
         ("Upgrade", "websocket"),
         ("Sec-WebSocket-Version", "13"),
-        ("Sec-WebSocket-Key", base64.b64encode(os.urandom(16)).decode()),
+        ("Sec-WebSocket-Key", generate_nonce().decode()),
     ]
     return [*headers, ("Sec-WebSocket-Protocol", ", ".join(subprotocols))] if subprotocols else headers
-
-
-class SocketClosedError(Exception):
-    """The plugin, or the gateway for it, has closed the WebSocket."""
-
-    def __init__(self, code: int, reason: str) -> None:
-        super().__init__(f"the WebSocket was closed with {code} {reason}".rstrip())
-        self.code = code
-        """Of RFC 6455; 1005 if the close had none."""
-        self.reason = reason
 
 
 class SyncSocket:
     """The client's end of an open WebSocket. Pings are answered while it receives.
 
-    `receive` and `close` raise ConnectionError where the connection ends without a close, and TimeoutError if nothing
-    comes for 30 s. The end of the block leaves, without a word unless it was closed.
+    `receive` and `close` raise ConnectionError where the connection ends without a close or what comes breaks RFC 6455,
+    and TimeoutError if nothing comes for 30 s. The end of the block leaves, without a word unless it was closed.
     """
 
     def __init__(self, connection: HTTPConnection, response: HTTPResponse) -> None:
@@ -50,31 +42,25 @@ class SyncSocket:
         """The chosen one; None if there is none."""
         self._connection = connection
         self._response = response
-        self._closing = False
+        self._protocol = Connection(CLIENT)
 
     def send(self, message: str | bytes) -> None:
         """Send a text or a binary message. Raises OSError when the connection has ended."""
-        if isinstance(message, str):
-            self._send(_TEXT, message.encode())
-        else:
-            self._send(_BINARY, message)
+        self._send(TextMessage(message) if isinstance(message, str) else BytesMessage(message))
 
     def receive(self) -> str | bytes:
         """Return the next message, whole. Raises SocketClosedError when the other side has closed."""
-        kind, message = _CONTINUATION, b""
+        parts: list[Any] = []
         while True:
-            whole, opcode, payload = self._receive()
-            if opcode == _CLOSE:
-                if not self._closing:
-                    self._send(_CLOSE, payload[:2])
-                raise SocketClosedError(*_close_of(payload))
-            if opcode == _PING:
-                self._send(_PONG, payload)
-            elif opcode != _PONG:
-                kind = kind or opcode
-                message += payload
-                if whole:
-                    return message.decode() if kind == _TEXT else message
+            event = self._next()
+            if isinstance(event, Ping) and self._protocol.state is ConnectionState.OPEN:
+                self._send(event.response())
+            elif isinstance(event, CloseConnection):
+                self._closed(event)
+            elif isinstance(event, TextMessage | BytesMessage):
+                parts.append(event.data)
+                if event.message_finished:
+                    return "".join(parts) if isinstance(event, TextMessage) else b"".join(parts)
 
     def __iter__(self) -> Iterator[str | bytes]:
         """The messages up to the close."""
@@ -86,8 +72,7 @@ class SyncSocket:
 
     def close(self, code: int = 1000, reason: str = "") -> tuple[int, str]:
         """Close it and return what the other side says to that; messages that still come are dropped."""
-        self._closing = True
-        self._send(_CLOSE, struct.pack(">H", code) + reason.encode())
+        self._send(CloseConnection(code, reason))
         try:
             while True:
                 self.receive()
@@ -98,33 +83,30 @@ class SyncSocket:
         """End the connection without a word, as where the network is gone; a receive in another thread ends."""
         hang_up(self._connection, self._response)
 
-    def _send(self, opcode: int, payload: bytes) -> None:
+    def _send(self, event: Event) -> None:
         if self._connection.sock is None:
             raise ConnectionError("sending to a WebSocket: the client has left")
-        length = len(payload)
-        if length < 126:
-            head = struct.pack(">BB", 0x80 | opcode, 0x80 | length)
-        elif length < 1 << 16:
-            head = struct.pack(">BBH", 0x80 | opcode, 0x80 | 126, length)
-        else:
-            head = struct.pack(">BBQ", 0x80 | opcode, 0x80 | 127, length)
-        # A mask of zeros is one, too, and leaves the payload as it is.
-        self._connection.sock.sendall(head + bytes(4) + payload)
+        try:
+            frame = self._protocol.send(event)
+        except LocalProtocolError as error:
+            raise ConnectionError(f"sending to a WebSocket: {error}") from error
+        self._connection.sock.sendall(frame)
 
-    def _receive(self) -> tuple[bool, int, bytes]:
-        first, second = self._take(2)
-        length = second & 0x7F
-        if length == 126:
-            (length,) = struct.unpack(">H", self._take(2))
-        elif length == 127:
-            (length,) = struct.unpack(">Q", self._take(8))
-        return bool(first & 0x80), first & 0x0F, self._take(length)
+    def _next(self) -> Event:
+        while (event := next(self._protocol.events(), None)) is None:
+            got = self._response.fp.read1(_PIECE)
+            if not got:
+                raise ConnectionError("receiving from a WebSocket: the connection ended without a close")
+            self._protocol.receive_data(got)
+        return event
 
-    def _take(self, count: int) -> bytes:
-        got = self._response.fp.read(count) if count else b""
-        if len(got) < count:
-            raise ConnectionError("receiving from a WebSocket: the connection ended without a close")
-        return got
+    def _closed(self, event: CloseConnection) -> NoReturn:
+        if self._protocol.state in (ConnectionState.OPEN, ConnectionState.LOCAL_CLOSING):
+            raise ConnectionError(f"receiving from a WebSocket: {event.reason}, which is {event.code}")
+        if self._protocol.state is ConnectionState.REMOTE_CLOSING:
+            with suppress(OSError):  # it may have gone
+                self._send(event.response())
+        raise SocketClosedError(event.code, event.reason or "")
 
     def __enter__(self) -> Self:
         """Return it."""
@@ -157,9 +139,3 @@ class AsyncSocket(Twin[SyncSocket]):
                 yield await self.receive()
             except SocketClosedError:
                 return
-
-
-def _close_of(payload: bytes) -> tuple[int, str]:
-    if len(payload) < 2:
-        return _NO_CODE, ""
-    return struct.unpack(">H", payload[:2])[0], payload[2:].decode(errors="replace")
