@@ -22,15 +22,23 @@ class BenchError(Exception):
     """The run cannot go on; the text says why."""
 
 
+_given: set[int] = set()
+
+
 def free_port() -> int:
-    """A free loopback port below the range of outgoing connections, so that none of those can take it before we do."""
+    """A free loopback port below the range of outgoing connections, so that none of those can take it before we do.
+
+    Never the same again: whoever has it may not listen yet."""
     for _ in range(200):
         port = random.randint(15_000, 31_999)
+        if port in _given:
+            continue
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
+            _given.add(port)
             return port
     raise BenchError("finding a free loopback port: 200 random ports were all taken")
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/AssetsArt/nylon/sdk/go/internal/batch"
 	"github.com/AssetsArt/nylon/sdk/go/internal/collector"
 	"github.com/AssetsArt/nylon/sdk/go/internal/session"
 	"github.com/AssetsArt/nylon/sdk/go/internal/wire"
@@ -204,6 +205,7 @@ func (w *Worker) serve() error {
 
 // Start flushes and reports what went wrong with subscriptions so far.
 func (w *Worker) Start() error {
+	batch.Join()
 	collector.Rest()
 	w.mu.Lock()
 	none, failed, leaves := len(w.entries) == 0, errors.Join(w.deferred...), w.life != serving
