@@ -12,6 +12,9 @@ _Found = Any
 
 _SOURCES = Path(__file__).resolve().parent.parent / "python"
 
+# A method that is made of its blocking twin's.
+_AWAITED = re.compile(r"awaited\((\w+)\.(\w+)\)")
+
 # What a plugin imports, and where it is; then what only signatures mention.
 _MODULES = {"nylon": "sdk", "nylon.testing": "testing"}
 _MENTIONED = ("sdk.plugin.Options", "_core._Body", "_core._Done", "_core._Received", "_core._Upgrade")
@@ -62,9 +65,17 @@ def _class(found: _Found, exported: list[str]) -> Iterator[str]:
     own = [member for member in found.all_members.values() if _own(member, found, exported)]
     attributes = [_attribute(member) for member in own if not member.is_function]
     yield from (*attributes, *([""] if attributes else []))
-    for member in own:
-        if member.is_function:
+    for member in found.all_members.values():
+        if (twin := _twin(member)) is not None:
+            yield from _function(twin, "####", "async def")
+        elif member.is_function and _own(member, found, exported):
             yield from _function(member, "####")
+
+
+def _twin(member: _Found) -> _Found | None:
+    """What it does but for waiting, if it is made of that."""
+    made = _AWAITED.fullmatch(str(getattr(member, "value", None)))
+    return member.module[made[1]][made[2]] if made is not None else None
 
 
 def _own(member: _Found, found: _Found, exported: list[str]) -> bool:
@@ -78,11 +89,11 @@ def _attribute(found: _Found) -> str:
     return f"- `{found.name}: {found.annotation}`: {' '.join(''.join(_docstring(found)).split())}"
 
 
-def _function(found: _Found, heading: str) -> Iterator[str]:
+def _function(found: _Found, heading: str, start: str | None = None) -> Iterator[str]:
     # no snippet to run: tools/prose.py takes those that say `python` for that
     yield from (f"{heading} {found.name}", "", "```py")
     for one in found.overloads or [found]:
-        start = "async def" if "async" in found.labels else "def"
+        start = start or ("async def" if "async" in found.labels else "def")
         yield f"{start} {found.name}{_parameters(one)}" + (f" -> {one.returns}" if one.returns is not None else "")
     yield from ("```", "")
     yield from _docstring(found)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 import signal
 import socket
@@ -9,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,6 +37,12 @@ def worker(stage: Stage) -> Iterator[Start]:
             return stack.enter_context(go.GoWorker(binary, stage.nats.url, **options))
 
         yield start
+
+
+@pytest.mark.skipif(os.sched_getscheduler(0) != os.SCHED_OTHER, reason="who has another policy keeps it")
+def test_its_threads_interrupt_no_gateway(worker: Start) -> None:
+    threads = [int(task.name) for task in Path(f"/proc/{worker().pid}/task").iterdir()]
+    assert {os.sched_getscheduler(thread) for thread in threads} == {os.SCHED_BATCH}
 
 
 def notes(worker: go.GoWorker, **wanted: object) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """One request end to end: gateway, NATS, Python worker, upstream."""
 
+import os
 import signal
 import threading
 
@@ -8,6 +9,7 @@ import pytest
 from .conftest import Stage
 from .support.http import Client
 from .support.patience import eventually
+from .support.process import children
 
 AUTH = [{"plugin": "tested", "entry": "auth"}]
 TOKEN = {"Authorization": "Bearer secret"}
@@ -109,6 +111,14 @@ def test_a_worker_restarts_and_serves_again(stage: Stage) -> None:
     assert gateway.get("/", **TOKEN).status == 503
     stage.worker()
     eventually(lambda: gateway.get("/", **TOKEN).status == 200, what="service by the new worker")
+
+
+@pytest.mark.skipif(os.sched_getscheduler(0) != os.SCHED_OTHER, reason="who has another policy keeps it")
+def test_a_worker_interrupts_no_gateway(stage: Stage) -> None:
+    # Its first thread serves, and starts the others.
+    serving = children(stage.worker().pid)
+    joined = lambda: os.SCHED_BATCH in map(os.sched_getscheduler, serving)  # noqa: E731
+    eventually(joined, what="a worker under SCHED_BATCH")
 
 
 def test_sigterm_ends_the_gateway_after_its_requests(stage: Stage) -> None:

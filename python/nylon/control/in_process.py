@@ -1,16 +1,14 @@
 """Plugins of `type: python`: each is a worker in threads of this process, on a bus in memory instead of NATS."""
 
-import contextlib
 import itertools
-import os
 import sys
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from nylon.config import ConfigError, Loaded, Location, Problem, RuntimeFile
 from nylon.config.middleware import Middleware
-from nylon.sdk import Plugin
+from nylon.sdk import Plugin, batch
 from nylon.sdk.logs import ensure_as_told
 from nylon.sdk.running import request_id
 from nylon.sdk.serving import Serving
@@ -99,25 +97,9 @@ class InProcess:
 
     def _start(self, name: str, plugin: Plugin) -> Serving:
         serving = plugin.serving(plugin.settings_at(f"memory:{self.bus}", name))
-        with _as_batch():
+        with batch.joined():
             serving.start(None)
         return serving
-
-
-@contextlib.contextmanager
-def _as_batch() -> Generator[None]:
-    """Threads that are started within, and by those, interrupt none that serves connections (SCHED_BATCH)."""
-    if sys.platform != "linux" or os.sched_getscheduler(0) != os.SCHED_OTHER:
-        yield
-        return
-    # Not allowed in some containers: handlers are slower for it, no more.
-    with contextlib.suppress(OSError):
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-    try:
-        yield
-    finally:
-        with contextlib.suppress(OSError):
-            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
 def _modules(config: RuntimeFile) -> Iterator[tuple[str, str]]:

@@ -15,7 +15,7 @@ from types import FrameType
 from typing import Any, cast
 
 from nylon._core import Dispatcher, Worker
-from nylon.sdk import logs
+from nylon.sdk import batch, logs
 from nylon.sdk.decoding import decode, parse
 from nylon.sdk.handlers import Entry
 from nylon.sdk.logs import say
@@ -125,6 +125,7 @@ class Serving:
     def run(self) -> None:
         """Serves until a signal; the process ends at once if handlers do not return, or at a second signal."""
         logs.ensure(request_id)
+        batch.join()
         ended = threading.Event()
         restore = _Stop(self.drain).install()
         try:

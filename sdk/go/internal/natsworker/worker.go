@@ -175,6 +175,8 @@ func (w *Worker) subscribe(subject, group string, handle nats.MsgHandler) (*nats
 func (w *Worker) serve() error {
 	var err error
 	w.begin.Do(func() {
+		batch.Join()
+		collector.Rest()
 		subjects := map[string]nats.MsgHandler{w.subject: w.onMessage}
 		for subject, answer := range w.service.subjects(w) {
 			subjects[subject] = answer
@@ -205,8 +207,6 @@ func (w *Worker) serve() error {
 
 // Start flushes and reports what went wrong with subscriptions so far.
 func (w *Worker) Start() error {
-	batch.Join()
-	collector.Rest()
 	w.mu.Lock()
 	none, failed, leaves := len(w.entries) == 0, errors.Join(w.deferred...), w.life != serving
 	w.mu.Unlock()
