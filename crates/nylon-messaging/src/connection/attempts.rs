@@ -1,8 +1,10 @@
 //! What is said about attempts to connect that failed.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use async_nats::{Server, ServerAddr};
+
+use crate::lock::lock;
 
 /// How often each server had failed when the round of attempts began; `None` while there is none.
 #[derive(Debug, Default)]
@@ -11,13 +13,13 @@ pub(super) struct Attempts(Mutex<Option<Vec<(ServerAddr, usize)>>>);
 impl Attempts {
     /// The round was the last one for now.
     pub(super) fn connected(&self) {
-        *self.lock() = None;
+        *lock(&self.0) = None;
     }
 
     /// A round begins. One text for each server that failed in the one before: what was tried, what was found, what to do.
     pub(super) fn failed(&self, servers: &[Server]) -> Vec<String> {
         let now = servers.iter().map(|server| (server.addr.clone(), server.failed_attempts)).collect();
-        let Some(before) = self.lock().replace(now) else { return Vec::new() };
+        let Some(before) = lock(&self.0).replace(now) else { return Vec::new() };
         let known = |server: &&Server| before.iter().any(|(address, _)| *address == server.addr);
         let counted = |server: &Server| !before.contains(&(server.addr.clone(), server.failed_attempts));
         let found = |server: &Server| server.last_error.clone().filter(|_| counted(server));
@@ -27,10 +29,6 @@ impl Attempts {
         let nameless = (!ended).then(|| "DNS error: the name has no address".to_owned());
         let text = |server: &Server| Some(describe(&server.addr, &found(server).or_else(|| nameless.clone())?));
         servers.iter().filter(known).filter_map(text).collect()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<Vec<(ServerAddr, usize)>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
