@@ -9,7 +9,7 @@ use std::{
 use libloading::os::unix::{Library, RTLD_LAZY, RTLD_LOCAL};
 use nylon_plugin::PhaseMask;
 
-use crate::{LoadError, batch::Batch};
+use crate::{batch::Batch, load_error::LoadError};
 
 /// What crosses the boundary, both ways. Natural C layout of 64-bit platforms.
 #[repr(C)]

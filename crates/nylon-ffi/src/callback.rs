@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Libraries that one process may have.
-pub(crate) const LIBRARIES: usize = 32;
+const LIBRARIES: usize = 32;
 /// No payload is longer than this; what claims to be has lost its length.
 const LONGEST: u64 = 1 << 30;
 

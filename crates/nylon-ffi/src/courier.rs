@@ -17,8 +17,8 @@ use std::{
 
 use crate::{
     affinity::Core,
+    lock::lock,
     pool::{Job, Pool},
-    shared::lock,
 };
 
 /// How long a thread with little to do waits for an answer. What runs on its core meanwhile may keep it longer.

@@ -25,6 +25,8 @@ mod extension;
 mod failures;
 mod flat;
 mod library;
+mod load_error;
+mod lock;
 mod operations;
 mod outbox;
 mod plugin;
@@ -40,6 +42,7 @@ mod stream;
 mod table;
 mod view;
 
-pub use library::{Executor, Library, LoadError, stray_calls};
+pub use library::{Executor, Library, stray_calls};
+pub use load_error::LoadError;
 pub use plugin::FfiPlugin;
 pub use rooms::deliver;

@@ -15,10 +15,11 @@ use nylon_plugin::BodyMode;
 
 use crate::{
     abi::{Callback, Symbols},
-    callback::{CALLBACKS, LIBRARIES, STRAY},
+    callback::{CALLBACKS, STRAY},
     complaints::Complaints,
+    load_error::LoadError,
+    lock::lock,
     pool::{Job, Pool},
-    shared::lock,
     table::TABLE,
 };
 
@@ -28,26 +29,6 @@ const SWEEP: Duration = Duration::from_millis(100);
 const PROMPT: Duration = Duration::from_millis(100);
 /// How often a drain looks whether it is done.
 const LOOK: Duration = Duration::from_millis(5);
-
-/// Why a library cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// There is no such file, or it cannot be read.
-    #[error("{0}")]
-    File(#[from] std::io::Error),
-    /// The dynamic linker refuses it.
-    #[error("it is no library for this process: {0}")]
-    Open(String),
-    /// It is no plugin.
-    #[error("it is no plugin of the Nylon ABI: it has no function `{0}` of its own")]
-    Missing(&'static str),
-    /// There are too many.
-    #[error("one process can have {LIBRARIES} plugin libraries")]
-    TooMany,
-    /// `initialize` does not return.
-    #[error("its `initialize` has not returned within {0:?}")]
-    Initialize(Duration),
-}
 
 /// Where a library is called.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -102,7 +83,7 @@ impl Library {
             return Ok(known);
         }
         let index = loaded.len();
-        let callback = *CALLBACKS.get(index).ok_or(LoadError::TooMany)?;
+        let callback = *CALLBACKS.get(index).ok_or(LoadError::TooMany(CALLBACKS.len()))?;
         let symbols = Symbols::open(&path)?;
         if symbols.go && loaded.iter().any(|library| library.symbols.go) {
             tracing::warn!(

@@ -10,12 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{
-    affinity::Core,
-    batch::Batch,
-    running::Tid,
-    shared::{Shared, lock},
-};
+use crate::{affinity::Core, batch::Batch, lock::lock, running::Tid, shared::Shared};
 
 /// Threads that a library always has.
 const BASE: usize = 2;

@@ -11,7 +11,8 @@ use nylon_plugin::{MessageKind, PluginErrorKind};
 use nylon_wire::method;
 
 use crate::{
-    shared::{Shared, lock},
+    lock::lock,
+    shared::Shared,
     state::{Event, OVERHEAD, Stage, State},
 };
 

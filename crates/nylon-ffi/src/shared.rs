@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        Arc, Condvar, Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     task::{Context, Poll},
@@ -15,6 +15,7 @@ use nylon_plugin::{Action, Phase, PhaseMask, PluginError, PluginErrorKind, RoomC
 use crate::{
     courier,
     library::Library,
+    lock::lock,
     outbox::Item,
     pool::{Job, STUCK},
     rooms,
@@ -311,9 +312,4 @@ impl Shared {
             self.wake_writers(&state);
         }
     }
-}
-
-/// Poisoning only says that another thread panicked; what is behind the lock is whole at all times.
-pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

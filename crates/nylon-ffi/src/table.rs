@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use crate::shared::{Shared, lock};
+use crate::{lock::lock, shared::Shared};
 
 const SHARDS: usize = 64;
 /// So many sessions that ended in the middle of a phase are remembered, so that what their handlers still ask is
