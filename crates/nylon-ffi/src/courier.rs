@@ -10,14 +10,14 @@ use std::{
     cell::{Cell, RefCell},
     future::poll_fn,
     rc::Rc,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::Arc,
     task::{Poll, Waker},
     time::{Duration, Instant},
 };
 
 use crate::{
     affinity::Core,
-    lock::lock,
+    inbox::Inbox,
     pool::{Job, Pool},
 };
 
@@ -38,44 +38,6 @@ pub(crate) struct Courier {
     scheduled: Cell<bool>,
     last: Cell<Option<Instant>>,
     inbox: Arc<Inbox>,
-}
-
-/// What the threads of libraries leave for a gateway thread: whom to wake.
-#[derive(Default)]
-pub(crate) struct Inbox {
-    arrived: Mutex<Arrived>,
-}
-
-#[derive(Default)]
-struct Arrived {
-    wakers: Vec<Waker>,
-    /// The gateway thread knows that there is something, or looks by itself.
-    told: bool,
-    /// It looks all the time, for want of anything else to do.
-    waits: bool,
-    task: Option<Waker>,
-}
-
-impl Inbox {
-    /// Lets the gateway thread have this core, if it waits for an answer.
-    pub(crate) fn yield_to(&self) {
-        let waits = lock(&self.arrived).waits;
-        if waits {
-            std::thread::yield_now();
-        }
-    }
-
-    /// Has the gateway thread wake a task.
-    pub(crate) fn wake(&self, waker: Waker) {
-        let mut arrived = lock(&self.arrived);
-        arrived.wakers.push(waker);
-        let told = std::mem::replace(&mut arrived.told, true);
-        let task = if told { None } else { arrived.task.clone() };
-        drop(arrived);
-        if let Some(task) = task {
-            task.wake();
-        }
-    }
 }
 
 /// The inbox of this gateway thread. Called in its runtime.
@@ -106,7 +68,7 @@ impl Courier {
         let round = Round(Rc::clone(&courier));
         tokio::task::spawn_local(poll_fn(move |cx| {
             let courier = &round.0;
-            lock(&courier.inbox.arrived).task.get_or_insert_with(|| cx.waker().clone());
+            courier.inbox.attend(cx.waker());
             courier.turn();
             Poll::<()>::Pending
         }));
@@ -118,10 +80,7 @@ impl Courier {
         self.awaited.set(self.awaited.get() + usize::from(awaited));
         // Behind the tasks that can go on already, which may have more.
         if !self.scheduled.replace(true) {
-            let task = lock(&self.inbox.arrived).task.clone();
-            if let Some(task) = task {
-                task.wake();
-            }
+            self.inbox.ring();
         }
     }
 
@@ -131,28 +90,11 @@ impl Courier {
         let awaited = self.awaited.take();
         let waits = self.is_quiet() && awaited == 1;
         if waits {
-            let mut arrived = lock(&self.inbox.arrived);
-            (arrived.told, arrived.waits) = (true, true);
+            self.inbox.expect();
         }
         self.send();
-        let mut arrived = if waits { self.wait() } else { lock(&self.inbox.arrived) };
-        (arrived.told, arrived.waits) = (false, false);
-        let wakers = std::mem::take(&mut arrived.wakers);
-        drop(arrived);
-        wakers.into_iter().for_each(Waker::wake);
-    }
-
-    /// Lets others have the core until the answer is there, for a moment at most. A core that sleeps meanwhile would cost more.
-    fn wait(&self) -> MutexGuard<'_, Arrived> {
-        let until = Instant::now() + PATIENCE;
-        loop {
-            let arrived = lock(&self.inbox.arrived);
-            if !arrived.wakers.is_empty() || Instant::now() >= until {
-                return arrived;
-            }
-            drop(arrived);
-            std::thread::yield_now();
-        }
+        let until = waits.then(|| Instant::now() + PATIENCE);
+        self.inbox.take(until).into_iter().for_each(Waker::wake);
     }
 
     fn is_quiet(&self) -> bool {
@@ -175,7 +117,7 @@ struct Round(Rc<Courier>);
 impl Drop for Round {
     fn drop(&mut self) {
         HERE.with_borrow_mut(Option::take);
-        lock(&self.0.inbox.arrived).task = None;
+        self.0.inbox.leave();
         self.0.send();
     }
 }

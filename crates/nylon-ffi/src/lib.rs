@@ -24,6 +24,7 @@ mod courier;
 mod extension;
 mod failures;
 mod flat;
+mod inbox;
 mod library;
 mod load_error;
 mod lock;

@@ -13,17 +13,9 @@ use nylon_plugin::{Action, Phase, PhaseMask, PluginErrorKind};
 use crate::{
     pool::Job,
     shared::Shared,
-    state::{OVERHEAD, Stage, State},
+    state::{Item, OVERHEAD, Stage, State},
     table::TABLE,
 };
-
-/// What waits to be told to the library. One thread at a time does so, in order.
-pub(crate) enum Item {
-    Register,
-    Start { phase: Phase, may_run: bool },
-    Socket(u32, Bytes),
-    Close,
-}
 
 thread_local! {
     /// This is a gateway thread, in a library.

@@ -16,10 +16,9 @@ use crate::{
     courier,
     library::Library,
     lock::lock,
-    outbox::Item,
     pool::{Job, STUCK},
     rooms,
-    state::{Event, How, OVERHEAD, Stage, State},
+    state::{Event, How, Item, OVERHEAD, Stage, State},
     table::TABLE,
     view::{RequestView, ResponseView},
 };

@@ -14,11 +14,9 @@ use nylon_wire::method;
 use tokio::time::{Sleep, sleep};
 
 use crate::{
-    extension,
-    outbox::Item,
-    rooms,
+    extension, rooms,
     shared::Shared,
-    state::{Event, Stage},
+    state::{Event, Item, Stage},
 };
 
 /// RFC 6455, 7.4.1.

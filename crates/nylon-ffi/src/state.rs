@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc, task::Waker, time::Instant};
 use bytes::Bytes;
 use nylon_plugin::{Action, MessageKind, Operation, Phase, PhaseMask, PluginError};
 
-use crate::{courier::Inbox, outbox::Item, view::ResponseView};
+use crate::{inbox::Inbox, view::ResponseView};
 
 /// What a queued message weighs besides its bytes.
 pub(crate) const OVERHEAD: usize = 64;
@@ -59,6 +59,14 @@ pub(crate) enum Event {
         code: u16,
         reason: Box<str>,
     },
+}
+
+/// What waits to be told to the library. One thread at a time does so, in order.
+pub(crate) enum Item {
+    Register,
+    Start { phase: Phase, may_run: bool },
+    Socket(u32, Bytes),
+    Close,
 }
 
 /// What a library wants of a WebSocket.
