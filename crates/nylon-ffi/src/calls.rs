@@ -10,7 +10,6 @@ use crate::{
     extension, flat,
     operations::{operation, show},
     outbox::is_inline,
-    rooms,
     shared::Shared,
     state::{Event, OVERHEAD, Stage, State, Wish},
 };
@@ -50,7 +49,7 @@ impl Shared {
             method::WEBSOCKET_SEND_TEXT..=method::WEBSOCKET_CLOSE | extension::CLOSE_WITH => {
                 self.socket(number, payload);
             }
-            method::WEBSOCKET_JOIN_ROOM..=method::WEBSOCKET_BROADCAST_ROOM_BINARY => rooms::call(self, number, payload),
+            method::WEBSOCKET_JOIN_ROOM..=method::WEBSOCKET_BROADCAST_ROOM_BINARY => self.room(number, payload),
             extension::FAIL => self.failed(payload),
             extension::SEVERAL => self.several(payload),
             _ => self.violation(format_args!("method {number} is none of the ABI")),

@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use nylon_plugin::{MessageKind, PluginErrorKind};
+use nylon_plugin::MessageKind;
 use nylon_wire::method;
 
 use crate::{
@@ -28,41 +28,7 @@ type Members = HashMap<(Arc<str>, String), Vec<Weak<Shared>>>;
 /// Never locked while a session's state is wanted, only the other way round.
 static ROOMS_OF_ALL: LazyLock<Mutex<Members>> = LazyLock::new(Mutex::default);
 
-/// One of the calls 310 to 313.
-pub(crate) fn call(session: &Arc<Shared>, number: u32, payload: &[u8]) {
-    let mut state = session.state();
-    match state.stage {
-        Stage::Upgrading | Stage::Socket => {}
-        Stage::Running(_) | Stage::Streaming if !state.had_socket => {
-            let what = format!("method {number} without a websocket");
-            session.fail(&mut state, PluginErrorKind::Protocol, what);
-            return;
-        }
-        // A callback behind the close may still say goodbye to the others.
-        Stage::Idle | Stage::Due(_) | Stage::Running(_) | Stage::Streaming if state.had_socket => {
-            if matches!(number, method::WEBSOCKET_JOIN_ROOM | method::WEBSOCKET_LEAVE_ROOM) {
-                return;
-            }
-        }
-        _ => return,
-    }
-    match number {
-        method::WEBSOCKET_JOIN_ROOM => join(session, &mut state, String::from_utf8_lossy(payload).into_owned()),
-        method::WEBSOCKET_LEAVE_ROOM => {
-            let room = String::from_utf8_lossy(payload).into_owned();
-            if let Some(index) = state.rooms.iter().position(|joined| *joined == room) {
-                state.rooms.swap_remove(index);
-                depart(session, room);
-            }
-        }
-        _ => {
-            drop(state);
-            broadcast(session, number, payload);
-        }
-    }
-}
-
-fn join(session: &Arc<Shared>, state: &mut State, room: String) {
+pub(crate) fn join(session: &Arc<Shared>, state: &mut State, room: String) {
     // An empty name is ignored, as in the original.
     if room.is_empty() || state.rooms.contains(&room) {
         return;
@@ -77,6 +43,13 @@ fn join(session: &Arc<Shared>, state: &mut State, room: String) {
         rooms.open(&session.entry.plugin, &room);
     }
     state.rooms.push(room);
+}
+
+pub(crate) fn leave(session: &Arc<Shared>, state: &mut State, room: String) {
+    if let Some(index) = state.rooms.iter().position(|joined| *joined == room) {
+        state.rooms.swap_remove(index);
+        depart(session, room);
+    }
 }
 
 /// Leaves every room.
@@ -100,7 +73,7 @@ fn depart(session: &Arc<Shared>, room: String) {
 }
 
 /// Room, NUL, message. Every member gets it, the sender too if it is one.
-fn broadcast(session: &Arc<Shared>, number: u32, payload: &[u8]) {
+pub(crate) fn broadcast(session: &Shared, number: u32, payload: &[u8]) {
     let Some(split) = payload.iter().position(|byte| *byte == 0) else { return };
     let (room, message) = (String::from_utf8_lossy(&payload[..split]), &payload[split + 1..]);
     if room.is_empty() {

@@ -7,7 +7,7 @@ use nylon_plugin::{MessageKind, Phase, PluginErrorKind};
 use nylon_wire::method;
 
 use crate::{
-    extension,
+    extension, rooms,
     shared::Shared,
     state::{Event, Stage, Wish},
 };
@@ -83,6 +83,34 @@ impl Shared {
                 }
             },
             _ => state.push(Event::Close { code: NORMAL, reason: "".into() }),
+        }
+    }
+
+    /// One of the calls 310 to 313.
+    pub(crate) fn room(self: &Arc<Self>, number: u32, payload: &[u8]) {
+        let mut state = self.state();
+        match state.stage {
+            Stage::Upgrading | Stage::Socket => {}
+            Stage::Running(_) | Stage::Streaming if !state.had_socket => {
+                self.fail(&mut state, PluginErrorKind::Protocol, format!("method {number} without a websocket"));
+                return;
+            }
+            // A callback behind the close may still say goodbye to the others.
+            Stage::Idle | Stage::Due(_) | Stage::Running(_) | Stage::Streaming if state.had_socket => {
+                if matches!(number, method::WEBSOCKET_JOIN_ROOM | method::WEBSOCKET_LEAVE_ROOM) {
+                    return;
+                }
+            }
+            _ => return,
+        }
+        let name = || String::from_utf8_lossy(payload).into_owned();
+        match number {
+            method::WEBSOCKET_JOIN_ROOM => rooms::join(self, &mut state, name()),
+            method::WEBSOCKET_LEAVE_ROOM => rooms::leave(self, &mut state, name()),
+            _ => {
+                drop(state);
+                rooms::broadcast(self, number, payload);
+            }
         }
     }
 }
