@@ -14,7 +14,13 @@ const LIBRARIES: usize = 32;
 const LONGEST: u64 = 1 << 30;
 
 /// Calls for no session: late ones, and wrong ones.
-pub(crate) static STRAY: Complaints = Complaints::new();
+static STRAY: Complaints = Complaints::new();
+
+/// Calls of all libraries for sessions that were over, or never theirs.
+#[must_use]
+pub fn stray_calls() -> u64 {
+    STRAY.total()
+}
 
 /// Every library has a callback of its own, so that a wrong number can only ever be another session of its own.
 extern "C" fn on_call<const LIBRARY: usize>(buffer: *const FfiBuffer) {

@@ -27,6 +27,7 @@ mod flat;
 mod inbox;
 mod library;
 mod load_error;
+mod loading;
 mod lock;
 mod operations;
 mod outbox;
@@ -43,7 +44,8 @@ mod stream;
 mod table;
 mod view;
 
-pub use library::{Executor, Library, stray_calls};
+pub use callback::stray_calls;
+pub use library::{Executor, Library};
 pub use load_error::LoadError;
 pub use plugin::FfiPlugin;
 pub use rooms::deliver;
