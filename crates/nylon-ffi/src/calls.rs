@@ -7,11 +7,12 @@ use nylon_plugin::{Action, Operation, Phase, PluginErrorKind};
 use nylon_wire::{ResponseBody, method};
 
 use crate::{
-    extension, flat,
+    delivery::is_inline,
+    extension,
     operations::{operation, show},
-    outbox::is_inline,
     shared::Shared,
     state::{Event, OVERHEAD, Stage, State, Wish},
+    view::nothing,
 };
 
 /// Operations of one phase. Nobody sets more headers than a head may have.
@@ -186,13 +187,6 @@ impl Shared {
         }
     }
 
-    /// Answers what waits with nothing.
-    pub(crate) fn release_reads(self: &Arc<Self>, state: &mut State) {
-        for (number, _) in std::mem::take(&mut state.held) {
-            self.reply(state, number, nothing(number));
-        }
-    }
-
     fn write(self: &Arc<Self>, number: u32, payload: &[u8]) {
         let Some(operation) = operation(number, payload) else {
             self.violation(format_args!("the payload of method {number} is not understood"));
@@ -315,15 +309,4 @@ fn ask(state: &mut State, number: u32) {
         extension::READ_REQUEST_PIECE | extension::READ_RESPONSE_PIECE => Event::Piece,
         _ => Event::ResponseBody,
     });
-}
-
-/// An answer that says nothing. Lists of headers are read unchecked, so even then they are lists.
-fn nothing(number: u32) -> Bytes {
-    match number {
-        method::READ_REQUEST_HEADERS
-        | method::READ_RESPONSE_HEADERS
-        | extension::READ_REQUEST_HEADERS
-        | extension::READ_RESPONSE_HEADERS => flat::write_headers(std::iter::empty()).into(),
-        _ => Bytes::new(),
-    }
 }

@@ -15,11 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{
-    affinity::Core,
-    inbox::Inbox,
-    pool::{Job, Pool},
-};
+use crate::{affinity::Core, inbox::Inbox, pool::Pool, shared::Job};
 
 /// How long a thread with little to do waits for an answer. What runs on its core meanwhile may keep it longer.
 const PATIENCE: Duration = Duration::from_micros(50);

@@ -21,6 +21,8 @@ mod callback;
 mod calls;
 mod complaints;
 mod courier;
+mod delivery;
+mod ending;
 mod extension;
 mod failures;
 mod flat;

@@ -8,12 +8,7 @@ use std::{
 };
 
 use crate::{
-    abi::Symbols,
-    callback::CALLBACKS,
-    library::Library,
-    load_error::LoadError,
-    lock::lock,
-    pool::{Job, Pool},
+    abi::Symbols, callback::CALLBACKS, library::Library, load_error::LoadError, lock::lock, pool::Pool, shared::Job,
     table::TABLE,
 };
 

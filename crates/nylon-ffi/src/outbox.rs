@@ -1,36 +1,15 @@
-//! What the gateway tells a session: one thing after the other, on the threads of the library.
+//! What the library is going to be told: one thing after the other, and beside them the answers to reads that had to wait.
 
-use std::{
-    cell::Cell,
-    sync::{Arc, MutexGuard},
-    task::{Context, Poll},
-    time::Instant,
-};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use nylon_plugin::{Action, Phase, PhaseMask, PluginErrorKind};
 
 use crate::{
-    pool::Job,
-    shared::Shared,
+    courier,
+    shared::{Job, Shared},
     state::{Item, OVERHEAD, Stage, State},
-    table::TABLE,
+    view::nothing,
 };
-
-thread_local! {
-    /// This is a gateway thread, in a library.
-    static INLINE: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Whether this is a gateway thread, in a library: nothing may wait here for what only it can do.
-pub(crate) fn is_inline() -> bool {
-    INLINE.get()
-}
-
-/// Whether the session has a phase behind this one.
-fn any_after(mask: PhaseMask, phase: Phase) -> bool {
-    Phase::ALL.iter().any(|&later| later > phase && mask.has(later))
-}
 
 impl Shared {
     /// Puts something into the outbox.
@@ -50,124 +29,10 @@ impl Shared {
         }
     }
 
-    /// Tells the library what is in the outbox, on this gateway thread. The phase that begins may last until `until`.
-    pub(crate) fn deliver_here(self: &Arc<Self>, until: Instant) {
-        let since = Instant::now();
-        self.state().inline = Some((since, until));
-        INLINE.set(true);
-        self.deliver();
-        INLINE.set(false);
-        self.state().inline = None;
-        self.library.blocked_for(since.elapsed(), &self.entry.label);
-    }
-
-    /// Tells the library what is in the outbox. On a thread of the library's pool, or one that may be kept.
-    pub(crate) fn deliver(self: &Arc<Self>) {
-        let symbols = &self.library.symbols;
-        loop {
-            let mut state = self.state();
-            let Some(item) = state.outbox.pop_front() else {
-                state.delivering = false;
-                state.wake();
-                return;
-            };
-            match item {
-                Item::Register if state.stage == Stage::Dead => state.registered = false,
-                Item::Register => {
-                    state.calling = Some(Instant::now());
-                    drop(state);
-                    let known = symbols.register(self.sid, &self.entry.entry, self.library.callback);
-                    let said = if known { symbols.session_phases(self.sid) } else { None };
-                    let mut state = self.state();
-                    state.calling = None;
-                    (state.mask, state.streams_body) =
-                        said.map_or((None, false), |(mask, streams)| (Some(mask), streams));
-                    if !known && state.stage != Stage::Dead {
-                        let what = format!("the library has no entry {:?}, or refuses the session", self.entry.entry);
-                        self.fail(&mut state, PluginErrorKind::Handler, what);
-                    }
-                }
-                Item::Start { phase, may_run } if state.stage == Stage::Due(phase) => {
-                    state.begun = Some(Instant::now());
-                    if state.mask.is_some_and(|mask| !mask.has(phase)) {
-                        self.complete(&mut state, Action::Next);
-                        continue;
-                    }
-                    state.stage = Stage::Running(phase);
-                    state.calling = state.begun;
-                    state.starting = may_run && symbols.runs_phases();
-                    drop(state);
-                    let returned = symbols.start(self.sid, phase as u8, may_run);
-                    let mut state = self.state();
-                    state.calling = None;
-                    state.starting = false;
-                    if returned && state.stage == Stage::Idle && state.mask.is_some_and(|mask| !any_after(mask, phase))
-                    {
-                        self.part(&mut state);
-                        let inbox = state.inbox.clone();
-                        drop(state);
-                        // Nobody waits for what follows.
-                        if let Some(inbox) = inbox
-                            && !is_inline()
-                        {
-                            inbox.yield_to();
-                        }
-                    }
-                }
-                Item::Start { .. } => {}
-                Item::Socket(number, bytes) => {
-                    drop(state);
-                    symbols.event(self.sid, 0, number, &bytes);
-                    self.state().outbox_weight -= bytes.len() + OVERHEAD;
-                }
-                Item::Close => {
-                    drop(state);
-                    self.deliver_close();
-                }
-            }
-        }
-    }
-
-    /// Begins the body filter if the response filter that has just ended leaves the answer as it is, without a word from the
-    /// gateway thread.
-    pub(crate) fn go_on(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
-        let Some(response) = state.ahead.take() else { return };
-        if state.stage != Stage::Idle || !state.operations.is_empty() {
-            return;
-        }
-        let phase = Phase::ResponseBodyFilter;
-        (state.early, state.response) = (true, response);
-        state.stage = Stage::Due(phase);
-        // A Go library takes what it is told on a thread of its own, within its call.
-        if state.delivering || !self.library.symbols.go {
-            self.tell(&mut state, Item::Start { phase, may_run: false });
-            return;
-        }
-        state.delivering = true;
-        state.stage = Stage::Running(phase);
-        state.calling = Some(Instant::now());
-        drop(state);
-        self.library.symbols.event(self.sid, phase as u8, 0, &[]);
-        let mut state = self.state();
-        state.calling = None;
-        if state.outbox.is_empty() {
-            state.delivering = false;
-            state.wake();
-        } else {
-            self.submit(Job::Deliver(Arc::clone(self)), false);
-        }
-    }
-
-    /// Tells the library that the session is over.
-    pub(crate) fn deliver_close(&self) {
-        let state = self.state();
-        let (registered, buried) = (state.registered, state.buried);
-        drop(state);
-        if registered {
-            self.library.symbols.close(self.sid);
-        }
-        if !buried {
-            TABLE.remove(self.sid);
+    /// Gives the library's threads something to do. `awaited`: a task of this gateway thread waits for what comes of it.
+    pub(crate) fn submit(&self, job: Job, awaited: bool) {
+        if let Err(job) = courier::carry(self.library.pool, job, awaited) {
+            self.library.pool.submit(job);
         }
     }
 
@@ -181,31 +46,10 @@ impl Shared {
         }
     }
 
-    /// Gives the library the answers that are queued. On a thread of its pool.
-    pub(crate) fn deliver_replies(&self) {
-        loop {
-            let mut state = self.state();
-            let Some((number, answer)) = state.replies.pop_front() else {
-                state.replying = false;
-                return;
-            };
-            drop(state);
-            self.library.symbols.event(self.sid, 0, number, &answer);
+    /// Answers what waits with nothing.
+    pub(crate) fn release_reads(self: &Arc<Self>, state: &mut State) {
+        for (number, _) in std::mem::take(&mut state.held) {
+            self.reply(state, number, nothing(number));
         }
-    }
-
-    /// Whether the library takes another message of the client.
-    pub(crate) fn takes_more(&self) -> bool {
-        self.state().outbox_weight < 256 << 10
-    }
-
-    /// Whether everything has been told to the library.
-    pub(crate) fn poll_told(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut state = self.state();
-        if !state.delivering {
-            return Poll::Ready(());
-        }
-        state.waker = Some(cx.waker().clone());
-        Poll::Pending
     }
 }

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{affinity::Core, batch::Batch, lock::lock, running::Tid, shared::Shared};
+use crate::{affinity::Core, batch::Batch, lock::lock, running::Tid, shared::Job};
 
 /// Threads that a library always has.
 const BASE: usize = 2;
@@ -29,18 +29,6 @@ const SURE: u32 = 3;
 const HOPELESS: Duration = Duration::from_secs(1);
 /// A thread beyond [`BASE`] that has nothing to do for so long ends. Go keeps something for every thread that calls it.
 const IDLE: Duration = Duration::from_secs(10);
-
-/// Something to be done on a thread of the library.
-pub(crate) enum Job {
-    /// Tell a session what waits for it.
-    Deliver(Arc<Shared>),
-    /// Answer the reads of a session that had to wait.
-    Reply(Arc<Shared>),
-    /// Tell a session that it is over, though another thread is in a call for it.
-    Close(Arc<Shared>),
-    /// Anything else.
-    Call(Box<dyn FnOnce() + Send>),
-}
 
 /// The threads of one library.
 pub(crate) struct Pool {
@@ -162,12 +150,7 @@ impl Pool {
         loop {
             if let Some(Waiting { core, job, .. }) = queue.jobs.pop_front() {
                 drop(queue);
-                match job {
-                    Job::Deliver(session) => session.deliver(),
-                    Job::Reply(session) => session.deliver_replies(),
-                    Job::Close(session) => session.deliver_close(),
-                    Job::Call(call) => call(),
-                }
+                job.run();
                 (done, caller) = (done + usize::from(core.is_some()), core.or(caller));
                 queue = lock(&self.queue);
                 continue;

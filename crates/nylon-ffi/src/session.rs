@@ -21,6 +21,7 @@ use tokio::time::sleep_until;
 
 use crate::{
     bodies::{Upload, read_piece, read_request, read_response},
+    courier,
     library::{Executor, Library},
     shared::{EntryName, Shared},
     socket::FfiSocket,
@@ -67,7 +68,7 @@ impl FfiSession {
     fn begin(&self, call: &Call<'_>) -> Arc<Shared> {
         TABLE.insert(|sid| {
             let request = RequestView::new(&call.exchange.request, call.headers);
-            Arc::new(Shared::new(sid, self.library, Arc::clone(&self.entry), request, self.max_body))
+            Arc::new(Shared::new(sid, self.library, Arc::clone(&self.entry), request, self.max_body, courier::inbox()))
         })
     }
 
