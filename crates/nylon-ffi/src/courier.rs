@@ -28,7 +28,7 @@ thread_local! {
 
 /// The gateway thread's side.
 pub(crate) struct Courier {
-    jobs: RefCell<Vec<(&'static Pool, Job)>>,
+    jobs: RefCell<Vec<(&'static Pool<Job>, Job)>>,
     /// Answers that somebody waits for, of those.
     awaited: Cell<usize>,
     scheduled: Cell<bool>,
@@ -42,7 +42,7 @@ pub(crate) fn inbox() -> Arc<Inbox> {
 }
 
 /// Takes a job along, if this is a gateway thread; gives it back otherwise. `awaited`: a task waits for what comes of it.
-pub(crate) fn carry(pool: &'static Pool, job: Job, awaited: bool) -> Result<(), Job> {
+pub(crate) fn carry(pool: &'static Pool<Job>, job: Job, awaited: bool) -> Result<(), Job> {
     HERE.with_borrow(|here| match here {
         Some(courier) => {
             courier.carry(pool, job, awaited);
@@ -71,7 +71,7 @@ impl Courier {
         courier
     }
 
-    fn carry(&self, pool: &'static Pool, job: Job, awaited: bool) {
+    fn carry(&self, pool: &'static Pool<Job>, job: Job, awaited: bool) {
         self.jobs.borrow_mut().push((pool, job));
         self.awaited.set(self.awaited.get() + usize::from(awaited));
         // Behind the tasks that can go on already, which may have more.

@@ -12,6 +12,7 @@ use crate::{
     abi::{Callback, Symbols},
     complaints::Complaints,
     pool::Pool,
+    shared::Job,
 };
 
 /// What is called on a gateway thread returns within this, or is never called there again.
@@ -33,7 +34,7 @@ pub struct Library {
     pub(crate) index: usize,
     pub(crate) callback: Callback,
     pub(crate) symbols: Symbols,
-    pub(crate) pool: &'static Pool,
+    pub(crate) pool: &'static Pool<Job>,
     pub(crate) complaints: Complaints,
     /// Sessions that are open.
     pub(crate) live: AtomicUsize,
@@ -42,7 +43,13 @@ pub struct Library {
 }
 
 impl Library {
-    pub(crate) fn new(path: PathBuf, index: usize, callback: Callback, symbols: Symbols, pool: &'static Pool) -> Self {
+    pub(crate) fn new(
+        path: PathBuf,
+        index: usize,
+        callback: Callback,
+        symbols: Symbols,
+        pool: &'static Pool<Job>,
+    ) -> Self {
         Self {
             path,
             index,

@@ -51,7 +51,7 @@ impl Library {
                  its own; as workers on NATS they stay apart",
             );
         }
-        let library = Box::leak(Box::new(Self::new(path, index, callback, symbols, Pool::start()?)));
+        let library = Box::leak(Box::new(Self::new(path, index, callback, symbols, Pool::start(Job::run)?)));
         loaded.push((library, stamp));
         sweep();
         Ok(library)

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{affinity::Core, batch::Batch, lock::lock, running::Tid, shared::Job};
+use crate::{affinity::Core, batch::Batch, lock::lock, running::Tid};
 
 /// Threads that a library always has.
 const BASE: usize = 2;
@@ -30,9 +30,9 @@ const HOPELESS: Duration = Duration::from_secs(1);
 /// A thread beyond [`BASE`] that has nothing to do for so long ends. Go keeps something for every thread that calls it.
 const IDLE: Duration = Duration::from_secs(10);
 
-/// The threads of one library.
-pub(crate) struct Pool {
-    queue: Mutex<Queue>,
+/// The threads of one library, and what is to be done there.
+pub(crate) struct Pool<J> {
+    queue: Mutex<Queue<J>>,
     /// There is more work than threads that come for it.
     watch: Condvar,
     hangs: AtomicBool,
@@ -40,8 +40,8 @@ pub(crate) struct Pool {
     processors: usize,
 }
 
-struct Queue {
-    jobs: VecDeque<Waiting>,
+struct Queue<J> {
+    jobs: VecDeque<Waiting<J>>,
     threads: usize,
     /// Those of them that have begun.
     begun: Vec<Tid>,
@@ -52,11 +52,11 @@ struct Queue {
     watching: bool,
 }
 
-struct Waiting {
+struct Waiting<J> {
     since: Instant,
     /// Where its caller is.
     core: Option<usize>,
-    job: Job,
+    job: J,
 }
 
 /// A thread that has nothing to do.
@@ -66,7 +66,7 @@ struct Bed {
     core: Option<usize>,
 }
 
-impl Queue {
+impl<J> Queue<J> {
     /// Takes a thread that is idle, if there is one: best on that core.
     fn wake(&mut self, core: Option<usize>) -> Option<Arc<Bed>> {
         let near = self.idle.iter().rposition(|bed| core.is_some() && bed.core == core);
@@ -76,8 +76,9 @@ impl Queue {
     }
 }
 
-impl Pool {
-    pub(crate) fn start() -> Result<&'static Self, std::io::Error> {
+impl<J: Send + 'static> Pool<J> {
+    /// Starts threads that do each job by `run`.
+    pub(crate) fn start(run: impl Fn(J) + Copy + Send + 'static) -> Result<&'static Self, std::io::Error> {
         let queue = Queue {
             jobs: VecDeque::new(),
             threads: BASE,
@@ -93,18 +94,18 @@ impl Pool {
             processors: std::thread::available_parallelism().map_or(1, usize::from),
         }));
         for _ in 0..BASE {
-            Builder::new().name("nylon-ffi".to_owned()).spawn(|| pool.work())?;
+            Builder::new().name("nylon-ffi".to_owned()).spawn(move || pool.work(run))?;
         }
-        Builder::new().name("nylon-ffi-watch".to_owned()).spawn(|| pool.watch())?;
+        Builder::new().name("nylon-ffi-watch".to_owned()).spawn(move || pool.watch(run))?;
         Ok(pool)
     }
 
-    pub(crate) fn submit(&self, job: Job) {
+    pub(crate) fn submit(&self, job: J) {
         self.submit_all(std::iter::once(job), None);
     }
 
     /// Wakes one thread for all of them, if none is coming: best on that core, where the caller is.
-    pub(crate) fn submit_all(&self, jobs: impl Iterator<Item = Job>, core: Option<usize>) {
+    pub(crate) fn submit_all(&self, jobs: impl Iterator<Item = J>, core: Option<usize>) {
         let now = Instant::now();
         let mut queue = lock(&self.queue);
         queue.jobs.extend(jobs.map(|job| Waiting { since: now, core, job }));
@@ -120,7 +121,7 @@ impl Pool {
     }
 
     /// For what nobody waits for: with the next that somebody waits for, or in a few milliseconds.
-    pub(crate) fn submit_later(&self, job: Job) {
+    pub(crate) fn submit_later(&self, job: J) {
         let mut queue = lock(&self.queue);
         queue.jobs.push_back(Waiting { since: Instant::now(), core: None, job });
         let watch = !queue.watching;
@@ -140,7 +141,7 @@ impl Pool {
         lock(&self.queue).threads
     }
 
-    fn work(&self) {
+    fn work(&self, run: impl Fn(J)) {
         Batch::for_good();
         let here = Core::of_this_thread();
         let tid = Tid::of_this_thread();
@@ -150,7 +151,7 @@ impl Pool {
         loop {
             if let Some(Waiting { core, job, .. }) = queue.jobs.pop_front() {
                 drop(queue);
-                job.run();
+                run(job);
                 (done, caller) = (done + usize::from(core.is_some()), core.or(caller));
                 queue = lock(&self.queue);
                 continue;
@@ -191,7 +192,7 @@ impl Pool {
     }
 
     /// Sees to it that what waits is done while the threads there are do not return.
-    fn watch(&'static self) {
+    fn watch(&'static self, run: impl Fn(J) + Copy + Send + 'static) {
         let mut room = 0;
         let mut queue = lock(&self.queue);
         loop {
@@ -216,7 +217,7 @@ impl Pool {
             if more {
                 lock(&self.queue).threads += 1;
             }
-            if more && let Err(error) = Builder::new().name("nylon-ffi".to_owned()).spawn(|| self.work()) {
+            if more && let Err(error) = Builder::new().name("nylon-ffi".to_owned()).spawn(move || self.work(run)) {
                 lock(&self.queue).threads -= 1;
                 tracing::error!(%error, "starting another thread for a plugin library that does not return");
             }
@@ -232,34 +233,40 @@ mod tests {
 
     use super::*;
 
+    type Job = Box<dyn FnOnce() + Send>;
+
+    fn start() -> &'static Pool<Job> {
+        Pool::start(|job: Job| job()).unwrap()
+    }
+
     #[test]
     fn jobs_that_do_not_return_keep_no_other_from_running() {
-        let pool = Pool::start().unwrap();
+        let pool = start();
         let (sender, receiver) = channel();
         for _ in 0..10 {
-            pool.submit(Job::Call(Box::new(|| {
+            pool.submit(Box::new(|| {
                 loop {
                     std::thread::park();
                 }
-            })));
+            }));
         }
-        pool.submit(Job::Call(Box::new(move || sender.send(()).unwrap())));
+        pool.submit(Box::new(move || sender.send(()).unwrap()));
         receiver.recv_timeout(Duration::from_secs(20)).unwrap();
         assert!(pool.threads() > 10);
     }
 
     #[test]
     fn threads_that_are_busy_get_company_only_when_they_may_never_return() {
-        let pool = Pool::start().unwrap();
+        let pool = start();
         let most = pool.processors.max(BASE);
         let over = Arc::new(AtomicBool::new(false));
         for _ in 0..most {
             let over = Arc::clone(&over);
-            pool.submit(Job::Call(Box::new(move || while !over.load(Relaxed) {})));
+            pool.submit(Box::new(move || while !over.load(Relaxed) {}));
         }
         let (sender, receiver) = channel();
         let began = Instant::now();
-        pool.submit(Job::Call(Box::new(move || sender.send(()).unwrap())));
+        pool.submit(Box::new(move || sender.send(()).unwrap()));
         let early = receiver.recv_timeout(10 * STUCK);
         assert!(early.is_err() && pool.threads() <= most || began.elapsed() >= HOPELESS, "{}", pool.threads());
         receiver.recv_timeout(Duration::from_secs(20)).unwrap();
@@ -268,22 +275,22 @@ mod tests {
 
     #[test]
     fn what_nobody_waits_for_is_done_all_the_same() {
-        let pool = Pool::start().unwrap();
+        let pool = start();
         let (sender, receiver) = channel();
-        pool.submit_later(Job::Call(Box::new(move || sender.send(()).unwrap())));
+        pool.submit_later(Box::new(move || sender.send(()).unwrap()));
         receiver.recv_timeout(Duration::from_secs(20)).unwrap();
     }
 
     #[test]
     fn the_first_of_several_keeps_no_other_from_running() {
-        let pool = Pool::start().unwrap();
+        let pool = start();
         let (sender, receiver) = channel();
-        let first = Job::Call(Box::new(|| {
+        let first: Job = Box::new(|| {
             loop {
                 std::thread::park();
             }
-        }));
-        let second = Job::Call(Box::new(move || sender.send(()).unwrap()));
+        });
+        let second: Job = Box::new(move || sender.send(()).unwrap());
         pool.submit_all([first, second].into_iter(), None);
         receiver.recv_timeout(Duration::from_secs(20)).unwrap();
     }
@@ -291,7 +298,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn a_library_has_every_core_wherever_its_thread_has_waited() {
-        let pool = Pool::start().unwrap();
+        let pool = start();
         let (sender, receiver) = channel();
         let all = std::thread::available_parallelism().unwrap();
         let core = Core::now();
@@ -299,7 +306,7 @@ mod tests {
             let sender = sender.clone();
             // One at a time, so that the thread waits on this core in between.
             let look = move || sender.send(std::thread::available_parallelism().unwrap()).unwrap();
-            pool.submit_all(std::iter::once(Job::Call(Box::new(look))), core);
+            pool.submit_all(std::iter::once(Box::new(look) as Job), core);
             assert_eq!(receiver.recv_timeout(Duration::from_secs(20)).unwrap(), all);
         }
     }
