@@ -1,33 +1,23 @@
 //! What a library asks of the gateway: the messages of the ABI, sorted by what they are.
 
-use std::{sync::Arc, sync::atomic::AtomicUsize, sync::atomic::Ordering::Relaxed, time::Duration};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use nylon_plugin::{Action, Operation, Phase, PluginErrorKind};
 use nylon_wire::{ResponseBody, method};
 
 use crate::{
-    delivery::is_inline,
     extension,
     operations::{operation, show},
     shared::Shared,
-    state::{Event, OVERHEAD, Stage, State, Wish},
-    view::nothing,
+    state::{Event, Stage, State, Wish},
+    table::TABLE,
 };
 
 /// Operations of one phase. Nobody sets more headers than a head may have.
 const OPERATIONS: usize = 4_096;
-/// Reads that may wait behind one that waits for a body.
-const HELD: usize = 256;
-/// A library that sends more than its client takes waits once so much is queued, bytes, but never longer than this.
-const SOFT: usize = 1 << 20;
-const PATIENCE: Duration = Duration::from_secs(1);
-/// Threads of all libraries that may wait so.
-const WAITING: usize = 256;
-/// Beyond this the client is too slow for it, bytes.
-const HARD: usize = 8 << 20;
-
-static WAITERS: AtomicUsize = AtomicUsize::new(0);
+/// What is in them, bytes.
+const OPERATIONS_SIZE: usize = 1 << 20;
 
 impl Shared {
     /// A call of the library. The payload is valid until this returns.
@@ -57,6 +47,23 @@ impl Shared {
         }
     }
 
+    /// Several messages in one call: what a call costs, it costs once. One behind the other: method, length, payload.
+    fn several(self: &Arc<Self>, mut rest: &[u8]) {
+        while let Some((head, behind)) = rest.split_first_chunk::<8>() {
+            let [number, length] =
+                [&head[..4], &head[4..]].map(|part| part.iter().rfold(0, |n, &b| n << 8 | u32::from(b)));
+            let Some((payload, next)) = behind.split_at_checked(length as usize) else { break };
+            if number == extension::SEVERAL {
+                break;
+            }
+            self.call(number, payload);
+            rest = next;
+        }
+        if !rest.is_empty() {
+            self.violation(format_args!("the payload of method {} is not understood", extension::SEVERAL));
+        }
+    }
+
     fn terminal(self: &Arc<Self>, action: Action) {
         let mut state = self.state();
         match (state.stage, action) {
@@ -83,106 +90,7 @@ impl Shared {
             (Stage::Dead, _) => {
                 drop(state);
                 // The handler has come to its end: nothing more of it needs an answer.
-                crate::table::TABLE.remove(self.sid);
-            }
-        }
-    }
-
-    fn read(self: &Arc<Self>, number: u32, payload: &[u8]) {
-        let mut state = self.state();
-        let answer = if state.stage == Stage::Dead {
-            // A handler that nobody waits for must not wait for ever.
-            nothing(number)
-        } else {
-            if state.held.len() >= HELD {
-                self.fail(&mut state, PluginErrorKind::Protocol, "too many reads wait for an answer");
-                return;
-            }
-            let held = !state.held.is_empty();
-            match if held { None } else { self.answer(&mut state, number, payload) } {
-                Some(answer) => answer,
-                // This thread is in the library, and would have to fetch it.
-                None if is_inline() => {
-                    self.fail(&mut state, PluginErrorKind::Handler, "it reads a body again that has been taken");
-                    nothing(number)
-                }
-                None => {
-                    state.held.push_back((number, Bytes::copy_from_slice(payload)));
-                    if !held {
-                        ask(&mut state, number);
-                    }
-                    return;
-                }
-            }
-        };
-        if state.replying {
-            self.reply(&mut state, number, answer);
-            return;
-        }
-        drop(state);
-        self.library.symbols.event(self.sid, 0, number, &answer);
-    }
-
-    /// The answer to a read, if it is here.
-    fn answer(&self, state: &mut State, number: u32, payload: &[u8]) -> Option<Bytes> {
-        match number {
-            extension::READ_REQUEST_PIECE => match state.piece.take() {
-                None if state.request_body.as_ref().is_some_and(Bytes::is_empty) => Some(Bytes::new()),
-                None if state.may_take() => None,
-                piece => Some(piece.unwrap_or_default()),
-            },
-            extension::READ_RESPONSE_PIECE => match state.piece.take() {
-                None if state.stage == Stage::Streaming => None,
-                piece => Some(piece.unwrap_or_default()),
-            },
-            method::GET_PAYLOAD => Some(state.payload.clone().unwrap_or_default()),
-            method::READ_REQUEST_FULL_BODY => match &state.request_body {
-                Some(body) => Some(body.clone()),
-                // Only while a phase runs there is somebody to fetch it.
-                None if state.stage == Stage::Streaming && !state.filtering => None,
-                None if matches!(state.stage, Stage::Running(phase) if phase != Phase::Logging) => None,
-                None => Some(Bytes::new()),
-            },
-            _ if state.response.awaits(number) && matches!(state.stage, Stage::Running(_)) => None,
-            _ => {
-                let answer = self.request.read(number, payload).or_else(|| state.response.read(number, &self.request));
-                Some(answer.unwrap_or_default())
-            }
-        }
-    }
-
-    /// The request's body, for the read that waits for it and those behind.
-    pub(crate) fn supply_request_body(self: &Arc<Self>, body: Bytes) {
-        let mut state = self.state();
-        state.request_body = Some(body);
-        self.answer_held(&mut state);
-    }
-
-    /// A piece of it, or of the answer that a filter streams, likewise; empty behind the last.
-    pub(crate) fn supply_piece(self: &Arc<Self>, piece: Bytes) {
-        let mut state = self.state();
-        state.piece = Some(piece);
-        self.answer_held(&mut state);
-    }
-
-    /// The answer's body, likewise.
-    pub(crate) fn supply_response_body(self: &Arc<Self>, body: Bytes) {
-        let mut state = self.state();
-        state.response.awaited = false;
-        // What the session itself has set meanwhile stands.
-        state.response.body.get_or_insert(body);
-        self.answer_held(&mut state);
-    }
-
-    fn answer_held(self: &Arc<Self>, state: &mut State) {
-        while let Some((number, payload)) = state.held.pop_front() {
-            match self.answer(state, number, &payload) {
-                Some(answer) => self.reply(state, number, answer),
-                None => {
-                    state.held.push_front((number, payload));
-                    ask(state, number);
-                    return;
-                }
+                TABLE.remove(self.sid);
             }
         }
     }
@@ -216,7 +124,7 @@ impl Shared {
         } else {
             state.operations_size += operation.size();
         }
-        if state.operations.len() >= OPERATIONS || state.operations_size > SOFT {
+        if state.operations.len() >= OPERATIONS || state.operations_size > OPERATIONS_SIZE {
             self.fail(&mut state, PluginErrorKind::Protocol, "it asks for too much in one phase");
             return;
         }
@@ -266,47 +174,10 @@ impl Shared {
         let state = self.state();
         state.stage == Stage::Dead || state.stage == Stage::Streaming && state.filtering
     }
-
-    /// Queues something for the client. The library's thread waits a little while the client is slow.
-    pub(crate) fn queue(self: &Arc<Self>, mut state: std::sync::MutexGuard<'_, State>, event: Event, length: usize) {
-        if length > HARD.max(self.max_body) {
-            self.fail(&mut state, PluginErrorKind::Protocol, format!("a message of {length} bytes is too long"));
-            return;
-        }
-        state.weight += length + OVERHEAD;
-        state.push(event);
-        if state.weight <= SOFT {
-            return;
-        }
-        // A gateway thread would wait for itself.
-        if !is_inline() {
-            if WAITERS.fetch_add(1, Relaxed) < WAITING {
-                let full = |state: &mut State| state.weight > SOFT && state.stage != Stage::Dead;
-                state.writers += 1;
-                let waited = self.space.wait_timeout_while(state, PATIENCE, full);
-                state = waited.unwrap_or_else(std::sync::PoisonError::into_inner).0;
-                state.writers -= 1;
-            }
-            WAITERS.fetch_sub(1, Relaxed);
-        }
-        if state.weight > HARD.max(length + OVERHEAD) && state.stage != Stage::Dead {
-            let what = format!("{} bytes wait for a client that does not take them", state.weight);
-            self.fail(&mut state, PluginErrorKind::Busy, what);
-        }
-    }
 }
 
 fn end_stream(state: &mut State) {
     state.stage = Stage::Idle;
     state.filtering = false;
     state.push(Event::StreamEnd);
-}
-
-/// Asks the gateway thread for what a read waits for.
-fn ask(state: &mut State, number: u32) {
-    state.push(match number {
-        method::READ_REQUEST_FULL_BODY => Event::RequestBody,
-        extension::READ_REQUEST_PIECE | extension::READ_RESPONSE_PIECE => Event::Piece,
-        _ => Event::ResponseBody,
-    });
 }

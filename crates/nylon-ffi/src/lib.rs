@@ -14,9 +14,9 @@
 
 mod abi;
 mod affinity;
+mod backpressure;
 mod batch;
 mod bodies;
-mod bundle;
 mod callback;
 mod calls;
 mod complaints;
@@ -35,6 +35,7 @@ mod operations;
 mod outbox;
 mod plugin;
 mod pool;
+mod reads;
 mod rooms;
 mod running;
 mod session;

@@ -1,0 +1,129 @@
+//! What a library reads: answered at once with what is here, or when the gateway thread has fetched it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use nylon_plugin::{Phase, PluginErrorKind};
+use nylon_wire::method;
+
+use crate::{
+    delivery::is_inline,
+    extension,
+    shared::Shared,
+    state::{Event, Stage, State},
+    view::nothing,
+};
+
+/// Reads that may wait behind one that waits for a body.
+const HELD: usize = 256;
+
+impl Shared {
+    /// A read of the library. It has its answer when this returns, if that is here.
+    pub(crate) fn read(self: &Arc<Self>, number: u32, payload: &[u8]) {
+        let mut state = self.state();
+        let answer = if state.stage == Stage::Dead {
+            // A handler that nobody waits for must not wait for ever.
+            nothing(number)
+        } else {
+            if state.held.len() >= HELD {
+                self.fail(&mut state, PluginErrorKind::Protocol, "too many reads wait for an answer");
+                return;
+            }
+            let held = !state.held.is_empty();
+            match if held { None } else { self.answer(&mut state, number, payload) } {
+                Some(answer) => answer,
+                // This thread is in the library, and would have to fetch it.
+                None if is_inline() => {
+                    self.fail(&mut state, PluginErrorKind::Handler, "it reads a body again that has been taken");
+                    nothing(number)
+                }
+                None => {
+                    state.held.push_back((number, Bytes::copy_from_slice(payload)));
+                    if !held {
+                        ask(&mut state, number);
+                    }
+                    return;
+                }
+            }
+        };
+        if state.replying {
+            self.reply(&mut state, number, answer);
+            return;
+        }
+        drop(state);
+        self.library.symbols.event(self.sid, 0, number, &answer);
+    }
+
+    /// The answer to a read, if it is here.
+    fn answer(&self, state: &mut State, number: u32, payload: &[u8]) -> Option<Bytes> {
+        match number {
+            extension::READ_REQUEST_PIECE => match state.piece.take() {
+                None if state.request_body.as_ref().is_some_and(Bytes::is_empty) => Some(Bytes::new()),
+                None if state.may_take() => None,
+                piece => Some(piece.unwrap_or_default()),
+            },
+            extension::READ_RESPONSE_PIECE => match state.piece.take() {
+                None if state.stage == Stage::Streaming => None,
+                piece => Some(piece.unwrap_or_default()),
+            },
+            method::GET_PAYLOAD => Some(state.payload.clone().unwrap_or_default()),
+            method::READ_REQUEST_FULL_BODY => match &state.request_body {
+                Some(body) => Some(body.clone()),
+                // Only while a phase runs there is somebody to fetch it.
+                None if state.stage == Stage::Streaming && !state.filtering => None,
+                None if matches!(state.stage, Stage::Running(phase) if phase != Phase::Logging) => None,
+                None => Some(Bytes::new()),
+            },
+            _ if state.response.awaits(number) && matches!(state.stage, Stage::Running(_)) => None,
+            _ => {
+                let answer = self.request.read(number, payload).or_else(|| state.response.read(number, &self.request));
+                Some(answer.unwrap_or_default())
+            }
+        }
+    }
+
+    /// The request's body, for the read that waits for it and those behind.
+    pub(crate) fn supply_request_body(self: &Arc<Self>, body: Bytes) {
+        let mut state = self.state();
+        state.request_body = Some(body);
+        self.answer_held(&mut state);
+    }
+
+    /// A piece of it, or of the answer that a filter streams, likewise; empty behind the last.
+    pub(crate) fn supply_piece(self: &Arc<Self>, piece: Bytes) {
+        let mut state = self.state();
+        state.piece = Some(piece);
+        self.answer_held(&mut state);
+    }
+
+    /// The answer's body, likewise.
+    pub(crate) fn supply_response_body(self: &Arc<Self>, body: Bytes) {
+        let mut state = self.state();
+        state.response.awaited = false;
+        // What the session itself has set meanwhile stands.
+        state.response.body.get_or_insert(body);
+        self.answer_held(&mut state);
+    }
+
+    fn answer_held(self: &Arc<Self>, state: &mut State) {
+        while let Some((number, payload)) = state.held.pop_front() {
+            match self.answer(state, number, &payload) {
+                Some(answer) => self.reply(state, number, answer),
+                None => {
+                    state.held.push_front((number, payload));
+                    ask(state, number);
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Asks the gateway thread for what a read waits for.
+fn ask(state: &mut State, number: u32) {
+    state.push(match number {
+        method::READ_REQUEST_FULL_BODY => Event::RequestBody,
+        extension::READ_REQUEST_PIECE | extension::READ_RESPONSE_PIECE => Event::Piece,
+        _ => Event::ResponseBody,
+    });
+}
