@@ -9,6 +9,9 @@
 //! Reads are answered inside the callback, from copies in `Shared`; what changes the answer is kept there until
 //! the phase has ended, and then applied as for every other transport. A gateway thread never calls into a library, so one
 //! that blocks costs its own requests a 504 and nobody else anything; with [`Executor::Inline`] it does, until one blocks. docs/ffi-plugins.md says what users need to know.
+//!
+//! Files take from those further down only: `session`, `plugin` and `loading`; `callback`, `calls`, `reads`; `delivery`, `ending`,
+//! `outbox`; `courier`, `rooms`, `table`; `shared` with `library`, which know each other; `state`, `pool`, `abi`.
 
 #![allow(unsafe_code)] // C is on the other side; every block says why it is sound
 

@@ -33,7 +33,7 @@ pub(crate) struct Shared {
     pub(crate) space: Condvar,
 }
 
-/// Something to be done on a thread of the library.
+/// Something to be done on a thread of the library. Its pool is of these, so the two files know each other.
 pub(crate) enum Job {
     /// Tell a session what waits for it.
     Deliver(Arc<Shared>),
