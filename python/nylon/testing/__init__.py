@@ -7,8 +7,9 @@
 `async with` gives a client to await.
 """
 
+from nylon.testing.answers import Answer, SocketClosedError, UpgradeRefusedError
 from nylon.testing.harness import TestPlugin
-from nylon.testing.requests import Answer, AsyncClient, SocketClosedError, SyncClient, UpgradeRefusedError
+from nylon.testing.requests import AsyncClient, SyncClient
 from nylon.testing.streams import AsyncStream, SyncStream
 from nylon.testing.upstream import Upstream, UpstreamAnswer, UpstreamRequest
 

@@ -4,11 +4,10 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from email.message import Message
 from http.client import HTTPConnection, HTTPResponse
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
+from nylon.testing.answers import Answer, UpgradeRefusedError
 from nylon.testing.streams import AsyncStream, SyncStream
 from nylon.testing.threads import Twin, awaited
 from nylon.testing.upstream import Headers, Upstream, pairs
@@ -17,25 +16,6 @@ if TYPE_CHECKING:
     from nylon.testing.sockets import AsyncSocket, SyncSocket
 
 _SECONDS = 30.0
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What the client got: all of it, so that a stream has ended by then. `stream` reads one while it is made."""
-
-    status: int
-    headers: Message
-    """By name, in any case; `get_all` for repeated ones."""
-    body: bytes
-
-    @property
-    def text(self) -> str:
-        """The body as UTF-8 text. Raises UnicodeDecodeError if it is none."""
-        return self.body.decode()
-
-    def json(self) -> Any:
-        """The body as JSON. Raises ValueError if it is none."""
-        return json.loads(self.body)
 
 
 class Parts(TypedDict, total=False):
@@ -47,25 +27,6 @@ class Parts(TypedDict, total=False):
     """Text goes as UTF-8."""
     json: Any
     """Sent as the body, with its content type; wins over `body`."""
-
-
-class UpgradeRefusedError(Exception):
-    """A WebSocket was asked for, and the answer is another."""
-
-    def __init__(self, answer: Answer) -> None:
-        super().__init__(f"opening a WebSocket: the answer is {answer.status}: {answer.body[:200]!r}")
-        self.answer = answer
-        """What came in place of the 101."""
-
-
-class SocketClosedError(Exception):
-    """The plugin, or the gateway for it, has closed the WebSocket."""
-
-    def __init__(self, code: int, reason: str) -> None:
-        super().__init__(f"the WebSocket was closed with {code} {reason}".rstrip())
-        self.code = code
-        """Of RFC 6455; 1005 if the close had none."""
-        self.reason = reason
 
 
 class SyncClient:

@@ -10,7 +10,7 @@ from wsproto.connection import CLIENT, Connection, ConnectionState
 from wsproto.events import BytesMessage, CloseConnection, Event, Ping, TextMessage
 from wsproto.utilities import LocalProtocolError, generate_nonce
 
-from nylon.testing.requests import SocketClosedError
+from nylon.testing.answers import SocketClosedError
 from nylon.testing.streams import hang_up
 from nylon.testing.threads import Twin, awaited
 
