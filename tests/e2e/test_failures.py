@@ -56,7 +56,7 @@ def check(gateway: Gateway, answer: Answer, status: int, code: str) -> None:
     assert (answer.status, answer.json["error"]) == (status, code), answer.body
     assert answer.json["status"] == status
     assert answer.json["id"] == answer.header("x-request-id")
-    gateway.log_of(answer.json["id"])
+    gateway.await_log(answer.json["id"])
     if status == 503:
         assert answer.header("retry-after") is not None
     eventually(gateway.idle, what="no slot left")

@@ -99,7 +99,7 @@ def refused(gateway: Gateway, answer: Answer, phase: str, code: str) -> None:
     assert (answer.status, answer.json["error"]) == (status, code), answer.body
     assert answer.json["id"] == answer.header("x-request-id")
     assert (answer.header("retry-after") is not None) == (status == 503)
-    assert code in gateway.log_of(answer.json["id"])
+    gateway.await_log(answer.json["id"], code)
     # nothing of the answer that it replaces
     assert answer.header("x-upstream") is None
     assert answer.header("etag") is None

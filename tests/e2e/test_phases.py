@@ -155,7 +155,7 @@ def test_a_result_that_is_too_large_is_found_in_the_logs_by_its_id(stage: Stage)
     assert (answer.status, answer.json["error"]) == (502, "BODY_TOO_LARGE")
     identifier = answer.header("x-request-id") or ""
     worker.wait_for(f"sending a result: it is too large .*id={identifier} bytes=200000000")
-    assert f"log id {identifier}" in gateway.log_of(identifier)
+    gateway.await_log(identifier, f"log id {identifier}")
 
 
 def test_kinds_of_answers(stage: Stage) -> None:

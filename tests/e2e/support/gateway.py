@@ -123,11 +123,11 @@ class Gateway:
         """One GET on a connection of its own."""
         return get(self.address, target, **headers)
 
-    def log_of(self, request_id: str) -> str:
-        """The log lines that carry this id; waits for the first one."""
-        return eventually(
-            lambda: "\n".join(line for line in list(self.process.lines) if request_id in line),
-            what=f"a log line with {request_id}",
+    def await_log(self, request_id: str, text: str = "") -> None:
+        """Until a line of the log has this id and this text."""
+        eventually(
+            lambda: any(request_id in line and text in line for line in list(self.process.lines)),
+            what=f"a log line with {request_id} and {text!r}",
         )
 
     def __enter__(self) -> Self:
