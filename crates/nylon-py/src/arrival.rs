@@ -9,8 +9,9 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use crate::call::{Call, lock};
+use crate::call::Call;
 use crate::fetch::FetchFailure;
+use crate::lock::lock;
 use crate::python;
 use crate::websocket::{self, WebSocket};
 

@@ -3,18 +3,18 @@
 mod changes;
 
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, atomic::AtomicBool};
+use std::sync::{Arc, Mutex, MutexGuard, Weak, atomic::AtomicBool};
 use std::time::Instant;
 
 use bytes::Bytes;
 use nylon_wire::{Action, Operation, Outcome, Phase, ResponseBody, ResponsePart, Snapshot};
 
-pub(crate) use self::changes::Ignored;
 use crate::arrival::{Arrival, OnArrival};
 use crate::event_loop::Lane;
 use crate::fetch::FetchFailure;
 use crate::header_list::{HeaderList, is_request_header};
 use crate::job::{Origin, Work, Writer};
+use crate::lock::lock;
 use crate::runtime::LaneSlot;
 use crate::websocket::{self, WebSocket};
 
@@ -114,6 +114,12 @@ struct State {
     writer: Option<Writer>,
     /// The task that runs it, if one does.
     task: Option<(Weak<Lane>, u64)>,
+}
+
+/// Why a write has no effect; told to the log, once per entry, phase and reason.
+pub(crate) struct Ignored {
+    pub(crate) what: &'static str,
+    pub(crate) why: &'static str,
 }
 
 impl State {
@@ -303,9 +309,4 @@ impl Call {
             let _ = writer.end(Outcome::Ok);
         }
     }
-}
-
-/// A lock that a panicking thread left behind is as good as any: every change here is a single step.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

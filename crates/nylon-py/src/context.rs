@@ -7,10 +7,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyAny, PyDict, PyString, PyTuple};
 
 use crate::call::Call;
-use crate::python;
 use crate::request::Request;
 use crate::response::Response;
-use crate::websocket;
+use crate::{python, reports, websocket};
 
 /// The longest message that a WebSocket takes if its handler does not say, in bytes.
 const MAX_MESSAGE: usize = 1 << 20;
@@ -39,7 +38,7 @@ fn made<T>(py: Python<'_>, once: &OnceLock<Py<T>>, make: impl FnOnce() -> PyResu
 
 impl PhaseContext {
     fn next_or_end(&self, py: Python<'_>, action: Action) -> PyResult<()> {
-        python::tell(py, &self.call, self.call.terminate(action))
+        reports::tell(py, &self.call, self.call.terminate(action))
     }
 
     fn payload_value<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {

@@ -16,10 +16,11 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::arrival::{self, Arrived, Doing};
-use crate::call::{Call, lock};
+use crate::call::Call;
 use crate::driver::Driver;
 use crate::fetch::Fetched;
 use crate::job::Job;
+use crate::lock::lock;
 use crate::outcome;
 use crate::runtime::Runtime;
 

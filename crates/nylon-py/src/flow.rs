@@ -10,9 +10,10 @@ use pyo3::prelude::*;
 use pyo3::types::{PyAny, PyBytes};
 
 use crate::arrival::{self, Arrival, Doing, OnArrival};
-use crate::call::{Call, lock};
+use crate::call::Call;
 use crate::fetch::FetchFailure;
 use crate::job::{Reader, Writer};
+use crate::lock::lock;
 use crate::python;
 
 /// The body of the answer while it is written.

@@ -12,7 +12,7 @@ use nylon_proxy::{Group, StartError, Starting, Transports};
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
-use crate::call::lock;
+use crate::lock::lock;
 
 /// The data plane of one process.
 #[pyclass(frozen, module = "nylon._core")]

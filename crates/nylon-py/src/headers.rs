@@ -8,7 +8,7 @@ use pyo3::types::{PyDict, PyIterator, PyList, PyString};
 
 use crate::call::Call;
 use crate::header_list::{self, Pairs};
-use crate::{form, python};
+use crate::{form, reports};
 
 fn iterate(py: Python<'_>, names: Vec<String>) -> PyResult<Bound<'_, PyIterator>> {
     PyList::new(py, names)?.try_iter()
@@ -122,14 +122,14 @@ impl ResponseHeaders {
 
 mapping!(ResponseHeaders, "ResponseHeaders", {
     fn __setitem__(&self, py: Python<'_>, name: &str, value: &str) -> PyResult<()> {
-        python::tell(py, &self.0, self.0.set_header(name, value.as_bytes()))
+        reports::tell(py, &self.0, self.0.set_header(name, value.as_bytes()))
     }
 
     fn __delitem__(&self, py: Python<'_>, name: &str) -> PyResult<()> {
         if self.look(|headers| header_list::first(headers, name)).is_none() {
             return Err(PyKeyError::new_err(name.to_owned()));
         }
-        python::tell(py, &self.0, self.0.remove_header(name))
+        reports::tell(py, &self.0, self.0.remove_header(name))
     }
 });
 

@@ -8,8 +8,8 @@ use nylon_messaging::worker::{self, Body, FetchError, OnVerdict, SocketError, Wr
 use nylon_wire::{AbortReason, Action, Operation, Outcome, Phase, ResponsePart, Snapshot, Text, failure};
 
 use crate::arrival::{Arrival, OnArrival};
-use crate::call::lock;
 use crate::fetch::{FetchFailure, Fetched, Which};
+use crate::lock::lock;
 use crate::memory::{self, MemoryJob};
 
 /// A place for the SDK's own object of a session.

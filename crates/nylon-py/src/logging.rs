@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 
-use crate::call::lock;
+use crate::lock::lock;
 
 static GUARD: OnceLock<Mutex<Option<WorkerGuard>>> = OnceLock::new();
 

@@ -17,9 +17,9 @@ use pyo3::exceptions::{PyTimeoutError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
-use crate::call::lock;
 use crate::fetch::{FetchFailure, Fetched, Which};
 use crate::job::{Job, Slot};
+use crate::lock::lock;
 use crate::runtime::Dispatcher;
 
 /// A session that lives in memory.

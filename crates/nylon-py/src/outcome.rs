@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::call::Call;
-use crate::python;
+use crate::{python, reports};
 
 /// Ends the phase as the handler has asked. Anything returned but `None` is an error: a filter that returns `False`
 /// to refuse a request must not let it pass. `ours` is as in [`Call::take`].
@@ -53,16 +53,8 @@ pub(crate) fn fail(py: Python<'_>, call: &Arc<Call>, error: PyErr) -> PyResult<(
     }
     let too_large = python::BODY_TOO_LARGE.get(py).is_ok_and(|class| error.matches(py, class).unwrap_or(false));
     let code = if too_large { failure::BODY_TOO_LARGE } else { failure::HANDLER_ERROR };
-    let id = call.request_id();
-    let phase = python::phase_name(call.phase);
-    // Before Python 3.12 the stack stands beside the exception; it is put into it here, or the log would not say where.
-    let raised = error.clone_ref(py).into_value(py);
-    if let Err(broken) =
-        python::REPORT_FAILURE.get(py).and_then(|report| report.call1((call.entry(), phase, id, raised)))
-    {
-        broken.write_unraisable(py, None);
-    }
-    job.fail(code, &describe(py, &error), Some(id));
+    reports::failure(py, call, &error);
+    job.fail(code, &describe(py, &error), Some(call.request_id()));
     pass_on(py, error)
 }
 

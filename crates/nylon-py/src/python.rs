@@ -6,8 +6,6 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyString};
 
-use crate::call::{Call, Ignored};
-
 /// A function or class of a Python module, kept after the first look-up.
 pub(crate) struct Borrowed {
     module: &'static str,
@@ -71,15 +69,6 @@ pub(crate) fn to_bytes(value: &Bound<'_, PyAny>) -> PyResult<Bytes> {
     let py = value.py();
     let copy = py.get_type::<PyBytes>().call1((py.get_type::<pyo3::types::PyMemoryView>().call1((value,))?,))?;
     Ok(Bytes::copy_from_slice(copy.cast::<PyBytes>()?.as_bytes()))
-}
-
-/// Tells the log about a write without effect (once per entry, phase and reason).
-pub(crate) fn tell(py: Python<'_>, call: &Call, written: Result<(), Ignored>) -> PyResult<()> {
-    if let Err(Ignored { what, why }) = written {
-        let phase = phase_name(call.phase);
-        REPORT_IGNORED.get(py)?.call1((call.entry(), phase, what, why, call.request_id()))?;
-    }
-    Ok(())
 }
 
 /// Name of a phase in Python, logs and configuration; also the name of its method.

@@ -7,7 +7,8 @@ use nylon_wire::Phase;
 use pyo3::prelude::*;
 use pyo3::types::PyAny;
 
-use crate::call::{Call, lock};
+use crate::call::Call;
+use crate::lock::lock;
 
 /// The phases of one session, as a function registers them. The last registration of a phase wins.
 #[pyclass(frozen, name = "Phase", module = "nylon._core")]

@@ -10,7 +10,7 @@ use crate::call::Call;
 use crate::fetch::{self, Which};
 use crate::flow::{self, BodyReader};
 use crate::headers::{Headers, QueryParams};
-use crate::{header_list, python};
+use crate::{header_list, reports};
 
 /// The request as this entry sees it.
 #[pyclass(frozen, module = "nylon._core")]
@@ -151,17 +151,17 @@ impl Request {
     }
 
     fn set_header<'py>(slf: PyRef<'py, Self>, name: &str, value: &str) -> PyResult<PyRef<'py, Self>> {
-        python::tell(slf.py(), &slf.0, slf.0.set_request_header(name, value.as_bytes()))?;
+        reports::tell(slf.py(), &slf.0, slf.0.set_request_header(name, value.as_bytes()))?;
         Ok(slf)
     }
 
     fn add_header<'py>(slf: PyRef<'py, Self>, name: &str, value: &str) -> PyResult<PyRef<'py, Self>> {
-        python::tell(slf.py(), &slf.0, slf.0.add_request_header(name, value.as_bytes()))?;
+        reports::tell(slf.py(), &slf.0, slf.0.add_request_header(name, value.as_bytes()))?;
         Ok(slf)
     }
 
     fn remove_header<'py>(slf: PyRef<'py, Self>, name: &str) -> PyResult<PyRef<'py, Self>> {
-        python::tell(slf.py(), &slf.0, slf.0.remove_request_header(name))?;
+        reports::tell(slf.py(), &slf.0, slf.0.remove_request_header(name))?;
         Ok(slf)
     }
 

@@ -9,7 +9,7 @@ use crate::call::Call;
 use crate::fetch::{self, Which};
 use crate::flow::ResponseStream;
 use crate::headers::ResponseHeaders;
-use crate::{header_list, python};
+use crate::{header_list, python, reports};
 
 /// The response as it stands now.
 #[pyclass(frozen, module = "nylon._core")]
@@ -24,11 +24,11 @@ impl Response {
 
     #[setter(status)]
     fn assign_status(&self, py: Python<'_>, status: u16) -> PyResult<()> {
-        python::tell(py, &self.0, self.0.set_status(status))
+        reports::tell(py, &self.0, self.0.set_status(status))
     }
 
     fn set_status(slf: PyRef<'_, Self>, status: u16) -> PyResult<PyRef<'_, Self>> {
-        python::tell(slf.py(), &slf.0, slf.0.set_status(status))?;
+        reports::tell(slf.py(), &slf.0, slf.0.set_status(status))?;
         Ok(slf)
     }
 
@@ -51,51 +51,51 @@ impl Response {
     }
 
     fn set_header<'py>(slf: PyRef<'py, Self>, name: &str, value: &str) -> PyResult<PyRef<'py, Self>> {
-        python::tell(slf.py(), &slf.0, slf.0.set_header(name, value.as_bytes()))?;
+        reports::tell(slf.py(), &slf.0, slf.0.set_header(name, value.as_bytes()))?;
         Ok(slf)
     }
 
     fn add_header<'py>(slf: PyRef<'py, Self>, name: &str, value: &str) -> PyResult<PyRef<'py, Self>> {
-        python::tell(slf.py(), &slf.0, slf.0.add_header(name, value.as_bytes()))?;
+        reports::tell(slf.py(), &slf.0, slf.0.add_header(name, value.as_bytes()))?;
         Ok(slf)
     }
 
     fn remove_header<'py>(slf: PyRef<'py, Self>, name: &str) -> PyResult<PyRef<'py, Self>> {
-        python::tell(slf.py(), &slf.0, slf.0.remove_header(name))?;
+        reports::tell(slf.py(), &slf.0, slf.0.remove_header(name))?;
         Ok(slf)
     }
 
     fn body_raw<'py>(slf: PyRef<'py, Self>, body: &Bound<'py, PyAny>) -> PyResult<PyRef<'py, Self>> {
         let body = python::to_bytes(body)?;
-        python::tell(slf.py(), &slf.0, slf.0.set_body(None, body))?;
+        reports::tell(slf.py(), &slf.0, slf.0.set_body(None, body))?;
         Ok(slf)
     }
 
     fn body_text<'py>(slf: PyRef<'py, Self>, text: &str) -> PyResult<PyRef<'py, Self>> {
         let body = bytes::Bytes::copy_from_slice(text.as_bytes());
-        python::tell(slf.py(), &slf.0, slf.0.set_body(Some("text/plain; charset=utf-8"), body))?;
+        reports::tell(slf.py(), &slf.0, slf.0.set_body(Some("text/plain; charset=utf-8"), body))?;
         Ok(slf)
     }
 
     fn body_html<'py>(slf: PyRef<'py, Self>, html: &str) -> PyResult<PyRef<'py, Self>> {
         let body = bytes::Bytes::copy_from_slice(html.as_bytes());
-        python::tell(slf.py(), &slf.0, slf.0.set_body(Some("text/html; charset=utf-8"), body))?;
+        reports::tell(slf.py(), &slf.0, slf.0.set_body(Some("text/html; charset=utf-8"), body))?;
         Ok(slf)
     }
 
     fn body_json<'py>(slf: PyRef<'py, Self>, value: &Bound<'py, PyAny>) -> PyResult<PyRef<'py, Self>> {
         let py = slf.py();
         let body = python::to_bytes(&python::JSON_ENCODE.get(py)?.call1((value,))?)?;
-        python::tell(py, &slf.0, slf.0.set_body(Some("application/json"), body))?;
+        reports::tell(py, &slf.0, slf.0.set_body(Some("application/json"), body))?;
         Ok(slf)
     }
 
     #[pyo3(signature = (url, code=302))]
     fn redirect<'py>(slf: PyRef<'py, Self>, url: &str, code: u16) -> PyResult<PyRef<'py, Self>> {
         let py = slf.py();
-        python::tell(py, &slf.0, slf.0.set_status(code))?;
-        python::tell(py, &slf.0, slf.0.set_header("location", url.as_bytes()))?;
-        python::tell(py, &slf.0, slf.0.set_body(None, bytes::Bytes::new()))?;
+        reports::tell(py, &slf.0, slf.0.set_status(code))?;
+        reports::tell(py, &slf.0, slf.0.set_header("location", url.as_bytes()))?;
+        reports::tell(py, &slf.0, slf.0.set_body(None, bytes::Bytes::new()))?;
         Ok(slf)
     }
 

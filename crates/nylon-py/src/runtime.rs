@@ -10,11 +10,12 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyAny;
 
-use crate::call::{Call, Seat, Session, lock};
+use crate::call::{Call, Seat, Session};
 use crate::event_loop::Lane;
 use crate::fetch::Which;
 use crate::flow::{self, ResponseStream};
 use crate::job::{Job, Origin};
+use crate::lock::lock;
 use crate::registration::Registration;
 use crate::{context, outcome, python};
 

@@ -6,8 +6,9 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use nylon_wire::{Operation, Phase, ResponseBody, Text};
 
-use super::{Call, Changes, State, lock};
+use super::{Call, Changes, Ignored, State};
 use crate::header_list::{self, Pairs, is_request_header, is_response_header};
+use crate::lock::lock;
 
 /// What a writer is about; decides where it has an effect (sdk-api §1.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,12 +35,6 @@ impl Write {
             Phase::Logging => false,
         }
     }
-}
-
-/// Why a write has no effect; told to the log, once per entry, phase and reason.
-pub(crate) struct Ignored {
-    pub(crate) what: &'static str,
-    pub(crate) why: &'static str,
 }
 
 impl Call {
