@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::call::Call;
-use crate::fetch::FetchFailure;
+use crate::failure::Failure;
 use crate::lock::lock;
 use crate::python;
 use crate::websocket::{self, WebSocket};
@@ -29,7 +29,7 @@ pub(crate) enum Arrival {
     Socket(Box<WebSocket>),
 }
 
-pub(crate) type Arrived = Result<Arrival, FetchFailure>;
+pub(crate) type Arrived = Result<Arrival, Failure>;
 
 /// Called once, from any thread, perhaps at once.
 pub(crate) type OnArrival = Box<dyn FnOnce(Arrived) + Send>;
@@ -93,7 +93,7 @@ pub(crate) fn wait(py: Python<'_>, start: impl FnOnce(OnArrival)) -> Arrived {
     }));
     match receiver.try_recv() {
         Ok(arrived) => arrived,
-        Err(_) => py.detach(move || receiver.recv().unwrap_or(Err(FetchFailure::Closed))),
+        Err(_) => py.detach(move || receiver.recv().unwrap_or(Err(Failure::Closed))),
     }
 }
 
@@ -164,7 +164,7 @@ impl Blocking {
         let start = lock(&self.0).take();
         let arrived = match start {
             Some(start) => wait(py, start),
-            None => Err(FetchFailure::Closed),
+            None => Err(Failure::Closed),
         };
         self.1.value(py, arrived)
     }

@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard, Weak, atomic::AtomicBool};
 use std::time::Instant;
 
 use bytes::Bytes;
+use nylon_messaging::worker::OnVerdict;
 use nylon_wire::{Action, Operation, Outcome, Phase, ResponseBody, ResponsePart, Snapshot};
 
 use crate::arrival::{Arrival, OnArrival};
 use crate::event_loop::Lane;
-use crate::fetch::FetchFailure;
+use crate::failure::Failure;
 use crate::header_list::{HeaderList, is_request_header};
 use crate::job::{Origin, Work, Writer};
 use crate::lock::lock;
@@ -235,18 +236,18 @@ impl Call {
     }
 
     /// Begins to stream the body, with the head as it is now: what is set later comes too late.
-    pub(crate) fn start_stream(&self) -> Result<Writer, FetchFailure> {
+    pub(crate) fn start_stream(&self) -> Result<Writer, Failure> {
         if self.phase != Phase::RequestFilter {
-            return Err(FetchFailure::Other("only a request filter can stream its answer".to_owned()));
+            return Err(Failure::Other("only a request filter can stream its answer".to_owned()));
         }
         self.start_body()
     }
 
     /// The same for what comes out of a body filter that takes the body piece by piece.
-    pub(crate) fn start_body(&self) -> Result<Writer, FetchFailure> {
+    pub(crate) fn start_body(&self) -> Result<Writer, Failure> {
         let mut state = self.state();
         let state = &mut *state;
-        let unavailable = |why: &str| Err(FetchFailure::Other(why.to_owned()));
+        let unavailable = |why: &str| Err(Failure::Other(why.to_owned()));
         if state.writer.is_some() {
             return unavailable("the body is streamed already");
         }
@@ -254,13 +255,13 @@ impl Call {
             return unavailable("it came after next() or end()");
         }
         if state.job.is_none() {
-            return Err(FetchFailure::Closed);
+            return Err(Failure::Closed);
         }
         self.keep(state, true);
         let mut operations = std::mem::take(&mut state.operations);
         (state.request_shown, state.response_shown) = (0, 0);
         operations.retain(|operation| !matches!(operation, Operation::SetResponseBody(_)));
-        let Some(job) = &state.job else { return Err(FetchFailure::Closed) };
+        let Some(job) = &state.job else { return Err(Failure::Closed) };
         let writer = job.stream(operations)?;
         state.action = Some(if self.phase == Phase::RequestFilter { Action::End } else { Action::Next });
         state.writer = Some(writer.clone());
@@ -270,11 +271,11 @@ impl Call {
     /// Asks for a WebSocket with the headers as they are now. If the gateway does not agree, nothing has changed.
     pub(crate) fn start_upgrade(self: &Arc<Self>, max_message: usize, subprotocol: Option<String>, done: OnArrival) {
         let state = self.state();
-        let unavailable = |why: &str| FetchFailure::Other(why.to_owned());
+        let unavailable = |why: &str| Failure::Other(why.to_owned());
         let job = match &state.job {
             _ if self.phase != Phase::RequestFilter => Err(unavailable("only a request filter can do it")),
             _ if state.action.is_some() => Err(unavailable("the response has been given or begun")),
-            None => Err(FetchFailure::Closed),
+            None => Err(Failure::Closed),
             Some(job) => Ok(job),
         };
         let job = match job {
@@ -289,16 +290,16 @@ impl Call {
         let operations: Vec<_> = state.operations.iter().filter(of_the_head).cloned().collect();
         let subprotocol = subprotocol.or_else(|| websocket::named(&operations));
         let (call, chosen) = (Arc::clone(self), subprotocol.clone());
-        let verdict = move |verdict: Result<_, _>| {
+        let verdict: OnVerdict = Box::new(move |verdict| {
             done(match verdict {
                 Ok(socket) => {
                     call.state().action = Some(Action::End);
                     Ok(Arrival::Socket(Box::new(WebSocket::new(Arc::clone(&call), socket, chosen))))
                 }
-                Err(error) => Err(websocket::refusal(error)),
+                Err(error) => Err(error.into()),
             });
-        };
-        job.upgrade(operations, max_message, subprotocol.as_deref(), Box::new(verdict));
+        });
+        job.upgrade(operations, max_message, subprotocol.as_deref(), verdict);
     }
 
     /// The handler has returned: a body filter's output ends with it.

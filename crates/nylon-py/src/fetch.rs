@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::call::Call;
+use crate::failure::Failure;
 use crate::python;
 
 /// Which body is wanted.
@@ -18,53 +19,7 @@ pub(crate) enum Which {
     Response,
 }
 
-/// Why a body could not be had.
-#[derive(Clone, Debug)]
-pub(crate) enum FetchFailure {
-    /// Longer than the limit, in bytes.
-    TooLarge(usize),
-    /// Longer than the gateway's limit, in its words.
-    Refused(String),
-    /// The client left.
-    ClientGone,
-    /// The phase's deadline has passed.
-    Timeout,
-    /// The gateway or this worker is shutting down.
-    ShuttingDown,
-    /// The session is over.
-    Closed,
-    /// The request is no handshake.
-    NotWebSocket(String),
-    /// Anything else, in words.
-    Other(String),
-}
-
-impl FetchFailure {
-    /// As the exception that the handler sees who was reading a body.
-    pub(crate) fn raise(&self, py: Python<'_>) -> PyErr {
-        self.raise_while(py, "reading the body")
-    }
-
-    /// As the exception that the handler sees.
-    pub(crate) fn raise_while(&self, py: Python<'_>, doing: &str) -> PyErr {
-        let (class, text) = match self {
-            Self::TooLarge(limit) => (&python::BODY_TOO_LARGE, format!("longer than {limit} bytes")),
-            Self::Refused(text) => (&python::BODY_TOO_LARGE, text.clone()),
-            Self::ClientGone => (&python::CLIENT_GONE, "the client has left".to_owned()),
-            Self::Timeout => (&python::PHASE_TIMEOUT, "the phase's deadline has passed".to_owned()),
-            Self::ShuttingDown => (&python::SHUTTING_DOWN, "shutting down".to_owned()),
-            Self::Closed => (&python::SESSION_CLOSED, "the session is over".to_owned()),
-            Self::NotWebSocket(text) => (&python::NOT_WEBSOCKET, text.clone()),
-            Self::Other(text) => (&python::PLUGIN_ERROR, text.clone()),
-        };
-        match class.get(py).and_then(|class| class.call1((format!("{doing}: {text}"),))) {
-            Ok(error) => PyErr::from_value(error),
-            Err(error) => error,
-        }
-    }
-}
-
-pub(crate) type Fetched = Result<Bytes, FetchFailure>;
+pub(crate) type Fetched = Result<Bytes, Failure>;
 
 /// The body as `bytes` in plain code, as an awaitable of `bytes` where an event loop runs in this thread.
 pub(crate) fn body<'py>(py: Python<'py>, call: &Arc<Call>, which: Which) -> PyResult<Bound<'py, PyAny>> {
@@ -115,8 +70,8 @@ fn keep(call: &Call, which: Which, fetched: &Fetched) {
     }
 }
 
-fn start(call: &Call, which: Which, done: impl FnOnce(Fetched) + Send + 'static) -> Result<(), FetchFailure> {
-    call.with_job(|job| job.fetch(which, Box::new(done))).ok_or(FetchFailure::Closed)
+fn start(call: &Call, which: Which, done: impl FnOnce(Fetched) + Send + 'static) -> Result<(), Failure> {
+    call.with_job(|job| job.fetch(which, Box::new(done))).ok_or(Failure::Closed)
 }
 
 fn wait(py: Python<'_>, call: &Arc<Call>, which: Which) -> PyResult<Bytes> {
@@ -124,7 +79,7 @@ fn wait(py: Python<'_>, call: &Arc<Call>, which: Which) -> PyResult<Bytes> {
     let fetched = start(call, which, move |fetched| {
         let _ = sender.send(fetched); // the receiver waits below
     })
-    .and_then(|()| py.detach(move || receiver.recv().unwrap_or(Err(FetchFailure::Closed))));
+    .and_then(|()| py.detach(move || receiver.recv().unwrap_or(Err(Failure::Closed))));
     keep(call, which, &fetched);
     fetched.map_err(|failure| failure.raise(py))
 }

@@ -11,7 +11,7 @@ use pyo3::types::{PyAny, PyBytes};
 
 use crate::arrival::{self, Arrival, Doing, OnArrival};
 use crate::call::Call;
-use crate::fetch::FetchFailure;
+use crate::failure::Failure;
 use crate::job::{Reader, Writer};
 use crate::lock::lock;
 use crate::python;
@@ -204,6 +204,6 @@ impl BodyReader {
 /// The reader of a body. Errors: the phase is over.
 pub(crate) fn reader(py: Python<'_>, call: &Arc<Call>, which: crate::fetch::Which) -> PyResult<BodyReader> {
     let reader = call.with_job(|job| job.read(which));
-    let reader = reader.ok_or_else(|| FetchFailure::Closed.raise(py))?;
+    let reader = reader.ok_or_else(|| Failure::Closed.raise(py))?;
     Ok(BodyReader::new(Arc::clone(call), reader))
 }

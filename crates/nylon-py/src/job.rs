@@ -4,11 +4,12 @@ use std::any::Any;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use nylon_messaging::worker::{self, Body, FetchError, OnVerdict, SocketError, WriteError};
-use nylon_wire::{AbortReason, Action, Operation, Outcome, Phase, ResponsePart, Snapshot, Text, failure};
+use nylon_messaging::worker::{self, Body, OnVerdict, SocketError};
+use nylon_wire::{Action, Operation, Outcome, Phase, ResponsePart, Snapshot, Text};
 
 use crate::arrival::{Arrival, OnArrival};
-use crate::fetch::{FetchFailure, Fetched, Which};
+use crate::failure::Failure;
+use crate::fetch::{Fetched, Which};
 use crate::lock::lock;
 use crate::memory::{self, MemoryJob};
 
@@ -173,16 +174,16 @@ impl Work {
                     Which::Request => Body::Request,
                     Which::Response => Body::Response,
                 };
-                job.fetch(body, usize::MAX, Box::new(move |fetched| done(fetched.map_err(into_failure))));
+                job.fetch(body, usize::MAX, Box::new(move |fetched| done(fetched.map_err(Failure::from))));
             }
         }
     }
 
     /// Begins to stream the answer's body behind this head.
-    pub(crate) fn stream(&self, operations: Vec<Operation>) -> Result<Writer, FetchFailure> {
+    pub(crate) fn stream(&self, operations: Vec<Operation>) -> Result<Writer, Failure> {
         match self {
             Self::Memory(job) => Ok(Writer::Memory(job.stream(operations))),
-            Self::Nats(job) => job.stream(operations).map(Writer::Nats).map_err(write_failure),
+            Self::Nats(job) => job.stream(operations).map(Writer::Nats).map_err(Failure::from),
         }
     }
 
@@ -243,17 +244,17 @@ impl Writer {
         match self {
             Self::Memory(stream) => done(stream.write(&bytes).map(|()| Arrival::Done)),
             Self::Nats(writer) => writer
-                .write(bytes, Box::new(move |written| done(written.map(|()| Arrival::Done).map_err(write_failure)))),
+                .write(bytes, Box::new(move |written| done(written.map(|()| Arrival::Done).map_err(Failure::from)))),
         }
     }
 
-    pub(crate) fn end(&self, outcome: Outcome) -> Result<(), FetchFailure> {
+    pub(crate) fn end(&self, outcome: Outcome) -> Result<(), Failure> {
         match self {
             Self::Memory(stream) => {
                 stream.end(outcome);
                 Ok(())
             }
-            Self::Nats(writer) => writer.end(outcome).map_err(write_failure),
+            Self::Nats(writer) => writer.end(outcome).map_err(Failure::from),
         }
     }
 }
@@ -278,35 +279,8 @@ impl Reader {
                 });
             }
             Self::Nats(reader) => reader.read(Box::new(move |piece| {
-                done(piece.map(|piece| piece.map_or(Arrival::End, Arrival::Bytes)).map_err(into_failure));
+                done(piece.map(|piece| piece.map_or(Arrival::End, Arrival::Bytes)).map_err(Failure::from));
             })),
         }
     }
-}
-
-fn write_failure(error: WriteError) -> FetchFailure {
-    match error {
-        WriteError::Cancelled(reason) => into_failure(FetchError::Cancelled(reason)),
-        WriteError::Closed => FetchFailure::Closed,
-        WriteError::Ended => FetchFailure::Other("it has ended".to_owned()),
-        WriteError::NotAvailable(why) => FetchFailure::Other(why.to_owned()),
-        WriteError::HeadTooLarge(bytes) => FetchFailure::Other(format!("its head has {bytes} bytes, too many")),
-    }
-}
-
-fn into_failure(error: FetchError) -> FetchFailure {
-    match error {
-        FetchError::TooLarge(limit) => FetchFailure::TooLarge(limit),
-        FetchError::Cancelled(AbortReason::ClientGone) => FetchFailure::ClientGone,
-        FetchError::Cancelled(AbortReason::Timeout) => FetchFailure::Timeout,
-        FetchError::Cancelled(AbortReason::WorkerShutdown | AbortReason::GatewayShutdown) => FetchFailure::ShuttingDown,
-        FetchError::Failed { code, text } if code == failure::BODY_TOO_LARGE => FetchFailure::Refused(text),
-        FetchError::Cancelled(_) | FetchError::Closed | FetchError::NotAvailable => FetchFailure::Closed,
-        other @ FetchError::Failed { .. } => FetchFailure::Other(other.to_string()),
-    }
-}
-
-/// What it means that a session was aborted.
-pub(crate) fn cancelled(reason: AbortReason) -> FetchFailure {
-    into_failure(FetchError::Cancelled(reason))
 }

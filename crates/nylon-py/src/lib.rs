@@ -9,6 +9,7 @@ mod call;
 mod context;
 mod driver;
 mod event_loop;
+mod failure;
 mod fetch;
 mod flow;
 mod form;

@@ -17,7 +17,8 @@ use pyo3::exceptions::{PyTimeoutError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
-use crate::fetch::{FetchFailure, Fetched, Which};
+use crate::failure::Failure;
+use crate::fetch::{Fetched, Which};
 use crate::job::{Job, Slot};
 use crate::lock::lock;
 use crate::runtime::Dispatcher;
@@ -44,10 +45,10 @@ pub(crate) struct MemoryJob {
 impl MemoryJob {
     pub(crate) fn body(&self, which: Which) -> Fetched {
         if self.run.cancelled() {
-            return Err(FetchFailure::ClientGone);
+            return Err(Failure::ClientGone);
         }
         match which {
-            Which::Request => self.session.body.clone().map_err(FetchFailure::TooLarge),
+            Which::Request => self.session.body.clone().map_err(Failure::TooLarge),
             Which::Response => Ok(self.body.clone()),
         }
     }
@@ -75,13 +76,13 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    pub(crate) fn write(&self, bytes: &[u8]) -> Result<(), FetchFailure> {
+    pub(crate) fn write(&self, bytes: &[u8]) -> Result<(), Failure> {
         let mut state = lock(&self.state);
         if self.run.cancelled() {
-            return Err(FetchFailure::ClientGone);
+            return Err(Failure::ClientGone);
         }
         if state.ended {
-            return Err(FetchFailure::Other("it has ended".to_owned()));
+            return Err(Failure::Other("it has ended".to_owned()));
         }
         state.body.extend_from_slice(bytes);
         Ok(())

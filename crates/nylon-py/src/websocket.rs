@@ -11,9 +11,8 @@ use pyo3::types::{PyAny, PyBytes, PyString};
 
 use crate::arrival::{self, Arrival, Doing, OnArrival};
 use crate::call::Call;
-use crate::fetch::FetchFailure;
+use crate::failure::Failure;
 use crate::flow::over;
-use crate::job::cancelled;
 use crate::python;
 
 /// The longest reason that fits into a close frame, in bytes.
@@ -162,20 +161,10 @@ pub(crate) fn next_of<'py>(py: Python<'py>, socket: &Socket) -> PyResult<Option<
     }
 }
 
-fn failure(socket: &Socket, error: SocketError) -> FetchFailure {
+fn failure(socket: &Socket, error: SocketError) -> Failure {
     match error {
-        SocketError::Closed if !socket.is_closed_here() => FetchFailure::ClientGone,
-        other => refusal(other),
-    }
-}
-
-/// What it means that there is no socket.
-pub(crate) fn refusal(error: SocketError) -> FetchFailure {
-    match error {
-        SocketError::NotWebSocket(why) => FetchFailure::NotWebSocket(why),
-        SocketError::Cancelled(reason) => cancelled(reason),
-        SocketError::Closed => FetchFailure::Closed,
-        SocketError::NotAvailable(why) => FetchFailure::Other(why),
+        SocketError::Closed if !socket.is_closed_here() => Failure::ClientGone,
+        other => other.into(),
     }
 }
 
