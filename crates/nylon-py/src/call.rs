@@ -17,7 +17,6 @@ use crate::header_list::{HeaderList, is_request_header};
 use crate::job::{Origin, Work, Writer};
 use crate::lock::lock;
 use crate::runtime::LaneSlot;
-use crate::websocket::{self, WebSocket};
 
 /// What lives as long as the session: the request, with what this entry changed about it.
 pub(crate) struct Session {
@@ -288,13 +287,12 @@ impl Call {
         let of_the_head =
             |o: &&Operation| !matches!(o, Operation::SetResponseBody(_) | Operation::SetResponseStatus(_));
         let operations: Vec<_> = state.operations.iter().filter(of_the_head).cloned().collect();
-        let subprotocol = subprotocol.or_else(|| websocket::named(&operations));
         let (call, chosen) = (Arc::clone(self), subprotocol.clone());
         let verdict: OnVerdict = Box::new(move |verdict| {
             done(match verdict {
                 Ok(socket) => {
                     call.state().action = Some(Action::End);
-                    Ok(Arrival::Socket(Box::new(WebSocket::new(Arc::clone(&call), socket, chosen))))
+                    Ok(Arrival::Socket(socket, chosen))
                 }
                 Err(error) => Err(error.into()),
             });

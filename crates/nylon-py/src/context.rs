@@ -9,7 +9,8 @@ use pyo3::types::{PyAny, PyDict, PyString, PyTuple};
 use crate::call::Call;
 use crate::request::Request;
 use crate::response::Response;
-use crate::{python, reports, websocket};
+use crate::websocket::WebSocket;
+use crate::{python, reports};
 
 /// The longest message that a WebSocket takes if its handler does not say, in bytes.
 const MAX_MESSAGE: usize = 1 << 20;
@@ -141,7 +142,7 @@ impl RequestFilterContext {
         on_error: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let upgraded = websocket::upgrade(py, &slf.as_super().call, &subprotocols, max_message_bytes)?;
+        let upgraded = WebSocket::upgrade(py, &slf.as_super().call, &subprotocols, max_message_bytes)?;
         let callbacks = [on_open, on_message_text, on_message_binary, on_close, on_error];
         if callbacks.iter().all(Option::is_none) {
             return Ok(upgraded);

@@ -15,14 +15,14 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use crate::arrival::{self, Arrived, Doing};
+use crate::arrival::{Arrived, Doing, Fetched};
 use crate::call::Call;
 use crate::driver::Driver;
-use crate::fetch::Fetched;
 use crate::job::Job;
 use crate::lock::lock;
 use crate::outcome;
 use crate::runtime::Runtime;
+use crate::waiting;
 
 /// Handlers started in one turn of the loop: what else waits there gets its turn too.
 const BATCH: usize = 128;
@@ -179,7 +179,7 @@ impl Lane {
         self.signalled.store(false, Ordering::Release);
         let events = std::mem::take(&mut *lock(&self.events));
         for event in events {
-            if let Err(error) = self.handle(py, event) {
+            if let Err(error) = self.handle(py, event, runtime) {
                 error.write_unraisable(py, None);
             }
         }
@@ -201,7 +201,7 @@ impl Lane {
         }
     }
 
-    fn handle(self: &Arc<Self>, py: Python<'_>, event: Event) -> PyResult<()> {
+    fn handle(self: &Arc<Self>, py: Python<'_>, event: Event, runtime: &Runtime) -> PyResult<()> {
         match event {
             Event::Fetched(future, fetched) => {
                 let future = future.bind(py);
@@ -216,7 +216,7 @@ impl Lane {
             Event::Arrived(future, doing, arrived) => {
                 let future = future.bind(py);
                 if !future.call_method0(intern!(py, "done"))?.is_truthy()? {
-                    arrival::settle(future, doing, arrived)?;
+                    waiting::settle(future, &runtime.lane, doing, arrived)?;
                 }
             }
             Event::Cancel(id) => {

@@ -8,18 +8,10 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use crate::arrival::{Fetched, Which};
 use crate::call::Call;
 use crate::failure::Failure;
 use crate::python;
-
-/// Which body is wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Which {
-    Request,
-    Response,
-}
-
-pub(crate) type Fetched = Result<Bytes, Failure>;
 
 /// The body as `bytes` in plain code, as an awaitable of `bytes` where an event loop runs in this thread.
 pub(crate) fn body<'py>(py: Python<'py>, call: &Arc<Call>, which: Which) -> PyResult<Bound<'py, PyAny>> {

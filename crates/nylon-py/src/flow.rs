@@ -5,16 +5,17 @@ use std::sync::{Arc, Mutex, OnceLock};
 use bytes::Bytes;
 use nylon_wire::Outcome;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyAny, PyBytes};
 
-use crate::arrival::{self, Arrival, Doing, OnArrival};
+use crate::arrival::{Arrival, Doing, OnArrival, Which};
 use crate::call::Call;
 use crate::failure::Failure;
 use crate::job::{Reader, Writer};
 use crate::lock::lock;
 use crate::python;
+use crate::runtime::LaneSlot;
+use crate::waiting::{self, over};
 
 /// The body of the answer while it is written.
 #[pyclass(frozen, module = "nylon._core")]
@@ -59,14 +60,6 @@ impl ResponseStream {
     }
 }
 
-/// What is over at once: an awaitable where an event loop runs.
-pub(crate) fn over<'py>(py: Python<'py>, value: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    let Some(running) = python::running_loop(py)? else { return Ok(value) };
-    let future = running.call_method0(intern!(py, "create_future"))?;
-    future.call_method1(intern!(py, "set_result"), (value,))?;
-    Ok(future)
-}
-
 #[pymethods]
 impl ResponseStream {
     fn __enter__<'py>(slf: Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
@@ -108,11 +101,7 @@ impl ResponseStream {
     fn write<'py>(&self, py: Python<'py>, data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let bytes = python::to_bytes(data)?;
         let writer = self.writer()?.clone();
-        let start = move |done: OnArrival| writer.write(bytes, done);
-        match python::running_loop(py)? {
-            None => Doing::Writing.value(py, arrival::wait(py, start)),
-            Some(running) => arrival::future(&running, &self.call, Doing::Writing, start),
-        }
+        waiting::result(py, &self.call.lane, Doing::Writing, move |done| writer.write(bytes, done))
     }
 
     fn end<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
@@ -124,17 +113,13 @@ impl ResponseStream {
 /// A body while it comes.
 #[pyclass(frozen, module = "nylon._core")]
 pub(crate) struct BodyReader {
-    call: Arc<Call>,
+    lane: Arc<LaneSlot>,
     reader: Reader,
     /// Of the last piece, what `read` has left.
     rest: Arc<Mutex<Bytes>>,
 }
 
 impl BodyReader {
-    pub(crate) fn new(call: Arc<Call>, reader: Reader) -> Self {
-        Self { call, reader, rest: Arc::default() }
-    }
-
     /// The next piece, at most so long.
     fn next(&self, most: usize) -> impl FnOnce(OnArrival) + Send + 'static {
         let (reader, rest) = (self.reader.clone(), Arc::clone(&self.rest));
@@ -167,11 +152,7 @@ impl BodyReader {
     fn read<'py>(&self, py: Python<'py>, n: isize) -> PyResult<Bound<'py, PyAny>> {
         let most = usize::try_from(n).ok().filter(|most| *most > 0);
         let most = most.ok_or_else(|| PyValueError::new_err("reading the body: ask for at least one byte"))?;
-        let start = self.next(most);
-        match python::running_loop(py)? {
-            None => Doing::Reading.value(py, arrival::wait(py, start)),
-            Some(running) => arrival::future(&running, &self.call, Doing::Reading, start),
-        }
+        waiting::result(py, &self.lane, Doing::Reading, self.next(most))
     }
 
     fn __iter__(slf: PyRef<'_, Self>) -> PyResult<PyRef<'_, Self>> {
@@ -182,7 +163,7 @@ impl BodyReader {
     }
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
-        match arrival::wait(py, self.next(usize::MAX)) {
+        match waiting::wait(py, self.next(usize::MAX)) {
             Ok(Arrival::Bytes(bytes)) => Ok(Some(PyBytes::new(py, &bytes))),
             Ok(_) => Ok(None),
             Err(failure) => Err(failure.raise(py)),
@@ -197,13 +178,13 @@ impl BodyReader {
         let Some(running) = python::running_loop(py)? else {
             return Err(PyRuntimeError::new_err("reading the body: `async for` needs an event loop"));
         };
-        arrival::future(&running, &self.call, Doing::Iterating, self.next(usize::MAX))
+        waiting::future(&running, &self.lane, Doing::Iterating, self.next(usize::MAX))
     }
 }
 
 /// The reader of a body. Errors: the phase is over.
-pub(crate) fn reader(py: Python<'_>, call: &Arc<Call>, which: crate::fetch::Which) -> PyResult<BodyReader> {
+pub(crate) fn reader(py: Python<'_>, call: &Call, which: Which) -> PyResult<BodyReader> {
     let reader = call.with_job(|job| job.read(which));
     let reader = reader.ok_or_else(|| Failure::Closed.raise(py))?;
-    Ok(BodyReader::new(Arc::clone(call), reader))
+    Ok(BodyReader { lane: Arc::clone(&call.lane), reader, rest: Arc::default() })
 }

@@ -7,9 +7,8 @@ use bytes::Bytes;
 use nylon_messaging::worker::{self, Body, OnVerdict, SocketError};
 use nylon_wire::{Action, Operation, Outcome, Phase, ResponsePart, Snapshot, Text};
 
-use crate::arrival::{Arrival, OnArrival};
+use crate::arrival::{Arrival, Fetched, OnArrival, Which};
 use crate::failure::Failure;
-use crate::fetch::{Fetched, Which};
 use crate::lock::lock;
 use crate::memory::{self, MemoryJob};
 

@@ -27,6 +27,7 @@ mod reports;
 mod request;
 mod response;
 mod runtime;
+mod waiting;
 mod websocket;
 mod worker;
 

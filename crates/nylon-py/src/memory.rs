@@ -17,8 +17,8 @@ use pyo3::exceptions::{PyTimeoutError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
+use crate::arrival::{Fetched, Which};
 use crate::failure::Failure;
-use crate::fetch::{Fetched, Which};
 use crate::job::{Job, Slot};
 use crate::lock::lock;
 use crate::runtime::Dispatcher;

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 use pyo3::types::{PyAny, PyDateTime, PyDict, PyTzInfo};
 
+use crate::arrival::Which;
 use crate::call::Call;
-use crate::fetch::{self, Which};
 use crate::flow::{self, BodyReader};
 use crate::headers::{Headers, QueryParams};
-use crate::{header_list, reports};
+use crate::{fetch, header_list, reports};
 
 /// The request as this entry sees it.
 #[pyclass(frozen, module = "nylon._core")]

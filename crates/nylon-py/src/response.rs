@@ -5,11 +5,11 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 use pyo3::types::{PyAny, PyDelta};
 
+use crate::arrival::Which;
 use crate::call::Call;
-use crate::fetch::{self, Which};
 use crate::flow::ResponseStream;
 use crate::headers::ResponseHeaders;
-use crate::{header_list, python, reports};
+use crate::{fetch, header_list, python, reports};
 
 /// The response as it stands now.
 #[pyclass(frozen, module = "nylon._core")]

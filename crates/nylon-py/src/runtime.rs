@@ -10,9 +10,9 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyAny;
 
+use crate::arrival::Which;
 use crate::call::{Call, Seat, Session};
 use crate::event_loop::Lane;
-use crate::fetch::Which;
 use crate::flow::{self, ResponseStream};
 use crate::job::{Job, Origin};
 use crate::lock::lock;
@@ -74,7 +74,7 @@ impl LaneSlot {
 /// Entries and how to call them. One per plugin.
 pub(crate) struct Runtime {
     entries: Vec<Entry>,
-    lane: Arc<LaneSlot>,
+    pub(crate) lane: Arc<LaneSlot>,
     /// Starts an event loop when a handler turns out to need one.
     need_loop: Py<PyAny>,
 }
