@@ -1,19 +1,17 @@
 //! A piece of work, wherever it comes from: NATS, or memory (tests, in-process plugins).
 
-use std::any::Any;
+pub(crate) mod memory;
+
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use nylon_messaging::worker::{self, Body, OnVerdict, SocketError};
 use nylon_wire::{Action, Operation, Outcome, Phase, ResponsePart, Snapshot, Text};
 
+use self::memory::{MemoryJob, Slot};
 use crate::arrival::{Arrival, Fetched, OnArrival, Which};
 use crate::failure::Failure;
 use crate::lock::lock;
-use crate::memory::{self, MemoryJob};
-
-/// A place for the SDK's own object of a session.
-pub(crate) type Slot = Mutex<Option<Box<dyn Any + Send>>>;
 
 /// One phase to be run.
 pub(crate) struct Job {

@@ -1,166 +1,22 @@
 //! Sessions without a network: a phase is run in memory, its outcome read back as plain values. `nylon.testing` stands
 //! on it.
 
-use std::sync::{
-    Arc, Condvar, Mutex, Weak,
-    atomic::{AtomicBool, AtomicU64, Ordering},
-};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use nylon_wire::{
-    Action, Frame, Header, Limits, OpenFields, Operation, Outcome, Phase, ResponseBody, ResponseFields, ResponsePart,
-    SessionId, Snapshot, SnapshotFields, Text, encode_open,
+    Frame, Header, Limits, OpenFields, Operation, Phase, ResponseBody, ResponseFields, ResponsePart, SessionId,
+    Snapshot, SnapshotFields, encode_open,
 };
 use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::{PyTimeoutError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
-use crate::arrival::{Fetched, Which};
-use crate::failure::Failure;
-use crate::job::{Job, Slot};
-use crate::lock::lock;
+use crate::job::Job;
+use crate::job::memory::{Run, Session};
 use crate::runtime::Dispatcher;
-
-/// A session that lives in memory.
-pub(crate) struct Session {
-    pub(crate) number: u64,
-    pub(crate) entry: Text,
-    pub(crate) snapshot: Snapshot,
-    pub(crate) slot: Slot,
-    running: Mutex<Weak<Run>>,
-    body: Result<Bytes, usize>,
-}
-
-/// One phase of it.
-pub(crate) struct MemoryJob {
-    pub(crate) session: Arc<Session>,
-    pub(crate) payload: Option<Bytes>,
-    pub(crate) response: Option<ResponsePart>,
-    pub(crate) run: Arc<Run>,
-    body: Bytes,
-}
-
-impl MemoryJob {
-    pub(crate) fn body(&self, which: Which) -> Fetched {
-        if self.run.cancelled() {
-            return Err(Failure::ClientGone);
-        }
-        match which {
-            Which::Request => self.session.body.clone().map_err(Failure::TooLarge),
-            Which::Response => Ok(self.body.clone()),
-        }
-    }
-}
-
-impl MemoryJob {
-    /// The answer's body, collected: in memory the answer comes as a whole.
-    pub(crate) fn stream(&self, operations: Vec<Operation>) -> Arc<Stream> {
-        let state = Streamed { operations, body: Vec::new(), ended: false };
-        Arc::new(Stream { run: Arc::clone(&self.run), filters: self.response.is_some(), state: Mutex::new(state) })
-    }
-}
-
-struct Streamed {
-    operations: Vec<Operation>,
-    body: Vec<u8>,
-    ended: bool,
-}
-
-/// A stream of a phase in memory.
-pub(crate) struct Stream {
-    run: Arc<Run>,
-    filters: bool,
-    state: Mutex<Streamed>,
-}
-
-impl Stream {
-    pub(crate) fn write(&self, bytes: &[u8]) -> Result<(), Failure> {
-        let mut state = lock(&self.state);
-        if self.run.cancelled() {
-            return Err(Failure::ClientGone);
-        }
-        if state.ended {
-            return Err(Failure::Other("it has ended".to_owned()));
-        }
-        state.body.extend_from_slice(bytes);
-        Ok(())
-    }
-
-    pub(crate) fn end(&self, outcome: Outcome) {
-        let mut state = lock(&self.state);
-        if std::mem::replace(&mut state.ended, true) {
-            return;
-        }
-        let mut operations = std::mem::take(&mut state.operations);
-        operations.push(Operation::SetResponseBody(ResponseBody::Inline(std::mem::take(&mut state.body).into())));
-        self.run.answer(match outcome {
-            Outcome::Ok => Ok((operations, if self.filters { Action::Next } else { Action::End })),
-            Outcome::Abort => {
-                Err((nylon_wire::failure::HANDLER_ERROR.to_owned(), "the stream was cut short".to_owned(), None))
-            }
-        });
-    }
-}
-
-impl Drop for MemoryJob {
-    fn drop(&mut self) {
-        // As on NATS: a job that nobody answers has failed.
-        let text = "the handler ended without an answer".to_owned();
-        self.run.answer(Err((nylon_wire::failure::HANDLER_ERROR.to_owned(), text, None)));
-    }
-}
-
-type Answer = Result<(Vec<Operation>, Action), (String, String, Option<String>)>;
-type Callback = Box<dyn FnOnce() + Send>;
-
-/// What waits for the phase's outcome, and can cancel it.
-#[derive(Default)]
-pub(crate) struct Run {
-    answer: Mutex<Option<Answer>>,
-    answered: Condvar,
-    /// Whether somebody waits for the answer, who has to be woken.
-    waiting: AtomicBool,
-    cancelled: AtomicBool,
-    on_cancel: Mutex<Option<Callback>>,
-}
-
-impl Run {
-    pub(crate) fn answer(&self, answer: Answer) {
-        let waiting = {
-            let mut slot = lock(&self.answer);
-            slot.get_or_insert(answer);
-            self.waiting.load(Ordering::Relaxed)
-        };
-        if waiting {
-            self.answered.notify_all();
-        }
-        let _done = lock(&self.on_cancel).take();
-    }
-
-    pub(crate) fn cancelled(&self) -> bool {
-        self.cancelled.load(Ordering::Acquire)
-    }
-
-    pub(crate) fn on_cancel(&self, callback: Callback) {
-        let mut slot = lock(&self.on_cancel);
-        if self.cancelled() {
-            drop(slot);
-            callback();
-        } else {
-            *slot = Some(callback);
-        }
-    }
-
-    fn cancel(&self) {
-        self.cancelled.store(true, Ordering::Release);
-        let callback = lock(&self.on_cancel).take();
-        if let Some(callback) = callback {
-            callback();
-        }
-    }
-}
 
 type ResponseArguments = (u16, Vec<(String, Vec<u8>)>, u64, u64, Option<String>);
 
@@ -196,8 +52,6 @@ impl MemorySession {
         body: Vec<u8>,
         max_body: usize,
     ) -> PyResult<Self> {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let snapshot = SnapshotFields {
             method,
             scheme,
@@ -216,22 +70,12 @@ impl MemorySession {
         };
         let (snapshot, _) = through_the_wire(snapshot, entry, None)?;
         let body = if body.len() > max_body { Err(max_body) } else { Ok(Bytes::from(body)) };
-        Ok(Self(Arc::new(Session {
-            number,
-            entry: Text::from(entry),
-            snapshot,
-            slot: Mutex::new(None),
-            running: Mutex::default(),
-            body,
-        })))
+        Ok(Self(Session::new(entry, snapshot, body)))
     }
 
     /// The client leaves while a phase runs.
     fn cancel(&self) {
-        let running = lock(&self.0.running).upgrade();
-        if let Some(run) = running {
-            run.cancel();
-        }
+        self.0.cancel();
     }
 
     #[pyo3(signature = (dispatcher, phase, *, payload=None, response=None, body=None))]
@@ -250,15 +94,8 @@ impl MemorySession {
             Some(response) => through_the_wire(self.0.snapshot.fields(), "", Some((response, body.len())))?.1,
             None => None,
         };
-        let run = Arc::new(Run::default());
-        *lock(&self.0.running) = Arc::downgrade(&run);
-        let job = MemoryJob {
-            session: Arc::clone(&self.0),
-            payload: payload.map(Bytes::from),
-            response,
-            run: Arc::clone(&run),
-            body: Bytes::from(body),
-        };
+        let job = self.0.job(payload.map(Bytes::from), response, Bytes::from(body));
+        let run = Arc::clone(&job.run);
         dispatcher.0.run(py, Job::memory(job, phase))?;
         Ok(MemoryRun(run))
     }
@@ -315,15 +152,7 @@ impl MemoryRun {
     /// Action and operations, or code, text and log id of a failure.
     fn wait<'py>(&self, py: Python<'py>, timeout: f64) -> PyResult<Bound<'py, PyAny>> {
         let timeout = Duration::try_from_secs_f64(timeout).unwrap_or(Duration::MAX);
-        let answer = py.detach(|| {
-            let answer = lock(&self.0.answer);
-            self.0.waiting.store(true, Ordering::Relaxed);
-            match self.0.answered.wait_timeout_while(answer, timeout, |answer| answer.is_none()) {
-                Ok((mut answer, _)) => answer.take(),
-                Err(poisoned) => poisoned.into_inner().0.take(),
-            }
-        });
-        match answer {
+        match py.detach(|| self.0.wait(timeout)) {
             None => Err(PyTimeoutError::new_err("waiting for the phase: it has not ended in time")),
             Some(Err(failure)) => failure.into_bound_py_any(py),
             Some(Ok((operations, action))) => {
