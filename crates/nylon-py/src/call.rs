@@ -11,12 +11,11 @@ use nylon_messaging::worker::OnVerdict;
 use nylon_wire::{Action, Operation, Outcome, Phase, ResponseBody, ResponsePart, Snapshot};
 
 use crate::arrival::{Arrival, OnArrival};
-use crate::event_loop::Lane;
 use crate::failure::Failure;
 use crate::header_list::{HeaderList, is_request_header};
 use crate::job::{Origin, Work, Writer};
+use crate::lane::{Lane, LaneSlot};
 use crate::lock::lock;
-use crate::runtime::LaneSlot;
 
 /// What lives as long as the session: the request, with what this entry changed about it.
 pub(crate) struct Session {

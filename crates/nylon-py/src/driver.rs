@@ -13,6 +13,7 @@ use pyo3::types::{PyAny, PyTuple};
 
 use crate::call::Call;
 use crate::job::Work;
+use crate::lane::Lane;
 use crate::{outcome, python};
 
 /// A handler's coroutine together with the phase that it runs.
@@ -26,6 +27,17 @@ pub(crate) struct Driver {
 /// References to a call while its task runs: the driver's.
 const OURS: usize = 1;
 
+/// Starts a task for what a handler has returned. In the loop's thread only.
+pub(crate) fn start(lane: &Arc<Lane>, call: &Arc<Call>, awaitable: Bound<'_, PyAny>) -> PyResult<()> {
+    let py = awaitable.py();
+    let driver = Bound::new(py, Driver::new(Arc::clone(call), awaitable)?)?;
+    let id = lane.create_task(driver.into_any())?;
+    if !call.runs_in(lane, id) {
+        lane.forget(id); // a loop that begins its tasks at once
+    }
+    Ok(())
+}
+
 enum Step<'py> {
     Yielded(Bound<'py, PyAny>),
     Returned(Bound<'py, PyAny>),
@@ -33,7 +45,7 @@ enum Step<'py> {
 
 impl Driver {
     /// Drives an awaitable. Errors: it is none.
-    pub(crate) fn new(call: Arc<Call>, awaitable: Bound<'_, PyAny>) -> PyResult<Self> {
+    fn new(call: Arc<Call>, awaitable: Bound<'_, PyAny>) -> PyResult<Self> {
         let py = awaitable.py();
         let is_coroutine = awaitable.get_type().is(python::COROUTINE.get(py)?);
         let coroutine = if is_coroutine { awaitable } else { awaitable.call_method0(intern!(py, "__await__"))? };

@@ -12,9 +12,9 @@ use crate::arrival::{Arrival, Doing, OnArrival, Which};
 use crate::call::Call;
 use crate::failure::Failure;
 use crate::job::{Reader, Writer};
+use crate::lane::LaneSlot;
 use crate::lock::lock;
 use crate::python;
-use crate::runtime::LaneSlot;
 use crate::waiting::{self, over};
 
 /// The body of the answer while it is written.

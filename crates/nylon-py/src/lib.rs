@@ -1,4 +1,13 @@
 //! The extension module nylon._core: few classes, plain values in and out. Only user of PyO3.
+//!
+//! Each file needs only those of its own line and of the lines above it:
+//!
+//! - plain: `allocator`, `lock`, `form`, `header_list`, `python`, `failure`, `arrival`, `job`
+//! - a phase that runs: `call` and the `lane` of its event loop, which hold each other, `reports`, `outcome`, `driver`
+//! - what a handler is given: `waiting`, `fetch`, `flow`, `websocket`, `headers`, `request`, `response`, `context`,
+//!   `registration`
+//! - what runs handlers: `runtime`, `event_loop`
+//! - what Python starts: `memory`, `worker`, `gateway`, `logging`
 
 #![allow(unsafe_code)] // what the PyO3 macros expand to
 #![allow(missing_docs)] // documented in python/nylon/_core.pyi, where its users look
@@ -17,6 +26,7 @@ mod gateway;
 mod header_list;
 mod headers;
 mod job;
+mod lane;
 mod lock;
 mod logging;
 mod memory;

@@ -1,7 +1,7 @@
 //! The dispatcher: knows per entry and phase what to call, so that a job costs one call into Python.
 
 use std::cell::RefCell;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Instant;
 
 use nylon_wire::{Phase, PhaseMask, failure};
@@ -12,12 +12,12 @@ use pyo3::types::PyAny;
 
 use crate::arrival::Which;
 use crate::call::{Call, Seat, Session};
-use crate::event_loop::Lane;
 use crate::flow::{self, ResponseStream};
 use crate::job::{Job, Origin};
+use crate::lane::{Lane, LaneSlot};
 use crate::lock::lock;
 use crate::registration::Registration;
-use crate::{context, outcome, python};
+use crate::{context, driver, outcome, python};
 
 /// How a phase of an entry is called.
 struct Method {
@@ -61,16 +61,6 @@ enum Target {
     Callbacks([Option<Py<PyAny>>; 4]),
 }
 
-/// Where the lane of `async def` handlers is found once there is one.
-#[derive(Default)]
-pub(crate) struct LaneSlot(Mutex<Option<Arc<Lane>>>);
-
-impl LaneSlot {
-    pub(crate) fn get(&self) -> Option<Arc<Lane>> {
-        lock(&self.0).clone()
-    }
-}
-
 /// Entries and how to call them. One per plugin.
 pub(crate) struct Runtime {
     entries: Vec<Entry>,
@@ -93,17 +83,6 @@ pub(crate) fn current_request_id() -> Option<String> {
 }
 
 impl Runtime {
-    pub(crate) fn use_lane(&self, lane: &Arc<Lane>) {
-        *lock(&self.lane.0) = Some(Arc::clone(lane));
-    }
-
-    pub(crate) fn leave_lane(&self, lane: &Arc<Lane>) {
-        let mut slot = lock(&self.lane.0);
-        if slot.as_ref().is_some_and(|current| Arc::ptr_eq(current, lane)) {
-            *slot = None;
-        }
-    }
-
     /// Runs a phase. The answer leaves when the handler has returned, or later when it is a coroutine.
     /// Errors: only a `KeyboardInterrupt`.
     pub(crate) fn run(&self, py: Python<'_>, job: Job) -> PyResult<()> {
@@ -216,7 +195,7 @@ impl Runtime {
             return outcome::complete(call, OURS, &result);
         }
         match lane {
-            Some(lane) => lane.start(call, result),
+            Some(lane) => driver::start(lane, call, result),
             None => self.drive(call, result),
         }
     }
@@ -232,7 +211,7 @@ impl Runtime {
             .get()
             .ok_or_else(|| PyRuntimeError::new_err("running an async handler: the plugin's event loop is closed"))?;
         match python::running_loop(py)? {
-            Some(running) if lane.runs(&running) => lane.start(call, result),
+            Some(running) if lane.runs(&running) => driver::start(&lane, call, result),
             _ => {
                 lane.drive(Arc::clone(call), result.unbind());
                 Ok(())

@@ -9,9 +9,9 @@ use pyo3::types::PyBytes;
 
 use crate::arrival::{Arrival, Arrived, Doing, OnArrival};
 use crate::failure::Failure;
+use crate::lane::LaneSlot;
 use crate::lock::lock;
 use crate::python;
-use crate::runtime::LaneSlot;
 use crate::websocket::{self, WebSocket};
 
 /// What Python gets for what has come.

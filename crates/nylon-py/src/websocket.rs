@@ -1,4 +1,5 @@
-//! `WebSocket`: messages both ways, for as long as the handler runs. What its methods are is in `methods`.
+//! `WebSocket`: messages both ways, for as long as the handler runs. What it begins is here, what waits for that in
+//! `methods`.
 
 mod methods;
 
@@ -13,8 +14,8 @@ use pyo3::types::{PyAny, PyBytes, PyString};
 
 use crate::arrival::{Arrival, OnArrival};
 use crate::failure::Failure;
+use crate::lane::LaneSlot;
 use crate::python;
-use crate::runtime::LaneSlot;
 
 /// The longest reason that fits into a close frame, in bytes.
 const REASON: usize = 123;

@@ -13,7 +13,7 @@ use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
-use crate::event_loop::{EventLoopLane, Source};
+use crate::event_loop::EventLoopLane;
 use crate::job::Job;
 use crate::outcome;
 use crate::runtime::{Dispatcher, Runtime};
@@ -27,24 +27,6 @@ pub(crate) struct Worker {
     on_shutdown: Py<PyAny>,
     /// Threads that wait for work.
     idle: AtomicUsize,
-}
-
-/// The jobs of an event loop.
-struct LoopJobs(worker::Worker);
-
-impl Source for LoopJobs {
-    fn take(&self) -> Option<Job> {
-        // Only phases go to a loop.
-        self.0.try_next(Lane::Loop).and_then(|job| Job::of(job).ok())
-    }
-
-    fn gather(&self) {
-        self.0.gather();
-    }
-
-    fn release(&self) {
-        self.0.release();
-    }
 }
 
 fn duration(seconds: f64, what: &str) -> PyResult<Duration> {
@@ -203,13 +185,7 @@ impl Worker {
 
     /// Gives the jobs of `async def` handlers to an event loop.
     fn attach(&self, lane: PyRef<'_, EventLoopLane>) {
-        lane.lane().set_source(Some(Arc::new(LoopJobs(self.worker.clone()))));
-        let waker = Arc::downgrade(lane.lane());
-        self.worker.on_ready(Lane::Loop, move || {
-            if let Some(lane) = waker.upgrade() {
-                lane.wake();
-            }
-        });
+        lane.serve(&self.worker);
     }
 
     /// Begins to end: no new sessions, running ones may finish.
