@@ -12,37 +12,27 @@ use crate::arrival::{Fetched, Which};
 use crate::call::Call;
 use crate::failure::Failure;
 use crate::python;
+use crate::waiting::over;
 
 /// The body as `bytes` in plain code, as an awaitable of `bytes` where an event loop runs in this thread.
 pub(crate) fn body<'py>(py: Python<'py>, call: &Arc<Call>, which: Which) -> PyResult<Bound<'py, PyAny>> {
-    let known = known(call, which);
+    if let Some(body) = known(call, which) {
+        return over(py, PyBytes::new(py, &body).into_any());
+    }
     let Some(running) = python::running_loop(py)? else {
-        let body = match known {
-            Some(body) => body,
-            None => wait(py, call, which)?,
-        };
-        return Ok(PyBytes::new(py, &body).into_any());
+        return Ok(PyBytes::new(py, &wait(py, call, which)?).into_any());
     };
-    let lane = call.lane.get().filter(|lane| lane.runs(&running));
-    if known.is_none() && lane.is_none() {
+    let Some(lane) = call.lane.get().filter(|lane| lane.runs(&running)) else {
         // A loop of the user's own in another thread: nobody here can wake it, so one of its threads waits.
         return python::READ_IN_THREAD.get(py)?.call1((running, Blocking(Arc::clone(call), which)));
-    }
+    };
     let future = running.call_method0(intern!(py, "create_future"))?;
-    match (known, lane) {
-        (Some(body), _) => {
-            future.call_method1(intern!(py, "set_result"), (PyBytes::new(py, &body),))?;
-        }
-        (None, Some(lane)) => {
-            let (waiting, kept) = (future.clone().unbind(), Arc::clone(call));
-            start(call, which, move |fetched| {
-                keep(&kept, which, &fetched);
-                lane.fetched(waiting, fetched);
-            })
-            .map_err(|failure| failure.raise(py))?;
-        }
-        (None, None) => {}
-    }
+    let (waiting, kept) = (future.clone().unbind(), Arc::clone(call));
+    start(call, which, move |fetched| {
+        keep(&kept, which, &fetched);
+        lane.fetched(waiting, fetched);
+    })
+    .map_err(|failure| failure.raise(py))?;
     Ok(future)
 }
 
