@@ -48,7 +48,7 @@ pub(crate) enum Event {
     Arrived(Py<PyAny>, Doing, Arrived),
     /// What the task with this id runs is cancelled.
     Cancel(u64),
-    /// A coroutine that a thread got from a handler.
+    /// A coroutine that a thread got from a handler. Its call knows the lane, so the two files hold each other.
     Drive(Arc<Call>, Py<PyAny>),
 }
 

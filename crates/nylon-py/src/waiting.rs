@@ -15,12 +15,12 @@ use crate::python;
 use crate::websocket::{self, WebSocket};
 
 /// What Python gets for what has come.
-fn value<'py>(py: Python<'py>, lane: &Arc<LaneSlot>, doing: Doing, arrived: Arrived) -> PyResult<Bound<'py, PyAny>> {
+fn value<'py>(py: Python<'py>, slot: &Arc<LaneSlot>, doing: Doing, arrived: Arrived) -> PyResult<Bound<'py, PyAny>> {
     match arrived {
         Ok(Arrival::Bytes(bytes)) => Ok(PyBytes::new(py, &bytes).into_any()),
         Ok(Arrival::Done) => Ok(py.None().into_bound(py)),
         Ok(Arrival::Socket(socket, subprotocol)) => {
-            Ok(Bound::new(py, WebSocket { lane: Arc::clone(lane), socket, subprotocol })?.into_any())
+            Ok(Bound::new(py, WebSocket { lane: Arc::clone(slot), socket, subprotocol })?.into_any())
         }
         Ok(Arrival::Ready(socket)) => match websocket::next_of(py, &socket)? {
             Some(message) => Ok(message),
@@ -36,13 +36,13 @@ fn value<'py>(py: Python<'py>, lane: &Arc<LaneSlot>, doing: Doing, arrived: Arri
 /// What this gives, once it has come: in plain code the value itself, a future of it where an event loop runs.
 pub(crate) fn result<'py>(
     py: Python<'py>,
-    lane: &Arc<LaneSlot>,
+    slot: &Arc<LaneSlot>,
     doing: Doing,
     start: impl FnOnce(OnArrival) + Send + 'static,
 ) -> PyResult<Bound<'py, PyAny>> {
     match python::running_loop(py)? {
-        None => value(py, lane, doing, wait(py, start)),
-        Some(running) => future(&running, lane, doing, start),
+        None => value(py, slot, doing, wait(py, start)),
+        Some(running) => future(&running, slot, doing, start),
     }
 }
 
@@ -75,14 +75,14 @@ enum Stage {
 /// A future of the loop that runs in this thread.
 pub(crate) fn future<'py>(
     running: &Bound<'py, PyAny>,
-    lane: &Arc<LaneSlot>,
+    slot: &Arc<LaneSlot>,
     doing: Doing,
     start: impl FnOnce(OnArrival) + Send + 'static,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = running.py();
-    let Some(here) = lane.get().filter(|lane| lane.runs(running)) else {
+    let Some(lane) = slot.get().filter(|lane| lane.runs(running)) else {
         // A loop of the user's own in another thread: nobody here can wake it, so one of its threads waits.
-        let blocking = Blocking(Mutex::new(Some(Box::new(start))), Arc::clone(lane), doing);
+        let blocking = Blocking(Mutex::new(Some(Box::new(start))), Arc::clone(slot), doing);
         return python::READ_IN_THREAD.get(py)?.call1((running, blocking));
     };
     let stage = Arc::new(Mutex::new(Stage::Starting));
@@ -90,7 +90,7 @@ pub(crate) fn future<'py>(
     start(Box::new(move |arrived| {
         let mut stage = lock(&shared);
         match std::mem::replace(&mut *stage, Stage::Starting) {
-            Stage::Later(future) => here.arrived(future, doing, arrived),
+            Stage::Later(future) => lane.arrived(future, doing, arrived),
             _ => *stage = Stage::Here(arrived),
         }
     }));
@@ -106,15 +106,15 @@ pub(crate) fn future<'py>(
         }
     };
     if let Some(arrived) = arrived {
-        settle(&future, lane, doing, arrived)?;
+        settle(&future, slot, doing, arrived)?;
     }
     Ok(future)
 }
 
 /// Gives a future what it waits for.
-pub(crate) fn settle(future: &Bound<'_, PyAny>, lane: &Arc<LaneSlot>, doing: Doing, arrived: Arrived) -> PyResult<()> {
+pub(crate) fn settle(future: &Bound<'_, PyAny>, slot: &Arc<LaneSlot>, doing: Doing, arrived: Arrived) -> PyResult<()> {
     let py = future.py();
-    match value(py, lane, doing, arrived) {
+    match value(py, slot, doing, arrived) {
         Ok(value) => future.call_method1(intern!(py, "set_result"), (value,))?,
         Err(error) => future.call_method1(intern!(py, "set_exception"), (error.value(py),))?,
     };
