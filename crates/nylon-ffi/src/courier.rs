@@ -19,6 +19,8 @@ use crate::{affinity::Core, inbox::Inbox, pool::Pool, shared::Job};
 
 /// How long a thread with little to do waits for an answer. What runs on its core meanwhile may keep it longer.
 const PATIENCE: Duration = Duration::from_micros(50);
+/// Answers that it waits for so, at most: with more of them it is busy.
+const FEW: usize = 4;
 /// A thread that has sent nothing for so long has little to do.
 const QUIET: Duration = Duration::from_micros(150);
 
@@ -84,7 +86,7 @@ impl Courier {
     fn turn(&self) {
         self.scheduled.set(false);
         let awaited = self.awaited.take();
-        let waits = self.is_quiet() && awaited == 1;
+        let waits = self.is_quiet() && (1..=FEW).contains(&awaited);
         if waits {
             self.inbox.expect();
         }
