@@ -2,6 +2,7 @@
 
 pub(super) mod carried;
 pub(super) mod carrier;
+mod echo;
 pub(super) mod member;
 mod speech;
 
@@ -68,6 +69,8 @@ struct Seat {
     handed: Cell<usize>,
     overflown: Cell<bool>,
     joined: RefCell<VecDeque<u32>>,
+    /// Everything said until [`member::Member::settle`] was called has come.
+    settled: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
 

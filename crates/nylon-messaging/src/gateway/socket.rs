@@ -41,6 +41,10 @@ pub(super) struct NatsSocket {
     /// The worker is in the middle of a message: nothing of a room may come between.
     midway: bool,
     member: Option<Member>,
+    /// Its worker has spoken to a room, which may be its own.
+    spoken: bool,
+    /// The close that waits until that has come.
+    parting: Option<SocketOrder>,
     /// How long the handler may take behind the close, and until when, once it is closed. Milliseconds.
     span: u64,
     closed: Option<u64>,
@@ -49,8 +53,10 @@ pub(super) struct NatsSocket {
 impl NatsSocket {
     pub(super) fn new(entry: Rc<Entry>, mut talk: Box<Talk>, home: Rc<Home>, span: u64) -> Self {
         let phase = LongPhase::new(entry, &mut talk, "websocket");
-        let (inbound, member, closed) = (None, None, None);
-        Self { phase, talk: Some(talk), home, inbound, midway: false, member, span, closed }
+        let talk = Some(talk);
+        let (inbound, member, parting, closed) = (None, None, None, None);
+        let (midway, spoken) = (false, false);
+        Self { phase, talk, home, inbound, midway, member, spoken, parting, span, closed }
     }
 
     fn send(&mut self, frame: impl FnOnce(nylon_wire::Header) -> Frame) {
@@ -141,7 +147,7 @@ impl NatsSocket {
         let plugin = self.phase.entry.shared.options.name.clone();
         let (room, kind, message) = match operation {
             WsOperation::Close { code, reason } => {
-                return Some(SocketOrder::Close { code, reason: reason.as_str().into() });
+                return self.part(SocketOrder::Close { code, reason: reason.as_str().into() });
             }
             WsOperation::Join { .. } if self.closed.is_some() => {
                 self.refuse(call, "the websocket is closed");
@@ -163,11 +169,26 @@ impl NatsSocket {
             WsOperation::BroadcastText { room, message } => (room, MessageKind::Text, message),
             WsOperation::BroadcastBinary { room, message } => (room, MessageKind::Binary, message),
         };
+        self.spoken = true;
         match link.broadcast(&plugin, &room, kind, &message) {
             Ok(()) => self.answer(call),
             Err(error) => self.refuse(call, &error.to_string()),
         }
         None
+    }
+
+    /// Closes, behind what the worker has said before in the client's own rooms (SPEC 14.12).
+    fn part(&mut self, close: SocketOrder) -> Option<SocketOrder> {
+        match &self.member {
+            Some(member) if self.spoken && !self.midway => {
+                if self.parting.is_none() {
+                    self.parting = Some(close);
+                    member.settle();
+                }
+                None
+            }
+            _ => Some(close),
+        }
     }
 
     /// Says that a call has been done.
@@ -238,8 +259,11 @@ impl NatsSocket {
             if self.midway {
                 return None;
             }
-            let Poll::Ready((kind, bytes)) = member.poll(cx) else { return None };
-            return Some(SocketOrder::Send { kind, bytes, more: false });
+            return match member.poll(cx) {
+                Poll::Ready((kind, bytes)) => Some(SocketOrder::Send { kind, bytes, more: false }),
+                Poll::Pending if member.is_settled() => self.parting.take(),
+                Poll::Pending => None,
+            };
         }
     }
 }

@@ -16,8 +16,8 @@ use super::{
 };
 use crate::{gateway::link::Link, subscription::Subscription};
 
-/// How long the server may take to confirm a subscription, and when it is asked again.
-const FLUSH: Duration = Duration::from_secs(2);
+/// How long the server may take to answer, and when it is asked again.
+const PATIENCE: Duration = Duration::from_secs(2);
 const AGAIN: Duration = Duration::from_millis(50);
 
 /// A socket that is or was in rooms. Dropped, it leaves them.
@@ -77,6 +77,25 @@ impl Member {
     /// A call to join that is done now.
     pub(in crate::gateway) fn joined(&mut self) -> Option<u32> {
         self.seat.joined.borrow_mut().pop_front()
+    }
+
+    /// Waits until everything that has been said in its rooms by now has come to it.
+    pub(in crate::gateway) fn settle(&self) {
+        let (link, seat) = (self.link.clone(), Rc::downgrade(&self.seat));
+        tokio::task::spawn_local(async move {
+            if let Err(error) = link.round_trip(PATIENCE).await {
+                tracing::debug!(%error, "waiting for what has been said in rooms");
+            }
+            if let Some(seat) = seat.upgrade() {
+                seat.settled.set(true);
+                seat.wake();
+            }
+        });
+    }
+
+    /// Whether it has.
+    pub(in crate::gateway) fn is_settled(&self) -> bool {
+        self.seat.settled.get()
     }
 
     /// Whether more has come than the client takes.
@@ -145,7 +164,7 @@ async fn listen(link: Weak<Link>, subject: String) {
 async fn subscribe(link: &Weak<Link>, subject: &str) -> Option<Subscription> {
     let messages = link.upgrade()?.connection.subscribe(subject.to_owned()).await.ok()?;
     // Without a connection it is made with the next one.
-    while link.upgrade()?.connection.flush(FLUSH).await.is_err() {
+    while link.upgrade()?.round_trip(PATIENCE).await.is_err() {
         tokio::time::sleep(AGAIN).await;
     }
     Some(messages)
