@@ -49,7 +49,7 @@ struct Room {
     members: Vec<Weak<Seat>>,
     /// Calls that wait for the subscription, by member.
     waiting: Vec<(Weak<Seat>, u32)>,
-    flushed: bool,
+    confirmed: bool,
     listener: JoinHandle<()>,
 }
 

@@ -42,14 +42,14 @@ impl Member {
         let entry = rooms.entry(subject.clone()).or_insert_with(|| Room {
             members: Vec::new(),
             waiting: Vec::new(),
-            flushed: false,
+            confirmed: false,
             listener: tokio::task::spawn_local(listen(Rc::downgrade(&self.link), subject.clone())),
         });
         if !self.rooms.contains(&subject) {
             entry.members.push(Rc::downgrade(&self.seat));
             self.rooms.push(subject);
         }
-        if entry.flushed {
+        if entry.confirmed {
             self.seat.joined.borrow_mut().push_back(call);
         } else {
             entry.waiting.push((Rc::downgrade(&self.seat), call));
@@ -138,7 +138,7 @@ async fn listen(link: Weak<Link>, subject: String) {
     if let Some(link) = link.upgrade()
         && let Some(room) = link.rooms.0.borrow_mut().get_mut(&subject)
     {
-        room.flushed = true;
+        room.confirmed = true;
         for (member, call) in room.waiting.drain(..) {
             if let Some(seat) = member.upgrade() {
                 seat.joined.borrow_mut().push_back(call);
