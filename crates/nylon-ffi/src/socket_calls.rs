@@ -9,7 +9,7 @@ use nylon_wire::method;
 use crate::{
     extension, rooms,
     shared::Shared,
-    state::{Event, Stage, Wish},
+    state::{Event, Stage, State, Wish},
 };
 
 /// RFC 6455, 7.4.1.
@@ -54,16 +54,20 @@ impl Shared {
         }
     }
 
+    /// Whether there is a WebSocket that this method can be about. A phase that never had one fails.
+    fn has_socket(self: &Arc<Self>, state: &mut State, number: u32) -> bool {
+        let open = matches!(state.stage, Stage::Upgrading | Stage::Socket);
+        if !open && !state.had_socket && matches!(state.stage, Stage::Running(_) | Stage::Streaming) {
+            self.fail(state, PluginErrorKind::Protocol, format!("method {number} without a websocket"));
+        }
+        open
+    }
+
     pub(crate) fn socket(self: &Arc<Self>, number: u32, payload: &[u8]) {
         let mut state = self.state();
-        match state.stage {
-            Stage::Upgrading | Stage::Socket => {}
-            Stage::Running(_) | Stage::Streaming if !state.had_socket => {
-                self.fail(&mut state, PluginErrorKind::Protocol, format!("method {number} without a websocket"));
-                return;
-            }
-            // Callbacks behind the close.
-            _ => return,
+        // Callbacks come behind the close too.
+        if !self.has_socket(&mut state, number) {
+            return;
         }
         let bytes = Bytes::copy_from_slice(payload);
         match number {
@@ -89,19 +93,11 @@ impl Shared {
     /// One of the calls 310 to 313.
     pub(crate) fn room(self: &Arc<Self>, number: u32, payload: &[u8]) {
         let mut state = self.state();
-        match state.stage {
-            Stage::Upgrading | Stage::Socket => {}
-            Stage::Running(_) | Stage::Streaming if !state.had_socket => {
-                self.fail(&mut state, PluginErrorKind::Protocol, format!("method {number} without a websocket"));
-                return;
-            }
-            // A callback behind the close may still say goodbye to the others.
-            Stage::Idle | Stage::Due(_) | Stage::Running(_) | Stage::Streaming if state.had_socket => {
-                if matches!(number, method::WEBSOCKET_JOIN_ROOM | method::WEBSOCKET_LEAVE_ROOM) {
-                    return;
-                }
-            }
-            _ => return,
+        let speaks = !matches!(number, method::WEBSOCKET_JOIN_ROOM | method::WEBSOCKET_LEAVE_ROOM);
+        // A callback behind the close may still say goodbye to the others.
+        let after_close = state.had_socket && !matches!(state.stage, Stage::Dead);
+        if !(self.has_socket(&mut state, number) || speaks && after_close) {
+            return;
         }
         let name = || String::from_utf8_lossy(payload).into_owned();
         match number {
