@@ -2,9 +2,8 @@
 //! what most handlers do: everything that its tasks have for a library until the thread would turn to its sockets goes out with
 //! one wake-up, and what the library's threads answer meanwhile comes back with one.
 //!
-//! A thread that has nothing to do but wait for one answer lets the library's thread have its core, instead of sleeping on its
-//! sockets; a thread of the pool that waits for work stays on the core of its caller ([`Core`]). To wake a core that sleeps takes
-//! several times as long as a quick handler.
+//! A thread that has little to do but wait for an answer lets the library's thread have its core, instead of sleeping on its
+//! sockets: to wake a core that sleeps takes several times as long as a quick handler.
 
 use std::{
     cell::{Cell, RefCell},
@@ -15,14 +14,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{affinity::Core, inbox::Inbox, pool::Pool, shared::Job};
+use crate::{inbox::Inbox, pool::Pool, shared::Job};
 
 /// How long a thread with little to do waits for an answer. What runs on its core meanwhile may keep it longer.
 const PATIENCE: Duration = Duration::from_micros(50);
-/// Answers that it waits for so, at most: with more of them it is busy.
+/// A thread with more requests than this before libraries is busy.
 const FEW: usize = 4;
-/// A thread that has sent nothing for so long has little to do.
-const QUIET: Duration = Duration::from_micros(150);
 
 thread_local! {
     static HERE: RefCell<Option<Rc<Courier>>> = const { RefCell::new(None) };
@@ -31,16 +28,39 @@ thread_local! {
 /// The gateway thread's side.
 pub(crate) struct Courier {
     jobs: RefCell<Vec<(&'static Pool<Job>, Job)>>,
-    /// Answers that somebody waits for, of those.
-    awaited: Cell<usize>,
+    /// Whether somebody waits for what comes of one of those.
+    awaited: Cell<bool>,
     scheduled: Cell<bool>,
-    last: Cell<Option<Instant>>,
+    requests: Cell<usize>,
     inbox: Arc<Inbox>,
+}
+
+/// That of this gateway thread. Called in its runtime.
+fn here() -> Rc<Courier> {
+    HERE.with_borrow_mut(|here| Rc::clone(here.get_or_insert_with(Courier::start)))
 }
 
 /// The inbox of this gateway thread. Called in its runtime.
 pub(crate) fn inbox() -> Arc<Inbox> {
-    HERE.with_borrow_mut(|here| Arc::clone(&here.get_or_insert_with(Courier::start).inbox))
+    Arc::clone(&here().inbox)
+}
+
+/// A request of this gateway thread that is before a library, as long as it lives.
+pub(crate) struct Request(Rc<Courier>);
+
+impl Request {
+    /// Called in the thread's runtime.
+    pub(crate) fn begin() -> Self {
+        let courier = here();
+        courier.requests.set(courier.requests.get() + 1);
+        Self(courier)
+    }
+}
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        self.0.requests.set(self.0.requests.get() - 1);
+    }
 }
 
 /// Takes a job along, if this is a gateway thread; gives it back otherwise. `awaited`: a task waits for what comes of it.
@@ -58,9 +78,9 @@ impl Courier {
     fn start() -> Rc<Self> {
         let courier = Rc::new(Self {
             jobs: RefCell::default(),
-            awaited: Cell::new(0),
+            awaited: Cell::new(false),
             scheduled: Cell::new(true),
-            last: Cell::new(None),
+            requests: Cell::new(0),
             inbox: Arc::default(),
         });
         let round = Round(Rc::clone(&courier));
@@ -75,7 +95,7 @@ impl Courier {
 
     fn carry(&self, pool: &'static Pool<Job>, job: Job, awaited: bool) {
         self.jobs.borrow_mut().push((pool, job));
-        self.awaited.set(self.awaited.get() + usize::from(awaited));
+        self.awaited.set(self.awaited.get() || awaited);
         // Behind the tasks that can go on already, which may have more.
         if !self.scheduled.replace(true) {
             self.inbox.ring();
@@ -85,8 +105,7 @@ impl Courier {
     /// Sends what there is, and wakes whoever has an answer.
     fn turn(&self) {
         self.scheduled.set(false);
-        let awaited = self.awaited.take();
-        let waits = self.is_quiet() && (1..=FEW).contains(&awaited);
+        let waits = self.awaited.take() && self.requests.get() <= FEW;
         if waits {
             self.inbox.expect();
         }
@@ -95,16 +114,10 @@ impl Courier {
         self.inbox.take(until).into_iter().for_each(Waker::wake);
     }
 
-    fn is_quiet(&self) -> bool {
-        let now = Instant::now();
-        self.last.replace(Some(now)).is_none_or(|last| now.saturating_duration_since(last) > QUIET)
-    }
-
     fn send(&self) {
         let mut jobs = self.jobs.borrow_mut();
-        let core = Core::now();
         while let Some(&(pool, _)) = jobs.first() {
-            pool.submit_all(jobs.extract_if(.., |(other, _)| std::ptr::eq(*other, pool)).map(|(_, job)| job), core);
+            pool.submit_all(jobs.extract_if(.., |(other, _)| std::ptr::eq(*other, pool)).map(|(_, job)| job));
         }
     }
 }

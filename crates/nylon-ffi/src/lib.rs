@@ -16,7 +16,6 @@
 #![allow(unsafe_code)] // C is on the other side; every block says why it is sound
 
 mod abi;
-mod affinity;
 mod backpressure;
 mod batch;
 mod bodies;

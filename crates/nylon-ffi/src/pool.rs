@@ -3,14 +3,14 @@
 use std::{
     collections::VecDeque,
     sync::{
-        Arc, Condvar, Mutex,
+        Condvar, Mutex,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     thread::{Builder, Thread},
     time::{Duration, Instant},
 };
 
-use crate::{affinity::Core, batch::Batch, lock::lock, running::Tid};
+use crate::{batch::Batch, lock::lock, running::Tid};
 
 /// Threads that a library always has.
 const BASE: usize = 2;
@@ -45,7 +45,7 @@ struct Queue<J> {
     threads: usize,
     /// Those of them that have begun.
     begun: Vec<Tid>,
-    idle: Vec<Arc<Bed>>,
+    idle: Vec<Thread>,
     /// Threads that have been woken and do not run yet.
     coming: usize,
     /// The watchdog looks by itself; it need not be woken.
@@ -54,25 +54,15 @@ struct Queue<J> {
 
 struct Waiting<J> {
     since: Instant,
-    /// Where its caller is.
-    core: Option<usize>,
     job: J,
 }
 
-/// A thread that has nothing to do.
-struct Bed {
-    thread: Thread,
-    /// The core that it wakes up on.
-    core: Option<usize>,
-}
-
 impl<J> Queue<J> {
-    /// Takes a thread that is idle, if there is one: best on that core.
-    fn wake(&mut self, core: Option<usize>) -> Option<Arc<Bed>> {
-        let near = self.idle.iter().rposition(|bed| core.is_some() && bed.core == core);
-        let index = near.or(self.idle.len().checked_sub(1))?;
+    /// Takes a thread that is idle, if there is one: the last that was busy.
+    fn wake(&mut self) -> Option<Thread> {
+        let thread = self.idle.pop()?;
         self.coming += 1;
-        Some(self.idle.swap_remove(index))
+        Some(thread)
     }
 }
 
@@ -101,19 +91,19 @@ impl<J: Send + 'static> Pool<J> {
     }
 
     pub(crate) fn submit(&self, job: J) {
-        self.submit_all(std::iter::once(job), None);
+        self.submit_all(std::iter::once(job));
     }
 
-    /// Wakes one thread for all of them, if none is coming: best on that core, where the caller is.
-    pub(crate) fn submit_all(&self, jobs: impl Iterator<Item = J>, core: Option<usize>) {
+    /// Wakes one thread for all of them, if none is coming.
+    pub(crate) fn submit_all(&self, jobs: impl Iterator<Item = J>) {
         let now = Instant::now();
         let mut queue = lock(&self.queue);
-        queue.jobs.extend(jobs.map(|job| Waiting { since: now, core, job }));
-        let woken = if queue.coming == 0 { queue.wake(core) } else { None };
+        queue.jobs.extend(jobs.map(|job| Waiting { since: now, job }));
+        let woken = if queue.coming == 0 { queue.wake() } else { None };
         let watch = queue.jobs.len() > queue.coming && !queue.watching;
         drop(queue);
-        if let Some(bed) = woken {
-            bed.thread.unpark();
+        if let Some(thread) = woken {
+            thread.unpark();
         }
         if watch {
             self.watch.notify_one();
@@ -123,7 +113,7 @@ impl<J: Send + 'static> Pool<J> {
     /// For what nobody waits for: with the next that somebody waits for, or in a few milliseconds.
     pub(crate) fn submit_later(&self, job: J) {
         let mut queue = lock(&self.queue);
-        queue.jobs.push_back(Waiting { since: Instant::now(), core: None, job });
+        queue.jobs.push_back(Waiting { since: Instant::now(), job });
         let watch = !queue.watching;
         drop(queue);
         if watch {
@@ -143,44 +133,32 @@ impl<J: Send + 'static> Pool<J> {
 
     fn work(&self, run: impl Fn(J)) {
         Batch::for_good();
-        let here = Core::of_this_thread();
-        let tid = Tid::of_this_thread();
-        let (mut done, mut caller) = (0, None);
+        let (here, tid) = (std::thread::current(), Tid::of_this_thread());
         let mut queue = lock(&self.queue);
         queue.begun.push(tid);
         loop {
-            if let Some(Waiting { core, job, .. }) = queue.jobs.pop_front() {
+            if let Some(Waiting { job, .. }) = queue.jobs.pop_front() {
                 drop(queue);
                 run(job);
-                (done, caller) = (done + usize::from(core.is_some()), core.or(caller));
                 queue = lock(&self.queue);
                 continue;
             }
-            // One that found more has no need of its caller's core: everything is busy.
-            let near = caller.filter(|_| done == 1);
-            (done, caller) = (0, None);
-            let bed = Arc::new(Bed { thread: std::thread::current(), core: near });
-            queue.idle.push(Arc::clone(&bed));
-            drop(queue);
-            if let Some(near) = near {
-                here.stay_on(near);
-            }
+            queue.idle.push(here.clone());
             loop {
+                drop(queue);
                 let slept = Instant::now();
                 std::thread::park_timeout(IDLE);
-                here.roam();
                 queue = lock(&self.queue);
-                let Some(place) = queue.idle.iter().position(|other| Arc::ptr_eq(other, &bed)) else {
+                let Some(place) = queue.idle.iter().position(|other| other.id() == here.id()) else {
                     queue.coming -= 1;
                     break;
                 };
                 if slept.elapsed() >= IDLE && queue.threads > BASE {
-                    queue.idle.swap_remove(place);
+                    queue.idle.remove(place);
                     queue.threads -= 1;
                     queue.begun.retain(|&other| other != tid);
                     return;
                 }
-                drop(queue);
             }
         }
     }
@@ -203,14 +181,14 @@ impl<J: Send + 'static> Pool<J> {
             }
             queue.watching = true;
             let waited = queue.jobs.front().map_or(Duration::ZERO, |waiting| waiting.since.elapsed());
-            let woken = if waited >= SLOW { queue.wake(None) } else { None };
+            let woken = if waited >= SLOW { queue.wake() } else { None };
             let stuck = woken.is_none() && waited >= STUCK && queue.threads < MOST;
             self.hangs.store(waited >= HOPELESS && queue.threads >= MOST, Relaxed);
             let begun = if stuck { queue.begun.clone() } else { Vec::new() };
             let beginning = queue.threads - queue.begun.len();
             drop(queue);
-            if let Some(bed) = woken {
-                bed.thread.unpark();
+            if let Some(thread) = woken {
+                thread.unpark();
             }
             room = if stuck && self.has_room(beginning, &begun) { room + 1 } else { 0 };
             let more = stuck && (room >= SURE || waited >= HOPELESS);
@@ -229,7 +207,7 @@ impl<J: Send + 'static> Pool<J> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc::channel;
+    use std::sync::{Arc, mpsc::channel};
 
     use super::*;
 
@@ -291,23 +269,7 @@ mod tests {
             }
         });
         let second: Job = Box::new(move || sender.send(()).unwrap());
-        pool.submit_all([first, second].into_iter(), None);
+        pool.submit_all([first, second].into_iter());
         receiver.recv_timeout(Duration::from_secs(20)).unwrap();
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn a_library_has_every_core_wherever_its_thread_has_waited() {
-        let pool = start();
-        let (sender, receiver) = channel();
-        let all = std::thread::available_parallelism().unwrap();
-        let core = Core::now();
-        for _ in 0..20 {
-            let sender = sender.clone();
-            // One at a time, so that the thread waits on this core in between.
-            let look = move || sender.send(std::thread::available_parallelism().unwrap()).unwrap();
-            pool.submit_all(std::iter::once(Box::new(look) as Job), core);
-            assert_eq!(receiver.recv_timeout(Duration::from_secs(20)).unwrap(), all);
-        }
     }
 }

@@ -44,6 +44,8 @@ pub(crate) struct FfiSession {
     shared: Option<Arc<Shared>>,
     phases: Option<PhaseMask>,
     streams_body: bool,
+    /// From its begin until it streams, or is a WebSocket: those live long.
+    request: Option<courier::Request>,
 }
 
 /// A phase while somebody waits for it. Dropped before its end, it gives the session up.
@@ -62,7 +64,8 @@ impl Drop for Waiting<'_> {
 
 impl FfiSession {
     pub(crate) fn new(library: &'static Library, entry: Arc<EntryName>, max_body: usize, executor: Executor) -> Self {
-        Self { library, entry, max_body, executor, shared: None, phases: None, streams_body: false }
+        let (shared, phases, request) = (None, None, None);
+        Self { library, entry, max_body, executor, shared, phases, streams_body: false, request }
     }
 
     fn begin(&self, call: &Call<'_>) -> Arc<Shared> {
@@ -77,6 +80,7 @@ impl FfiSession {
         if self.library.pool.hangs() {
             return Err(PluginError::new(PluginErrorKind::Busy, "no thread of the library returns"));
         }
+        self.request.get_or_insert_with(courier::Request::begin);
         let shared = match &self.shared {
             Some(shared) => Arc::clone(shared),
             None => Arc::clone(self.shared.insert(self.begin(&call))),
@@ -93,6 +97,9 @@ impl FfiSession {
         let result = self.outcome(&shared, call, started).await;
         waiting.over = result.is_ok();
         drop(waiting);
+        if result.as_ref().is_ok_and(|outcome| outcome.stream.is_some() || outcome.upgrade.is_some()) {
+            self.request = None;
+        }
         result
     }
 
