@@ -79,6 +79,19 @@ def test_a_room_spans_gateways(shared_nats: NatsServer, upstream: Upstream, tmp_
             eventually(lambda gateway=gateway: calm(gateway), what="no session is left")
 
 
+def test_what_was_said_in_its_own_room_comes_before_its_close(
+    shared_nats: NatsServer, upstream: Upstream, tmp_path: Path
+) -> None:
+    with Gateway(tmp_path, configured(shared_nats.url, upstream)) as gateway:
+        eventually(lambda: connected(gateway), what="a connection")
+        for _ in range(20):
+            with member(gateway, "a") as client:
+                client.send("end:last words")
+                assert client.receive() == "last words"
+                assert client.closed()[0] == 1000
+        eventually(lambda: calm(gateway), what="no session is left")
+
+
 def test_members_survive_a_lost_connection(own_nats: NatsServer, upstream: Upstream, tmp_path: Path) -> None:
     config = configured(own_nats.url, upstream)
     with Gateway(tmp_path / "one", config) as one, Gateway(tmp_path / "two", config) as two:

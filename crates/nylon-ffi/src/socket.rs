@@ -4,11 +4,12 @@ use std::{
     borrow::Cow,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use bytes::Bytes;
+use futures_util::{FutureExt, future::BoxFuture};
 use nylon_plugin::{MessageKind, Phase, PluginError, PluginErrorKind, PluginSocket, SocketEnd, SocketOrder};
 use nylon_wire::method;
 use tokio::time::{Sleep, sleep};
@@ -28,12 +29,14 @@ const GOODBYE: Duration = Duration::from_secs(5);
 pub(crate) struct FfiSocket {
     session: Arc<Shared>,
     closed: bool,
+    /// A close, and what goes out before it.
+    parting: Option<(SocketOrder, BoxFuture<'static, ()>)>,
     goodbye: Option<Pin<Box<Sleep>>>,
 }
 
 impl FfiSocket {
     pub(crate) fn new(session: Arc<Shared>) -> Self {
-        Self { session, closed: false, goodbye: None }
+        Self { session, closed: false, parting: None, goodbye: None }
     }
 
     fn tell(&self, number: u32, bytes: Bytes) {
@@ -41,6 +44,19 @@ impl FfiSocket {
         if state.stage == Stage::Socket {
             self.session.tell(&mut state, Item::Socket(number, bytes));
         }
+    }
+
+    /// What the library has said before in the client's own rooms, if that has not come yet (as SPEC 14.12).
+    fn unsettled(&self) -> Option<BoxFuture<'static, ()>> {
+        let state = self.session.state();
+        let waits = state.spoken && !state.rooms.is_empty() && self.parting.is_none();
+        self.session.entry.rooms.as_ref().filter(|_| waits).map(|rooms| rooms.settle())
+    }
+
+    fn poll_parting(&mut self, cx: &mut Context<'_>) -> Poll<SocketOrder> {
+        let Some((_, settled)) = &mut self.parting else { return Poll::Pending };
+        ready!(settled.poll_unpin(cx));
+        self.parting.take().map_or(Poll::Pending, |(close, _)| Poll::Ready(close))
     }
 
     /// Tells the library how it ended, once, and leaves the rooms. One that knows more than the ABI hears the code as well.
@@ -86,10 +102,17 @@ impl PluginSocket for FfiSocket {
 
     fn poll_order(&mut self, cx: &mut Context<'_>) -> Poll<SocketOrder> {
         loop {
-            let Poll::Ready(event) = self.session.poll_event(cx) else { return Poll::Pending };
+            let Poll::Ready(event) = self.session.poll_event(cx) else { return self.poll_parting(cx) };
             return Poll::Ready(match event {
                 Event::Send(kind, bytes) => SocketOrder::Send { kind, bytes, more: false },
-                Event::Close { code, reason } => SocketOrder::Close { code, reason },
+                Event::Close { code, reason } => {
+                    let close = SocketOrder::Close { code, reason };
+                    match self.unsettled() {
+                        Some(settled) => self.parting = Some((close, settled)),
+                        None => return Poll::Ready(close),
+                    }
+                    continue;
+                }
                 Event::Failed(error) => SocketOrder::Fail { code: INTERNAL, error },
                 Event::Done(_) | Event::StreamEnd => continue,
                 other => {

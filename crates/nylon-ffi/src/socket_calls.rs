@@ -66,7 +66,7 @@ impl Shared {
     pub(crate) fn socket(self: &Arc<Self>, number: u32, payload: &[u8]) {
         let mut state = self.state();
         // Callbacks come behind the close too.
-        if !self.has_socket(&mut state, number) {
+        if !self.has_socket(&mut state, number) || state.closing {
             return;
         }
         let bytes = Bytes::copy_from_slice(payload);
@@ -81,12 +81,12 @@ impl Shared {
                 self.queue(state, Event::Send(MessageKind::Binary, bytes), payload.len());
             }
             extension::CLOSE_WITH => match closing(payload) {
-                Some(event) => state.push(event),
+                Some(event) => close(&mut state, event),
                 None => {
                     self.fail(&mut state, PluginErrorKind::Protocol, "it closes with a code or a reason that is none")
                 }
             },
-            _ => state.push(Event::Close { code: NORMAL, reason: "".into() }),
+            _ => close(&mut state, Event::Close { code: NORMAL, reason: "".into() }),
         }
     }
 
@@ -104,11 +104,17 @@ impl Shared {
             method::WEBSOCKET_JOIN_ROOM => rooms::join(self, &mut state, name()),
             method::WEBSOCKET_LEAVE_ROOM => rooms::leave(self, &mut state, name()),
             _ => {
+                state.spoken = true;
                 drop(state);
                 rooms::broadcast(self, number, payload);
             }
         }
     }
+}
+
+fn close(state: &mut State, event: Event) {
+    state.closing = true;
+    state.push(event);
 }
 
 /// What a library wants of a WebSocket, from its message.

@@ -138,6 +138,10 @@ pub(crate) struct State {
     pub(crate) logging_until: Option<Instant>,
     /// It had a WebSocket.
     pub(crate) had_socket: bool,
+    /// It has asked to close that, and says nothing more in it.
+    pub(crate) closing: bool,
+    /// It has said something in a room, which may be its own.
+    pub(crate) spoken: bool,
     pub(crate) rooms: Vec<String>,
     /// More came from rooms than the client takes.
     pub(crate) overflown: bool,

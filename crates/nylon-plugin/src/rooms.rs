@@ -3,6 +3,7 @@
 use std::fmt;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 
 use crate::MessageKind;
 
@@ -17,4 +18,7 @@ pub trait RoomCarrier: fmt::Debug + Send + Sync {
 
     /// Says something to all members.
     fn say(&self, plugin: &str, room: &str, kind: MessageKind, bytes: Bytes);
+
+    /// Ends when what has been said by now has come to the members of this process, or cannot come any more.
+    fn settle(&self) -> BoxFuture<'static, ()>;
 }

@@ -143,10 +143,12 @@ void on_socket(Session *session, uint32_t method, const unsigned char *payload, 
     tell_text(session, 301, "hello");
     break;
   case 351:
-    if (length > 4 && !memcmp(payload, "all:", 4)) {
+    if (length > 4 && (!memcmp(payload, "all:", 4) || !memcmp(payload, "end:", 4))) {
       memcpy(out, "all\0", 4);
       memcpy(out + 4, payload + 4, length - 4);
       tell(session, 312, out, length);
+      if (payload[0] == 'e') tell(session, 303, NULL, 0);
+      if (payload[0] == 'e') tell_text(session, 301, "behind the close");
     } else if (length == 3 && !memcmp(payload, "bye", 3)) {
       tell(session, 303, NULL, 0);
     } else if (length == 4 && !memcmp(payload, "kick", 4)) {

@@ -3,17 +3,25 @@
 use std::sync::Mutex;
 
 use bytes::Bytes;
+use futures_util::{FutureExt, future::BoxFuture};
 use nylon_plugin::{MessageKind, RoomCarrier};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::{
+    mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    oneshot,
+};
 
 use crate::lock::lock;
 
 /// What the task is told.
 #[derive(Debug)]
-pub(super) struct Order {
-    pub(super) plugin: Box<str>,
-    pub(super) room: Box<str>,
-    pub(super) what: What,
+pub(super) enum Order {
+    About {
+        plugin: Box<str>,
+        room: Box<str>,
+        what: What,
+    },
+    /// Say when all that came before is done, by letting go of this.
+    Settle(oneshot::Sender<()>),
 }
 
 #[derive(Debug)]
@@ -50,12 +58,22 @@ impl RoomCarrier for CarriedRooms {
     fn say(&self, plugin: &str, room: &str, kind: MessageKind, bytes: Bytes) {
         self.order(plugin, room, What::Say(kind, bytes));
     }
+
+    fn settle(&self) -> BoxFuture<'static, ()> {
+        let (done, settled) = oneshot::channel();
+        self.send(Order::Settle(done));
+        settled.map(drop).boxed()
+    }
 }
 
 impl CarriedRooms {
     fn order(&self, plugin: &str, room: &str, what: What) {
+        self.send(Order::About { plugin: plugin.into(), room: room.into(), what });
+    }
+
+    fn send(&self, order: Order) {
         // Without a task the gateway ends, and nobody listens any more.
-        let _ = self.orders.send(Order { plugin: plugin.into(), room: room.into(), what });
+        let _ = self.orders.send(order);
     }
 
     /// What is asked of the task, for the first who asks.

@@ -44,8 +44,18 @@ impl Drop for Listening {
 /// hears what he says.
 async fn carry(link: Weak<Link>, mut orders: UnboundedReceiver<Order>, deliver: Deliver) {
     let mut rooms = HashMap::<String, Listening>::new();
-    while let Some(Order { plugin, room, what }) = orders.recv().await {
+    while let Some(order) = orders.recv().await {
         let Some(link) = link.upgrade() else { return };
+        let (plugin, room, what) = match order {
+            Order::About { plugin, room, what } => (plugin, room, what),
+            Order::Settle(done) => {
+                tokio::task::spawn_local(async move {
+                    link.settle().await;
+                    drop(done);
+                });
+                continue;
+            }
+        };
         let subject = match subject_of(&link, &plugin, &room) {
             Ok(subject) => subject,
             Err(error) => {

@@ -10,7 +10,17 @@ use nylon_wire::subject;
 use super::RoomError;
 use crate::{PublishError, gateway::link::Link};
 
+/// How long the server may take to answer.
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
+
 impl Link {
+    /// Waits until what has been said by now in the rooms of this thread has come, but not for ever.
+    pub(super) async fn settle(&self) {
+        if let Err(error) = self.round_trip(PATIENCE).await {
+            tracing::debug!(%error, "waiting for what has been said in rooms");
+        }
+    }
+
     /// Returns when a message has come back through the server. By then it knows of the subscriptions made before, and has
     /// sent to this thread what was said before in its rooms; a flush of the client says only that all is written.
     pub(super) async fn round_trip(&self, limit: Duration) -> Result<(), RoomError> {

@@ -12,12 +12,12 @@ use nylon_plugin::MessageKind;
 
 use super::{
     OVERHEAD, ROOMS, Room, RoomError, Seat,
+    echo::PATIENCE,
     speech::{read, subject_of},
 };
 use crate::{gateway::link::Link, subscription::Subscription};
 
-/// How long the server may take to answer, and when it is asked again.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// When the server is asked again.
 const AGAIN: Duration = Duration::from_millis(50);
 
 /// A socket that is or was in rooms. Dropped, it leaves them.
@@ -83,9 +83,7 @@ impl Member {
     pub(in crate::gateway) fn settle(&self) {
         let (link, seat) = (self.link.clone(), Rc::downgrade(&self.seat));
         tokio::task::spawn_local(async move {
-            if let Err(error) = link.round_trip(PATIENCE).await {
-                tracing::debug!(%error, "waiting for what has been said in rooms");
-            }
+            link.settle().await;
             if let Some(seat) = seat.upgrade() {
                 seat.settled.set(true);
                 seat.wake();
