@@ -151,14 +151,6 @@ impl Shared {
                     if returned && state.stage == Stage::Idle && state.mask.is_some_and(|mask| !any_after(mask, phase))
                     {
                         self.part(&mut state);
-                        let inbox = state.inbox.clone();
-                        drop(state);
-                        // Nobody waits for what follows.
-                        if let Some(inbox) = inbox
-                            && !is_inline()
-                        {
-                            inbox.yield_to();
-                        }
                     }
                 }
                 Item::Start { .. } => {}

@@ -14,21 +14,11 @@ struct Arrived {
     wakers: Vec<Waker>,
     /// The gateway thread knows that there is something, or looks by itself.
     told: bool,
-    /// It looks all the time, for want of anything else to do.
-    waits: bool,
     /// Its task that looks here.
     task: Option<Waker>,
 }
 
 impl Inbox {
-    /// Lets the gateway thread have this core, if it waits for an answer.
-    pub(crate) fn yield_to(&self) {
-        let waits = lock(&self.arrived).waits;
-        if waits {
-            std::thread::yield_now();
-        }
-    }
-
     /// Has the gateway thread wake a task.
     pub(crate) fn wake(&self, waker: Waker) {
         let mut arrived = lock(&self.arrived);
@@ -61,8 +51,7 @@ impl Inbox {
 
     /// The gateway thread is going to wait for an answer.
     pub(crate) fn expect(&self) {
-        let mut arrived = lock(&self.arrived);
-        (arrived.told, arrived.waits) = (true, true);
+        lock(&self.arrived).told = true;
     }
 
     /// Takes what has arrived. Lets others have the core until there is something, but not beyond `until`: a core that sleeps
@@ -74,7 +63,7 @@ impl Inbox {
             std::thread::yield_now();
             arrived = lock(&self.arrived);
         }
-        (arrived.told, arrived.waits) = (false, false);
+        arrived.told = false;
         std::mem::take(&mut arrived.wakers)
     }
 }
