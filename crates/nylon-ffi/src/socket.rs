@@ -46,11 +46,18 @@ impl FfiSocket {
         }
     }
 
-    /// What the library has said before in the client's own rooms, if that has not come yet (as SPEC 14.12).
-    fn unsettled(&self) -> Option<BoxFuture<'static, ()>> {
+    /// Closes, behind what the library has said before in the client's own rooms (as SPEC 14.12).
+    fn part(&mut self, close: SocketOrder) -> Option<SocketOrder> {
         let state = self.session.state();
-        let waits = state.spoken && !state.rooms.is_empty() && self.parting.is_none();
-        self.session.entry.rooms.as_ref().filter(|_| waits).map(|rooms| rooms.settle())
+        let waits = state.spoken && !state.rooms.is_empty() && !state.overflown && self.parting.is_none();
+        drop(state);
+        match &self.session.entry.rooms {
+            Some(rooms) if waits => {
+                self.parting = Some((close, rooms.settle()));
+                None
+            }
+            _ => Some(close),
+        }
     }
 
     fn poll_parting(&mut self, cx: &mut Context<'_>) -> Poll<SocketOrder> {
@@ -105,14 +112,10 @@ impl PluginSocket for FfiSocket {
             let Poll::Ready(event) = self.session.poll_event(cx) else { return self.poll_parting(cx) };
             return Poll::Ready(match event {
                 Event::Send(kind, bytes) => SocketOrder::Send { kind, bytes, more: false },
-                Event::Close { code, reason } => {
-                    let close = SocketOrder::Close { code, reason };
-                    match self.unsettled() {
-                        Some(settled) => self.parting = Some((close, settled)),
-                        None => return Poll::Ready(close),
-                    }
-                    continue;
-                }
+                Event::Close { code, reason } => match self.part(SocketOrder::Close { code, reason }) {
+                    Some(close) => close,
+                    None => continue,
+                },
                 Event::Failed(error) => SocketOrder::Fail { code: INTERNAL, error },
                 Event::Done(_) | Event::StreamEnd => continue,
                 other => {
