@@ -2,7 +2,7 @@
 //!
 //! The thread that waits for jobs does, so that a request meets one thread only: it reads, runs the handlers of what came,
 //! writes all results, and waits again. The *standby*, a thread of our own, takes over while every serving thread has been in
-//! user code for longer than [`SLOW`], or where none serves, and lets go as soon as one comes back.
+//! user code for longer than [`Patience::limit`], or where none serves, and lets go as soon as one comes back.
 
 use std::{
     sync::{
@@ -19,14 +19,16 @@ use std::{
 use arc_swap::ArcSwapOption;
 use tokio::{runtime::Runtime, sync::Notify, time::timeout_at};
 
-/// A handler that runs longer than this does not hold up the others.
-pub(super) const SLOW: Duration = Duration::from_millis(2);
+use super::patience::Patience;
+
 /// In [`Drive::left`] while a serving thread drives.
 const DRIVEN: u64 = u64::MAX;
 
 /// The worker's runtime and whose turn it is to run it.
 pub(super) struct Drive {
     runtime: ArcSwapOption<Runtime>,
+    /// Shared with the queue whose threads drive.
+    pub patience: Arc<Patience>,
     origin: Instant,
     /// When the last serving thread went away, in microseconds since `origin`.
     left: AtomicU64,
@@ -34,6 +36,8 @@ pub(super) struct Drive {
     turns: AtomicU64,
     /// Calls the serving thread that drives.
     call: Notify,
+    /// The standby has begun: whoever watches the queues looks now, as timers know no more than milliseconds.
+    pub stood_in: Notify,
     /// The standby may let go.
     relief: Notify,
     standing_in: AtomicBool,
@@ -47,10 +51,12 @@ impl Drive {
     pub fn new() -> Self {
         Self {
             runtime: ArcSwapOption::empty(),
+            patience: Arc::default(),
             origin: Instant::now(),
             left: AtomicU64::new(0),
             turns: AtomicU64::new(0),
             call: Notify::new(),
+            stood_in: Notify::new(),
             relief: Notify::new(),
             standing_in: AtomicBool::new(false),
             dozing: AtomicBool::new(false),
@@ -111,16 +117,17 @@ impl Drive {
         self.runtime.store(Some(Arc::new(runtime)));
         let mut seen = 0;
         while !self.ended.load(SeqCst) {
+            let limit = self.patience.limit(Instant::now());
             match self.left.load(SeqCst) {
                 DRIVEN => {
                     let turns = self.turns.load(Relaxed);
                     if turns == std::mem::replace(&mut seen, turns) {
                         self.doze();
                     } else {
-                        std::thread::park_timeout(SLOW);
+                        std::thread::park_timeout(limit);
                     }
                 }
-                left => match SLOW.checked_sub(Duration::from_micros(self.now_us().saturating_sub(left))) {
+                left => match limit.checked_sub(Duration::from_micros(self.now_us().saturating_sub(left))) {
                     Some(more) if !more.is_zero() => std::thread::park_timeout(more),
                     _ => self.stand_in(),
                 },
@@ -142,6 +149,7 @@ impl Drive {
         self.standing_in.store(true, SeqCst);
         // Who came back before that line relieves nobody.
         if self.left.load(SeqCst) != DRIVEN && !self.ended.load(SeqCst) {
+            self.stood_in.notify_one();
             runtime.block_on(self.relief.notified());
         }
         self.standing_in.store(false, SeqCst);

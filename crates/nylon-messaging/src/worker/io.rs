@@ -318,7 +318,10 @@ impl Io {
             match at {
                 None => io.watch.notified().await,
                 Some(at) => {
-                    sleep_until(at.into()).await;
+                    tokio::select! {
+                        () = sleep_until(at.into()) => {}
+                        () = io.shared.drive.stood_in.notified() => {}
+                    }
                     *lock(&io.watch_at) = io.shared.threads.watch(Instant::now());
                 }
             }

@@ -12,10 +12,9 @@ use nylon_wire::{AbortReason, Action, BodyMode, Operation, Phase, ResponsePart, 
 
 pub use self::bodies::{Body, FetchError, OnBody};
 use super::{
-    OnCancel, OnVerdict, Session, Socket, SocketError, StreamWriter, WriteError,
-    drive::SLOW,
-    lane,
+    OnCancel, OnVerdict, Session, Socket, SocketError, StreamWriter, WriteError, lane,
     outbox::{Event, Outcome},
+    patience::SLOW,
     run::Run,
     shared::Shared,
 };

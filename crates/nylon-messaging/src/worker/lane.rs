@@ -1,8 +1,9 @@
 //! The queues between the I/O thread and user code, and who works on them (rules §12).
 //!
 //! One thread, the *leader*, takes jobs as long as handlers are quick: no hop, no contention. When it has been away for
-//! longer than [`SLOW`] while jobs wait, one parked *follower* becomes the leader. A thread that comes back from a slow
-//! handler goes on while there is work, so that slow handlers get as many threads as they need; after a quick one it parks.
+//! longer than [`Patience::limit`] while jobs wait, one parked *follower* becomes the leader. A thread that comes back from
+//! a slow handler goes on while there is work, so that slow handlers get as many threads as they need; after a quick one it
+//! parks.
 
 use std::{
     cell::Cell,
@@ -12,10 +13,13 @@ use std::{
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     thread::Thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
-use super::drive::{Drive, SLOW};
+use super::{
+    drive::Drive,
+    patience::{Patience, SLOW},
+};
 use crate::lock::lock;
 
 /// Which queue a job goes to.
@@ -72,6 +76,7 @@ pub(super) struct Queue<T> {
     inner: Mutex<Inner<T>>,
     /// What the leader does while it waits, instead of sleeping.
     drive: Option<Arc<Drive>>,
+    patience: Arc<Patience>,
     on_ready: Mutex<Option<Callback>>,
 }
 
@@ -99,12 +104,12 @@ pub(super) fn gather(gathers: bool) {
 impl<T: Queued> Queue<T> {
     pub fn new() -> Self {
         let inner = Inner { queue: VecDeque::new(), leader: Leader::None, followers: Vec::new(), closed: false };
-        Self { inner: Mutex::new(inner), drive: None, on_ready: Mutex::new(None) }
+        Self { inner: Mutex::new(inner), drive: None, patience: Arc::default(), on_ready: Mutex::new(None) }
     }
 
     /// A lane whose leader runs the worker's I/O while it waits.
     pub fn driving(drive: Arc<Drive>) -> Self {
-        Self { drive: Some(drive), ..Self::new() }
+        Self { patience: drive.patience.clone(), drive: Some(drive), ..Self::new() }
     }
 
     fn wake(&self, whom: Option<Wake>) {
@@ -137,6 +142,13 @@ impl<T: Queued> Queue<T> {
         }
     }
 
+    /// Whether a thread that took its last job then comes back from a slow handler.
+    fn was_slow(&self, taken: Option<Instant>, now: Instant) -> bool {
+        let took = taken.map_or(Duration::ZERO, |taken| now.duration_since(taken));
+        self.patience.took(took, now);
+        took >= SLOW
+    }
+
     /// Adds a batch and wakes at most one thread. Returns when [`Queue::watch`] wants to be called.
     pub fn push(&self, batch: &mut Vec<T>, now: Instant) -> Option<Instant> {
         if batch.is_empty() {
@@ -145,7 +157,7 @@ impl<T: Queued> Queue<T> {
         let mut inner = self.lock();
         let was_empty = inner.queue.is_empty();
         inner.queue.extend(batch.drain(..));
-        let (wake, watch) = inner.rouse(now);
+        let (wake, watch) = inner.rouse(now, self.patience.limit(now));
         drop(inner);
         self.wake(wake);
         if was_empty {
@@ -160,7 +172,7 @@ impl<T: Queued> Queue<T> {
         if inner.queue.is_empty() {
             return None;
         }
-        let (wake, watch) = inner.rouse(now);
+        let (wake, watch) = inner.rouse(now, self.patience.limit(now));
         drop(inner);
         self.wake(wake);
         watch
@@ -171,10 +183,10 @@ impl<T: Queued> Queue<T> {
         let mut idle = Some(idle);
         let me = TOKEN.with(|token| *token);
         let mut now = Instant::now();
-        let mut slow = TAKEN_AT.take().is_some_and(|taken| now.duration_since(taken) >= SLOW);
+        let mut slow = self.was_slow(TAKEN_AT.take(), now);
         let mut inner = self.lock();
         loop {
-            let leads = inner.may_lead(me, now);
+            let leads = inner.may_lead(me, now, self.patience.limit(now));
             if (leads || slow)
                 && let Some(job) = inner.pop(now)
             {
@@ -221,10 +233,9 @@ impl<T: Queued> Queue<T> {
     pub fn take_now(&self) -> Option<T> {
         let me = TOKEN.with(|token| *token);
         let now = Instant::now();
-        let taken = TAKEN_AT.get();
-        let slow = taken.is_some_and(|taken| now.duration_since(taken) >= SLOW);
+        let slow = self.was_slow(TAKEN_AT.get(), now);
         let mut inner = self.lock();
-        let leads = inner.may_lead(me, now);
+        let leads = inner.may_lead(me, now, self.patience.limit(now));
         let job = if leads || slow { inner.pop(now) } else { None };
         if job.is_some() {
             TAKEN_AT.set(Some(now));
@@ -283,38 +294,38 @@ impl<T: Queued> Inner<T> {
         None
     }
 
-    fn may_lead(&self, me: u64, now: Instant) -> bool {
+    fn may_lead(&self, me: u64, now: Instant, limit: Duration) -> bool {
         match &self.leader {
             Leader::None => true,
             Leader::Parked(token, _) | Leader::Waking(token) => *token == me,
-            Leader::Away(token, since) => *token == me || now.duration_since(*since) >= SLOW,
+            Leader::Away(token, since) => *token == me || now.duration_since(*since) >= limit,
         }
     }
 
     /// Whom to wake for what is queued, and when to look again.
-    fn rouse(&mut self, now: Instant) -> (Option<Wake>, Option<Instant>) {
+    fn rouse(&mut self, now: Instant, limit: Duration) -> (Option<Wake>, Option<Instant>) {
         match std::mem::replace(&mut self.leader, Leader::None) {
             Leader::Parked(token, thread) => {
                 self.leader = Leader::Waking(token);
-                (Some(Wake::Leader(thread)), Some(now + SLOW))
+                (Some(Wake::Leader(thread)), Some(now + limit))
             }
             Leader::Waking(token) => {
                 self.leader = Leader::Waking(token);
-                (None, Some(now + SLOW))
+                (None, Some(now + limit))
             }
-            Leader::Away(token, since) if now.duration_since(since) < SLOW => {
+            Leader::Away(token, since) if now.duration_since(since) < limit => {
                 self.leader = Leader::Away(token, since);
-                (None, Some(since + SLOW))
+                (None, Some(since + limit))
             }
             stuck => match self.followers.pop() {
                 Some((token, thread)) => {
                     self.leader = Leader::Waking(token);
-                    (Some(Wake::Follower(thread)), Some(now + SLOW))
+                    (Some(Wake::Follower(thread)), Some(now + limit))
                 }
                 // Nobody is free: whoever comes back first takes over, unless it parks behind a leader that gets stuck.
                 None => {
                     self.leader = stuck;
-                    (None, Some(now + SLOW))
+                    (None, Some(now + limit))
                 }
             },
         }

@@ -33,6 +33,7 @@ mod live;
 mod options;
 mod outbox;
 mod outgoing;
+mod patience;
 mod run;
 mod service;
 mod shared;

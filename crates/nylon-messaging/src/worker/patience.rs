@@ -1,0 +1,65 @@
+//! For how long a handler may hold up the others (rules §12, decision 0026).
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::{Duration, Instant},
+};
+
+/// A handler that runs longer than this does not hold up the others. Shorter than what a busy machine takes a processor away for
+/// would have threads take over from each other that are only not let run.
+pub(super) const SLOW: Duration = Duration::from_millis(2);
+/// The same for [`WARY`] after a handler that took [`LONG`].
+const SLOW_AGAIN: Duration = Duration::from_micros(500);
+/// Who takes this long waits for something: it is not that nobody lets it run.
+const LONG: Duration = Duration::from_millis(10);
+const WARY: Duration = Duration::from_secs(1);
+
+/// What the queues and whoever stands by have seen of handlers.
+pub(super) struct Patience {
+    origin: Instant,
+    /// Microseconds since `origin`.
+    wary_until: AtomicU64,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { origin: Instant::now(), wary_until: AtomicU64::new(0) }
+    }
+}
+
+impl Patience {
+    /// How long a handler may run now until it is overtaken.
+    pub fn limit(&self, now: Instant) -> Duration {
+        let until = self.wary_until.load(Relaxed);
+        if until > 0 && self.us(now) < until { SLOW_AGAIN } else { SLOW }
+    }
+
+    /// A handler has come back after this long.
+    pub fn took(&self, handler: Duration, now: Instant) {
+        if handler >= LONG {
+            self.wary_until.store(self.us(now + WARY), Relaxed);
+        }
+    }
+
+    fn us(&self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.origin).as_micros()).unwrap_or(u64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_a_long_handler_the_next_may_take_less_for_a_second() {
+        let (patience, now) = (Patience::default(), Instant::now());
+        patience.took(LONG.checked_sub(Duration::from_micros(1)).expect("it is longer"), now);
+        assert_eq!(patience.limit(now), SLOW);
+        patience.took(LONG, now);
+        assert_eq!(patience.limit(now), SLOW_AGAIN);
+        // one quick handler says nothing of the next slow one
+        patience.took(Duration::ZERO, now);
+        assert_eq!(patience.limit(now + WARY / 2), SLOW_AGAIN);
+        assert_eq!(patience.limit(now + WARY), SLOW);
+    }
+}
