@@ -132,6 +132,23 @@ fn the_watchdog_wakes_a_follower_for_what_a_slow_leader_leaves() {
 }
 
 #[test]
+fn after_a_long_handler_a_slow_leader_is_overtaken_sooner() {
+    let queue = Arc::new(Queue::new());
+    let leader = Hand::start(&queue);
+    parked(&queue, 1);
+    let follower = Hand::start(&queue);
+    parked(&queue, 2);
+    queue.patience.took(5 * SLOW, Instant::now() + Duration::from_secs(3_600));
+    push(&queue, &[1]);
+    assert_eq!(leader.got(), Some(1));
+    let away = Instant::now();
+    queue.push(&mut vec![piece(2)], away - Duration::from_secs(1));
+    queue.watch(away + SLOW / 2);
+    assert_eq!(follower.got(), Some(2));
+    queue.close();
+}
+
+#[test]
 fn who_comes_back_from_a_slow_handler_goes_on_with_what_waits() {
     let queue = Arc::new(Queue::new());
     let hands: Vec<_> = (0..2).map(|_| Hand::start(&queue)).collect();
