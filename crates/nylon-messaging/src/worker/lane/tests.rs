@@ -68,6 +68,15 @@ impl Hand {
     }
 }
 
+fn leader_and_follower() -> (Arc<Queue<Item>>, Hand, Hand) {
+    let queue = Arc::new(Queue::new());
+    let leader = Hand::start(&queue);
+    parked(&queue, 1);
+    let follower = Hand::start(&queue);
+    parked(&queue, 2);
+    (queue, leader, follower)
+}
+
 #[test]
 fn an_empty_lane_times_out_and_a_closed_one_says_so() {
     let queue = Queue::<Item>::new();
@@ -94,11 +103,7 @@ fn jobs_leave_in_order_and_those_taken_back_do_not() {
 
 #[test]
 fn a_quick_leader_gets_everything() {
-    let queue = Arc::new(Queue::new());
-    let leader = Hand::start(&queue);
-    parked(&queue, 1);
-    let follower = Hand::start(&queue);
-    parked(&queue, 2);
+    let (queue, leader, follower) = leader_and_follower();
     for number in 0..50 {
         // The clock stands still for the watchdog, however slow this machine is.
         queue.push(&mut vec![piece(number)], Instant::now() - Duration::from_secs(1));
@@ -113,11 +118,7 @@ fn a_quick_leader_gets_everything() {
 
 #[test]
 fn the_watchdog_wakes_a_follower_for_what_a_slow_leader_leaves() {
-    let queue = Arc::new(Queue::new());
-    let leader = Hand::start(&queue);
-    parked(&queue, 1);
-    let follower = Hand::start(&queue);
-    parked(&queue, 2);
+    let (queue, leader, follower) = leader_and_follower();
     push(&queue, &[1]);
     assert_eq!(leader.got(), Some(1));
     let before = Instant::now() - Duration::from_secs(1);
@@ -133,11 +134,7 @@ fn the_watchdog_wakes_a_follower_for_what_a_slow_leader_leaves() {
 
 #[test]
 fn after_a_long_handler_a_slow_leader_is_overtaken_sooner() {
-    let queue = Arc::new(Queue::new());
-    let leader = Hand::start(&queue);
-    parked(&queue, 1);
-    let follower = Hand::start(&queue);
-    parked(&queue, 2);
+    let (queue, leader, follower) = leader_and_follower();
     queue.patience.took(5 * SLOW, Instant::now() + Duration::from_secs(3_600));
     push(&queue, &[1]);
     assert_eq!(leader.got(), Some(1));
