@@ -128,6 +128,30 @@ def test_check_keeps_what_a_module_prints_out_of_its_answer(file: Path) -> None:
     assert json.loads(result.stdout)["plugins"][0]["name"] == "auth"
 
 
+@pytest.mark.parametrize(
+    ("code", "said", "usable"),
+    [
+        (None, "there is no such file", False),
+        ("raise SystemExit('enough')", "SystemExit: enough", False),
+        ("from nylon import Plugin\nplugin = Plugin()", "has no entry; register one", False),
+        (PLUGIN, "no worker here has entry 'e' of plugin 'auth'; they have: hello", True),
+        (PLUGIN.replace("hello", "e"), "", True),
+    ],
+)
+def test_check_imports_what_workers_would_run(file: Path, code: str | None, said: str, usable: bool) -> None:
+    target = file.with_name("app.py")
+    file.write_text(f"{GOOD}workers:\n  - target: {target}\n    group: auth\n")
+    target.write_text(code) if code else None
+    result = nylon("check", "-c", file)
+    assert result.exit_code == (ExitCode.OK if usable else ExitCode.CONFIG)
+    kind = "warning" if usable else "error"
+    found = re.search(rf"^{kind}: {file}:12:13: (.*)$", result.stderr, re.MULTILINE)
+    assert said in found[1] if found else not said, result.stderr
+    without = nylon("check", "--no-import", "-c", file)
+    assert without.exit_code == ExitCode.OK
+    assert f"{file}:12:" not in without.stderr
+
+
 def test_check_of_a_missing_file(tmp_path: Path) -> None:
     result = nylon("check", "-c", tmp_path / "nothing.yaml")
     assert result.exit_code == ExitCode.CONFIG

@@ -36,6 +36,8 @@ class Loaded:
     """Every file that was read, the runtime file first."""
     modules: Mapping[str, Location] = field(default_factory=dict[str, Location])
     """Where each plugin of `type: python` says what to import."""
+    targets: tuple[Location, ...] = ()
+    """Where each entry of `workers:` says what to run."""
     patterns: Mapping[str, Location] = field(default_factory=dict[str, Location])
     """Where each path pattern stands, by the name that the data plane has for it."""
 
@@ -79,6 +81,7 @@ def load(path: Path) -> Loaded:
             for index, plugin in enumerate(source.content.plugins)
             if plugin.type == "python"
         },
+        tuple(document.at("workers", index, "target") for index in range(len(runtime.workers))),
         {
             f"routes[{route.name}].paths[{number}].patterns[{position}]": source.document.at(
                 "routes", index, "paths", number, "path", position

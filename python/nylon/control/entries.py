@@ -1,14 +1,19 @@
-"""`python -m nylon.control.entries TARGET`: what a plugin in a file has, as JSON.
+"""Entries: which ones a configuration uses, and which ones a plugin has.
 
-A process of its own, because importing a plugin runs its author's code, which has no business in the gateway.
+`python -m nylon.control.entries TARGET` prints the latter as JSON. It is a process of its own, because importing a
+plugin runs its author's code, which has no business in the gateway.
 """
 
+import itertools
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from nylon.config import RuntimeFile
+from nylon.config.middleware import Middleware
 from nylon.control.child import Child
 
 _REQUEST_FILTER = 1
@@ -25,6 +30,19 @@ class EntryFound:
 
 class EntriesError(Exception):
     """The plugin could not be loaded; the text says why."""
+
+
+def used_entries(config: RuntimeFile, name: str) -> Iterator[str]:
+    """Return the entries that routes and services of `config` use of the plugin `name`, some of them several times."""
+    chains: list[list[Middleware]] = list(config.middleware_groups.values())
+    for route in config.routes:
+        chains += [route.middleware, *(path.middleware for path in route.paths)]
+    for link in itertools.chain.from_iterable(chains):
+        if link.plugin == name and link.entry is not None:
+            yield link.entry
+    for service in config.services:
+        if service.plugin is not None and service.plugin.name == name:
+            yield service.plugin.entry
 
 
 def find_entries(target: str) -> list[EntryFound]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nylon.config import ConfigError, Loaded, Location, Problem, RuntimeFile
-from nylon.config.middleware import Middleware
+from nylon.control.entries import used_entries
 from nylon.sdk import Plugin, batch
 from nylon.sdk.logs import ensure_as_told
 from nylon.sdk.running import request_id
@@ -109,17 +109,5 @@ def _modules(config: RuntimeFile) -> Iterator[tuple[str, str]]:
 
 
 def _missing_entries(config: RuntimeFile, name: str, module: str, plugin: Plugin, place: Location) -> Iterator[Problem]:
-    for entry in sorted(set(_used_entries(config, name)) - set(plugin.entries)):
+    for entry in sorted(set(used_entries(config, name)) - set(plugin.entries)):
         yield Problem(place, f"{module} has no entry '{entry}'; it has: {', '.join(sorted(plugin.entries))}")
-
-
-def _used_entries(config: RuntimeFile, name: str) -> Iterator[str]:
-    chains: list[list[Middleware]] = list(config.middleware_groups.values())
-    for route in config.routes:
-        chains += [route.middleware, *(path.middleware for path in route.paths)]
-    for link in itertools.chain.from_iterable(chains):
-        if link.plugin == name and link.entry is not None:
-            yield link.entry
-    for service in config.services:
-        if service.plugin is not None and service.plugin.name == name:
-            yield service.plugin.entry

@@ -9,6 +9,7 @@ import structlog
 
 from nylon.config import RuntimeFile, Server
 from nylon.config.messaging import Messaging
+from nylon.config.plugins import Plugin
 from nylon.config.workers import Worker
 from nylon.control.child import Child
 
@@ -47,7 +48,7 @@ class Workers:
         running = [key for key, _ in self._running]
         starting: Counter[tuple[str, str]] = Counter()
         for worker in config.workers:
-            messaging = _messaging(config, worker)
+            messaging = messaging_of(config, worker)
             key = self._key(worker, config, embedded, reload)
             self._wanted.append(key)
             if key in running:
@@ -101,7 +102,7 @@ class Workers:
     def _key(
         self, worker: Worker, config: RuntimeFile, embedded: Mapping[str, Server], reload: bool
     ) -> tuple[object, ...]:
-        environment = worker_environment(_messaging(config, worker), embedded)
+        environment = worker_environment(messaging_of(config, worker), embedded)
         return (worker.model_dump_json(), tuple(environment.items()), reload)
 
 
@@ -127,16 +128,21 @@ def _variables(section: object | None, names: Mapping[str, str]) -> dict[str, st
     return {variable: value for variable, value in values.items() if value is not None}
 
 
-def _messaging(config: RuntimeFile, worker: Worker) -> Messaging:
+def messaging_of(config: RuntimeFile, worker: Worker) -> Messaging:
+    """Return what a worker connects to."""
     by_name = {messaging.name: messaging for messaging in config.messaging}
     return by_name[worker.messaging] if worker.messaging is not None else config.messaging[0]
 
 
 def _served(config: RuntimeFile) -> set[tuple[str, str]]:
     """Return messaging and group of every plugin: the only ones whose workers a gateway looks for."""
+    return {group_of(config, plugin) for plugin in config.plugins if plugin.type == "messaging"}
+
+
+def group_of(config: RuntimeFile, plugin: Plugin) -> tuple[str, str]:
+    """Return messaging and group of a plugin on NATS."""
     first = config.messaging[0].name if config.messaging else ""
-    plugins = [plugin for plugin in config.plugins if plugin.type == "messaging"]
-    return {(plugin.messaging or first, plugin.group or plugin.name) for plugin in plugins}
+    return plugin.messaging or first, plugin.group or plugin.name
 
 
 def _command(worker: Worker, reload: bool) -> list[str]:

@@ -107,7 +107,7 @@ def _import(place: str) -> ModuleType:
             raise
     path = Path(place).resolve()
     if not path.is_file():
-        raise LoadError(f"loading {place!r}: there is no such file")
+        raise LoadError(f"loading {place!r}: there is no such file{'' if str(path) == place else f', {path}'}")
     # Beside the file, as `python file.py` would find its neighbours.
     _put_first(path.parent)
     name = path.stem
