@@ -8,7 +8,7 @@ use std::{
     sync::{
         Arc, OnceLock,
         atomic::{
-            AtomicBool, AtomicU64,
+            AtomicBool, AtomicU32, AtomicU64,
             Ordering::{Relaxed, SeqCst},
         },
     },
@@ -17,9 +17,9 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
-use tokio::{runtime::Runtime, sync::Notify, time::timeout_at};
+use tokio::{runtime::Runtime, sync::Notify, task::yield_now, time::timeout_at};
 
-use super::patience::Patience;
+use super::{outbox::Outbox, patience::Patience};
 
 /// In [`Drive::left`] while a serving thread drives.
 const DRIVEN: u64 = u64::MAX;
@@ -30,6 +30,8 @@ pub(super) struct Drive {
     /// Shared with the queue whose threads drive.
     pub patience: Arc<Patience>,
     origin: Instant,
+    /// Serving threads that drive: one, or one that has just overtaken another.
+    driving: AtomicU32,
     /// When the last serving thread went away, in microseconds since `origin`.
     left: AtomicU64,
     /// Grows with each turn of a serving thread.
@@ -53,6 +55,7 @@ impl Drive {
             runtime: ArcSwapOption::empty(),
             patience: Arc::default(),
             origin: Instant::now(),
+            driving: AtomicU32::new(0),
             left: AtomicU64::new(0),
             turns: AtomicU64::new(0),
             call: Notify::new(),
@@ -72,7 +75,7 @@ impl Drive {
     /// Runs the I/O in this thread until [`Drive::call`], or `until`. Returns at once when the worker has ended.
     pub fn drive(&self, until: Option<Instant>) {
         let Some(runtime) = self.runtime.load_full() else { return };
-        self.left.store(DRIVEN, SeqCst);
+        self.enter();
         if self.standing_in.load(SeqCst) {
             self.relief.notify_one();
         }
@@ -84,8 +87,37 @@ impl Drive {
                 Some(until) => timeout_at(until.into(), called).await.unwrap_or_default(),
             }
         });
+        self.leave();
+    }
+
+    /// Sends what is in the outbox, in this thread. False if another one drives, which has to be woken for it.
+    pub fn send(&self, outbox: &Outbox) -> bool {
+        let Some(runtime) = self.runtime.load_full() else { return false };
+        if self.driving.load(SeqCst) > 0 || self.standing_in.load(SeqCst) {
+            return false;
+        }
+        self.enter();
+        runtime.block_on(async {
+            outbox.look();
+            // One turn to take it, one to write it.
+            yield_now().await;
+            yield_now().await;
+        });
+        self.leave();
+        true
+    }
+
+    fn enter(&self) {
+        self.driving.fetch_add(1, SeqCst);
+        self.left.store(DRIVEN, SeqCst);
+    }
+
+    fn leave(&self) {
         self.turns.fetch_add(1, Relaxed);
-        self.left.store(self.now_us(), SeqCst);
+        // Who sends may be overtaken by who drives.
+        if self.driving.fetch_sub(1, SeqCst) == 1 {
+            self.left.store(self.now_us(), SeqCst);
+        }
         if self.dozing.load(SeqCst) && self.dozing.swap(false, SeqCst) {
             self.wake_standby();
         }
@@ -153,5 +185,47 @@ impl Drive {
             runtime.block_on(self.relief.notified());
         }
         self.standing_in.store(false, SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::outbox::Event, *};
+
+    #[test]
+    fn what_is_in_the_outbox_is_sent_in_this_thread() {
+        let (drive, outbox, runtime) = (Arc::new(Drive::new()), Arc::new(Outbox::default()), runtime());
+        let (taken, by) = (Arc::new(AtomicU32::new(0)), (outbox.clone(), std::thread::current().id()));
+        let count = taken.clone();
+        runtime.spawn(async move {
+            loop {
+                by.0.ready().await;
+                assert_eq!(std::thread::current().id(), by.1);
+                let mut events = Vec::new();
+                by.0.take(&mut events);
+                count.fetch_add(u32::try_from(events.len()).expect("few"), SeqCst);
+            }
+        });
+        drive.runtime.store(Some(Arc::new(runtime)));
+        outbox.push_in_batch(Event::Stop);
+        outbox.push_in_batch(Event::Stop);
+        assert!(drive.send(&outbox));
+        assert_eq!(taken.load(SeqCst), 2);
+        assert_ne!(drive.left.load(SeqCst), DRIVEN);
+    }
+
+    #[test]
+    fn who_is_driven_already_is_only_told() {
+        let (drive, outbox) = (Drive::new(), Outbox::default());
+        drive.runtime.store(Some(Arc::new(runtime())));
+        drive.enter();
+        assert!(!drive.send(&outbox));
+        drive.leave();
+        drive.standing_in.store(true, SeqCst);
+        assert!(!drive.send(&outbox));
+    }
+
+    fn runtime() -> Runtime {
+        tokio::runtime::Builder::new_current_thread().build().expect("a runtime")
     }
 }

@@ -69,7 +69,7 @@ impl Worker {
     #[must_use]
     pub fn next(&self, lane: Lane, limit: Option<Duration>) -> Next {
         let until = limit.and_then(|limit| Instant::now().checked_add(limit));
-        match self.0.shared.lane(lane).take(until, || self.0.shared.outbox.flush()) {
+        match self.0.shared.lane(lane).take(until, &self.0.shared.outbox) {
             Taken::Job(run) => Next::Job(Job::new(run, self.0.shared.clone())),
             Taken::TimedOut => Next::TimedOut,
             Taken::Closed => Next::Closed,

@@ -18,6 +18,7 @@ use std::{
 
 use super::{
     drive::Drive,
+    outbox::Outbox,
     patience::{Patience, SLOW},
 };
 use crate::lock::lock;
@@ -87,6 +88,8 @@ thread_local! {
     };
     /// When this thread last took a job.
     static TAKEN_AT: Cell<Option<Instant>> = const { Cell::new(None) };
+    /// Jobs that this thread has taken since results were sent.
+    static HELD: Cell<u32> = const { Cell::new(0) };
     /// Whether this thread gathers results, see [`gather`].
     static GATHERS: Cell<bool> = const { Cell::new(false) };
 }
@@ -99,6 +102,12 @@ pub(super) fn comes_back() -> bool {
 /// Whether this thread, one of an event loop, gathers results from now on.
 pub(super) fn gather(gathers: bool) {
     GATHERS.set(gathers);
+}
+
+/// This thread has taken a job.
+fn took(now: Instant) {
+    TAKEN_AT.set(Some(now));
+    HELD.set(HELD.get().saturating_add(1));
 }
 
 impl<T: Queued> Queue<T> {
@@ -149,6 +158,18 @@ impl<T: Queued> Queue<T> {
         took >= SLOW
     }
 
+    /// Whether results of this thread have waited for enough handlers behind them: the next one may be slow.
+    fn has_to_send(&self, now: Instant) -> bool {
+        HELD.get() >= self.patience.held(now)
+    }
+
+    fn send(&self, outbox: &Outbox) {
+        HELD.set(0);
+        if !self.drive.as_ref().is_some_and(|drive| drive.send(outbox)) {
+            outbox.flush();
+        }
+    }
+
     /// Adds a batch and wakes at most one thread. Returns when [`Queue::watch`] wants to be called.
     pub fn push(&self, batch: &mut Vec<T>, now: Instant) -> Option<Instant> {
         if batch.is_empty() {
@@ -178,15 +199,22 @@ impl<T: Queued> Queue<T> {
         watch
     }
 
-    /// Takes a job, waiting for one until `until` (for ever if none). `idle` is called once before it waits or gives up.
-    pub fn take(&self, until: Option<Instant>, idle: impl FnOnce()) -> Taken<T> {
-        let mut idle = Some(idle);
+    /// Takes a job, waiting for one until `until` (for ever if none). What is in the outbox leaves before it waits or gives up.
+    pub fn take(&self, until: Option<Instant>, outbox: &Outbox) -> Taken<T> {
+        let mut flushed = false;
         let me = TOKEN.with(|token| *token);
         let mut now = Instant::now();
         let mut slow = self.was_slow(TAKEN_AT.take(), now);
         let mut inner = self.lock();
         loop {
             let leads = inner.may_lead(me, now, self.patience.limit(now));
+            if leads && self.has_to_send(now) {
+                drop(inner);
+                self.send(outbox);
+                now = Instant::now();
+                inner = self.lock();
+                continue;
+            }
             if (leads || slow)
                 && let Some(job) = inner.pop(now)
             {
@@ -194,12 +222,13 @@ impl<T: Queued> Queue<T> {
                     inner.leader = Leader::Away(me, now);
                 }
                 drop(inner);
-                TAKEN_AT.set(Some(now));
+                took(now);
                 return Taken::Job(job);
             }
-            if let Some(idle) = idle.take() {
+            if !std::mem::replace(&mut flushed, true) {
                 drop(inner);
-                idle();
+                HELD.set(0);
+                outbox.flush();
                 now = Instant::now();
                 inner = self.lock();
                 continue;
@@ -234,11 +263,14 @@ impl<T: Queued> Queue<T> {
         let me = TOKEN.with(|token| *token);
         let now = Instant::now();
         let slow = self.was_slow(TAKEN_AT.get(), now);
+        if self.has_to_send(now) {
+            return None;
+        }
         let mut inner = self.lock();
         let leads = inner.may_lead(me, now, self.patience.limit(now));
         let job = if leads || slow { inner.pop(now) } else { None };
         if job.is_some() {
-            TAKEN_AT.set(Some(now));
+            took(now);
             if leads {
                 inner.leader = Leader::Away(me, now);
             }

@@ -155,12 +155,20 @@ impl Outbox {
         }
     }
 
+    /// Has the I/O, in this thread, take what there is. Whether there is something.
+    pub fn look(&self) -> bool {
+        let found = !lock(&self.events).is_empty();
+        if found {
+            self.notify.notify_one();
+        }
+        found
+    }
+
     /// Hook of the runtime: the thread is about to sleep.
     pub fn before_park(&self) {
         self.parked.store(true, SeqCst);
-        if !lock(&self.events).is_empty() {
+        if self.look() {
             self.parked.store(false, SeqCst);
-            self.notify.notify_one();
         }
     }
 

@@ -13,6 +13,8 @@ const SLOW_AGAIN: Duration = Duration::from_micros(500);
 /// Who takes this long waits for something: it is not that nobody lets it run.
 const LONG: Duration = Duration::from_millis(10);
 const WARY: Duration = Duration::from_secs(1);
+/// So many results wait for those behind them then.
+const FEW: u32 = 4;
 
 /// What the queues and whoever stands by have seen of handlers.
 pub(super) struct Patience {
@@ -30,8 +32,17 @@ impl Default for Patience {
 impl Patience {
     /// How long a handler may run now until it is overtaken.
     pub fn limit(&self, now: Instant) -> Duration {
+        if self.is_wary(now) { SLOW_AGAIN } else { SLOW }
+    }
+
+    /// How many results of quick handlers may wait now for the handlers behind them.
+    pub fn held(&self, now: Instant) -> u32 {
+        if self.is_wary(now) { FEW } else { u32::MAX }
+    }
+
+    fn is_wary(&self, now: Instant) -> bool {
         let until = self.wary_until.load(Relaxed);
-        if until > 0 && self.us(now) < until { SLOW_AGAIN } else { SLOW }
+        until > 0 && self.us(now) < until
     }
 
     /// A handler has come back after this long.

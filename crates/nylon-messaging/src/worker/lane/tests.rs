@@ -54,7 +54,9 @@ impl Hand {
         let queue = queue.clone();
         std::thread::spawn(move || {
             loop {
-                let Taken::Job(job) = queue.take(None, || ()) else { return tell.send(None).unwrap_or_default() };
+                let Taken::Job(job) = queue.take(None, &Outbox::default()) else {
+                    return tell.send(None).unwrap_or_default();
+                };
                 if tell.send(Some(job.0)).is_err() || wait.recv().is_err() {
                     return;
                 }
@@ -80,11 +82,11 @@ fn leader_and_follower() -> (Arc<Queue<Item>>, Hand, Hand) {
 #[test]
 fn an_empty_lane_times_out_and_a_closed_one_says_so() {
     let queue = Queue::<Item>::new();
-    assert!(matches!(queue.take(Some(Instant::now()), || ()), Taken::TimedOut));
+    assert!(matches!(queue.take(Some(Instant::now()), &Outbox::default()), Taken::TimedOut));
     push(&queue, &[1]);
     queue.close();
-    assert!(matches!(queue.take(None, || ()), Taken::Job(_)));
-    assert!(matches!(queue.take(None, || ()), Taken::Closed));
+    assert!(matches!(queue.take(None, &Outbox::default()), Taken::Job(_)));
+    assert!(matches!(queue.take(None, &Outbox::default()), Taken::Closed));
 }
 
 #[test]
@@ -146,6 +148,23 @@ fn after_a_long_handler_a_slow_leader_is_overtaken_sooner() {
 }
 
 #[test]
+fn after_a_long_handler_results_wait_for_a_few_others_at_most() {
+    let (queue, outbox) = (Queue::new(), Outbox::default());
+    let all_at_once = || {
+        push(&queue, &[1, 2, 3, 4, 5, 6]);
+        let Taken::Job(first) = queue.take(None, &outbox) else { panic!("there is a job") };
+        [first].into_iter().chain(std::iter::from_fn(|| queue.take_now())).map(|job| job.0).collect::<Vec<_>>()
+    };
+    assert_eq!(all_at_once(), [1, 2, 3, 4, 5, 6]);
+    assert!(matches!(queue.take(Some(Instant::now()), &outbox), Taken::TimedOut));
+    queue.patience.took(5 * SLOW, Instant::now() + Duration::from_secs(3_600));
+    assert_eq!(all_at_once(), [1, 2, 3, 4]);
+    // it has come by: what it held has been sent
+    assert!(matches!(queue.take(None, &outbox), Taken::Job(_)));
+    assert_eq!(queue.take_now().map(|job| job.0), Some(6));
+}
+
+#[test]
 fn who_comes_back_from_a_slow_handler_goes_on_with_what_waits() {
     let queue = Arc::new(Queue::new());
     let hands: Vec<_> = (0..2).map(|_| Hand::start(&queue)).collect();
@@ -202,7 +221,7 @@ fn many_threads_take_each_job_once() {
         .map(|_| {
             let (queue, tell) = (queue.clone(), tell.clone());
             std::thread::spawn(move || {
-                while let Taken::Job(job) = queue.take(None, || ()) {
+                while let Taken::Job(job) = queue.take(None, &Outbox::default()) {
                     tell.send(job.0).expect("the test listens");
                 }
             })
