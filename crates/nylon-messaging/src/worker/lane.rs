@@ -5,13 +5,11 @@
 //! a slow handler goes on while there is work, so that slow handlers get as many threads as they need; after a quick one it
 //! parks.
 
+mod here;
+
 use std::{
-    cell::Cell,
     collections::VecDeque,
-    sync::{
-        Arc, Mutex, MutexGuard,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    sync::{Arc, Mutex, MutexGuard},
     thread::Thread,
     time::{Duration, Instant},
 };
@@ -22,6 +20,8 @@ use super::{
     patience::{Patience, SLOW},
 };
 use crate::lock::lock;
+
+pub(super) use here::{comes_back, gather};
 
 /// Which queue a job goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -81,35 +81,6 @@ pub(super) struct Queue<T> {
     on_ready: Mutex<Option<Callback>>,
 }
 
-thread_local! {
-    static TOKEN: u64 = {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        NEXT.fetch_add(1, Relaxed)
-    };
-    /// When this thread last took a job.
-    static TAKEN_AT: Cell<Option<Instant>> = const { Cell::new(None) };
-    /// Jobs that this thread has taken since results were sent.
-    static HELD: Cell<u32> = const { Cell::new(0) };
-    /// Whether this thread gathers results, see [`gather`].
-    static GATHERS: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Whether this thread says when its results are to leave: it is between two calls of [`Queue::take`], or gathers.
-pub(super) fn comes_back() -> bool {
-    TAKEN_AT.get().is_some() || GATHERS.get()
-}
-
-/// Whether this thread, one of an event loop, gathers results from now on.
-pub(super) fn gather(gathers: bool) {
-    GATHERS.set(gathers);
-}
-
-/// This thread has taken a job.
-fn took(now: Instant) {
-    TAKEN_AT.set(Some(now));
-    HELD.set(HELD.get().saturating_add(1));
-}
-
 impl<T: Queued> Queue<T> {
     pub fn new() -> Self {
         let inner = Inner { queue: VecDeque::new(), leader: Leader::None, followers: Vec::new(), closed: false };
@@ -160,11 +131,11 @@ impl<T: Queued> Queue<T> {
 
     /// Whether results of this thread have waited for enough handlers behind them: the next one may be slow.
     fn has_to_send(&self, now: Instant) -> bool {
-        HELD.get() >= self.patience.held(now)
+        here::held() >= self.patience.held(now)
     }
 
     fn send(&self, outbox: &Outbox) {
-        HELD.set(0);
+        here::sent();
         if !self.drive.as_ref().is_some_and(|drive| drive.send(outbox)) {
             outbox.flush();
         }
@@ -202,9 +173,9 @@ impl<T: Queued> Queue<T> {
     /// Takes a job, waiting for one until `until` (for ever if none). What is in the outbox leaves before it waits or gives up.
     pub fn take(&self, until: Option<Instant>, outbox: &Outbox) -> Taken<T> {
         let mut flushed = false;
-        let me = TOKEN.with(|token| *token);
+        let me = here::number();
         let mut now = Instant::now();
-        let mut slow = self.was_slow(TAKEN_AT.take(), now);
+        let mut slow = self.was_slow(here::came_back(), now);
         let mut inner = self.lock();
         loop {
             let leads = inner.may_lead(me, now, self.patience.limit(now));
@@ -222,12 +193,12 @@ impl<T: Queued> Queue<T> {
                     inner.leader = Leader::Away(me, now);
                 }
                 drop(inner);
-                took(now);
+                here::took(now);
                 return Taken::Job(job);
             }
             if !std::mem::replace(&mut flushed, true) {
                 drop(inner);
-                HELD.set(0);
+                here::sent();
                 outbox.flush();
                 now = Instant::now();
                 inner = self.lock();
@@ -260,9 +231,9 @@ impl<T: Queued> Queue<T> {
 
     /// Takes a job if one is there for this thread now; for a thread that calls [`Queue::take`] when there is none.
     pub fn take_now(&self) -> Option<T> {
-        let me = TOKEN.with(|token| *token);
+        let me = here::number();
         let now = Instant::now();
-        let slow = self.was_slow(TAKEN_AT.get(), now);
+        let slow = self.was_slow(here::taken_at(), now);
         if self.has_to_send(now) {
             return None;
         }
@@ -270,7 +241,7 @@ impl<T: Queued> Queue<T> {
         let leads = inner.may_lead(me, now, self.patience.limit(now));
         let job = if leads || slow { inner.pop(now) } else { None };
         if job.is_some() {
-            took(now);
+            here::took(now);
             if leads {
                 inner.leader = Leader::Away(me, now);
             }
@@ -283,7 +254,7 @@ impl<T: Queued> Queue<T> {
         let now = Instant::now();
         let mut inner = self.lock();
         let job = inner.pop(now);
-        let me = TOKEN.with(|token| *token);
+        let me = here::number();
         if job.is_some() && matches!(inner.leader, Leader::Away(token, _) if token == me) {
             inner.leader = Leader::Away(me, now);
         }
