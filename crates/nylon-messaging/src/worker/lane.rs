@@ -18,6 +18,7 @@ use super::{
     drive::Drive,
     outbox::Outbox,
     patience::{Patience, SLOW},
+    run::Queued,
 };
 use crate::lock::lock;
 
@@ -30,14 +31,6 @@ pub enum Lane {
     Threads,
     /// Handlers of an event loop: [`Worker::on_ready`](super::Worker::on_ready) and [`Worker::try_next`](super::Worker::try_next).
     Loop,
-}
-
-/// What waits in a lane.
-pub(super) trait Queued {
-    /// Claims it for user code; false if it was taken back meanwhile.
-    fn claim(&self, now: Instant) -> bool;
-    /// Whether it was taken back.
-    fn is_dead(&self) -> bool;
 }
 
 /// What a thread got.

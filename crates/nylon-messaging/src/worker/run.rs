@@ -17,7 +17,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use nylon_wire::{AbortReason, Phase, ResponsePart, SessionId, Snapshot};
 
-use super::{JobKind, lane::Queued};
+use super::JobKind;
 use crate::lock::lock;
 
 /// One request as one entry sees it, through all its phases.
@@ -204,6 +204,14 @@ impl Run {
             }
         }
     }
+}
+
+/// What waits in a lane.
+pub(super) trait Queued {
+    /// Claims it for user code; false if it was taken back meanwhile.
+    fn claim(&self, now: Instant) -> bool;
+    /// Whether it was taken back.
+    fn is_dead(&self) -> bool;
 }
 
 impl Queued for Arc<Run> {
