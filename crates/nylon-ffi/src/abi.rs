@@ -74,7 +74,7 @@ impl Symbols {
         // A library may write to a socket that its peer has closed. Go's handler forwards to what was there before it.
         // SAFETY: ignoring a signal has no precondition.
         unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
-        // Go starts its first threads here, and the others from those.
+        // Go starts its first threads here, its monitor among them, and the others from those.
         let _batch = Batch::begin();
         // SAFETY: running a library's constructors is what the operator asks for by naming it.
         let library = unsafe { Library::open(Some(path), RTLD_LAZY | RTLD_LOCAL) };

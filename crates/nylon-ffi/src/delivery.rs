@@ -114,8 +114,7 @@ impl Shared {
         loop {
             let mut state = self.state();
             let Some(item) = state.outbox.pop_front() else {
-                state.delivering = false;
-                state.wake();
+                state.told();
                 return;
             };
             match item {
@@ -190,8 +189,7 @@ impl Shared {
         let mut state = self.state();
         state.calling = None;
         if state.outbox.is_empty() {
-            state.delivering = false;
-            state.wake();
+            state.told();
         } else {
             self.submit(Job::Deliver(Arc::clone(self)), false);
         }

@@ -172,11 +172,51 @@ impl State {
         self.wake();
     }
 
-    pub(crate) fn wake(&mut self) {
+    /// Everything has been told. Only a WebSocket waits for that; a phase is over when the library says so, mostly later.
+    pub(crate) fn told(&mut self) {
+        self.delivering = false;
+        if self.had_socket {
+            self.wake();
+        }
+    }
+
+    fn wake(&mut self) {
         let Some(waker) = self.waker.take() else { return };
         match &self.inbox {
             Some(inbox) => inbox.wake(waker),
             None => waker.wake(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::atomic::{AtomicUsize, Ordering::Relaxed},
+        task::Wake,
+    };
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Relaxed);
+        }
+    }
+
+    #[test]
+    fn only_a_websocket_hears_that_everything_has_been_told() {
+        for had_socket in [false, true] {
+            let woken = Arc::<Woken>::default();
+            let waker = Some(Arc::clone(&woken).into());
+            let mut state = State { had_socket, delivering: true, waker, ..State::default() };
+            state.told();
+            assert_eq!(woken.0.load(Relaxed), usize::from(had_socket));
+            state.push(Event::Done(Action::Next));
+            assert_eq!(woken.0.load(Relaxed), 1);
         }
     }
 }
