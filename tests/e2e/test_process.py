@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -198,3 +199,12 @@ def test_a_gateway_outlives_the_reader_of_its_log(tmp_path: Path) -> None:
                 assert process.wait(20) == 0
             finally:
                 process.kill()
+
+
+def test_no_huge_pages_are_asked_for_and_none_are_forbidden_to_plugins() -> None:
+    script = "import nylon._core\nfor name in ('status', 'smaps'): print(open(f'/proc/self/{name}').read())"
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert "THP_enabled:\t1" in said
+    flags = [line.split() for line in said.splitlines() if line.startswith("VmFlags:")]
+    assert flags
+    assert not any("hg" in line for line in flags)

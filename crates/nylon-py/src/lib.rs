@@ -97,7 +97,6 @@ mod _core {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
-        super::allocator::set_up();
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
         // What is public is said by the stub and by `nylon.__all__`.
         module.delattr("__all__")
