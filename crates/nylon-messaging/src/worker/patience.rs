@@ -8,8 +8,12 @@ use std::{
 /// A handler that runs longer than this does not hold up the others. Shorter than what a busy machine takes a processor away for
 /// would have threads take over from each other that are only not let run.
 pub(super) const SLOW: Duration = Duration::from_millis(2);
-/// The same for [`WARY`] after a handler that took [`LONG`].
+/// The same for [`WARY`] after a handler that took [`LONG`], unless that is no more than [`OFTEN`] times what handlers take.
 const SLOW_AGAIN: Duration = Duration::from_micros(500);
+/// Threads that compute would take over from each other, take turns, and so all take [`LONG`]: that must come to an end.
+const OFTEN: u64 = 4;
+/// A handler counts for one in so many of the mean.
+const MEMORY: u64 = 32;
 /// Who takes this long waits for something: it is not that nobody lets it run.
 const LONG: Duration = Duration::from_millis(10);
 const WARY: Duration = Duration::from_secs(1);
@@ -21,18 +25,23 @@ pub(super) struct Patience {
     origin: Instant,
     /// Microseconds since `origin`.
     wary_until: AtomicU64,
+    /// What handlers take, a moving mean, nanoseconds. None counts for more than [`SLOW`]: few that sleep do not matter.
+    usual: AtomicU64,
 }
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { origin: Instant::now(), wary_until: AtomicU64::new(0) }
+        Self { origin: Instant::now(), wary_until: AtomicU64::new(0), usual: AtomicU64::new(0) }
     }
 }
 
 impl Patience {
     /// How long a handler may run now until it is overtaken.
     pub fn limit(&self, now: Instant) -> Duration {
-        if self.is_wary(now) { SLOW_AGAIN } else { SLOW }
+        if !self.is_wary(now) {
+            return SLOW;
+        }
+        Duration::from_nanos(self.usual.load(Relaxed) * OFTEN).clamp(SLOW_AGAIN, SLOW)
     }
 
     /// How many results of quick handlers may wait now for the handlers behind them.
@@ -47,6 +56,8 @@ impl Patience {
 
     /// A handler has come back after this long.
     pub fn took(&self, handler: Duration, now: Instant) {
+        let (usual, nanos) = (self.usual.load(Relaxed), u64::from(handler.min(SLOW).subsec_nanos()));
+        self.usual.store(usual - usual / MEMORY + nanos / MEMORY, Relaxed);
         if handler >= LONG {
             self.wary_until.store(self.us(now + WARY), Relaxed);
         }
@@ -72,5 +83,23 @@ mod tests {
         patience.took(Duration::ZERO, now);
         assert_eq!(patience.limit(now + WARY / 2), SLOW_AGAIN);
         assert_eq!(patience.limit(now + WARY), SLOW);
+    }
+
+    #[test]
+    fn handlers_that_compute_are_not_overtaken_sooner_for_being_interrupted() {
+        let (patience, now) = (Patience::default(), Instant::now());
+        let all = |each: Duration| (0..1000).for_each(|_| patience.took(each, now));
+        all(SLOW_AGAIN);
+        patience.took(LONG, now);
+        assert!(patience.limit(now) > SLOW_AGAIN * 3);
+        // they take turns
+        all(LONG);
+        assert!(patience.limit(now) > SLOW - SLOW_AGAIN);
+        // one in a hundred sleeps
+        for _ in 0..100 {
+            (0..99).for_each(|_| patience.took(SLOW_AGAIN / 20, now));
+            patience.took(LONG, now);
+        }
+        assert_eq!(patience.limit(now), SLOW_AGAIN);
     }
 }
