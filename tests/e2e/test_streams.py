@@ -19,7 +19,7 @@ from .support.patience import eventually
 from .support.process import Process, children
 from .support.upstream import Upstream
 
-SERVICES = ("service", "plain", "echo", "digest")
+SERVICES = ("service", "plain", "echo", "digest", "impatient")
 # hosts: what the upstream's answer passes
 CHAINS: dict[str, list[str]] = {
     "none": [],
@@ -325,6 +325,19 @@ def test_a_client_that_leaves_in_its_upload(house: House) -> None:
     assert house.note(id="upload", broken="ClientGoneError")
     assert house.note(logged="upload")["error"]
     house.idle()
+
+
+def test_a_read_that_was_given_up_swallows_nothing(house: House) -> None:
+    address, _, port = house.gateway.address.rpartition(":")
+    with socket.create_connection((address, int(port)), timeout=20) as client:
+        pieces = [letter * 1500 for letter in (b"a", b"b", b"c", b"d")]
+        length = sum(map(len, pieces))
+        head = f"POST /impatient HTTP/1.1\r\nHost: none\r\nX-Id: impatient\r\nContent-Length: {length}\r\n\r\n"
+        client.sendall(head.encode())
+        for number, piece in enumerate(pieces):
+            house.note(id="impatient", waits=1500 * number)
+            client.sendall(piece)
+        assert until(client, pieces[-1]).endswith(b"".join(pieces))
 
 
 def test_the_worker_is_killed(own_stage: Stage) -> None:

@@ -103,7 +103,12 @@ def test_a_second_upgrade_is_refused(house: House) -> None:
 
 @pytest.mark.parametrize(
     ("word", "code", "reason"),
-    [("leave", 1000, ""), ("raise", 1011, "the handler failed"), ("close", 4001, "asked to close")],
+    [
+        ("leave", 1000, ""),
+        ("raise", 1011, "the handler failed"),
+        ("refuse", 1011, "the handler failed"),
+        ("close", 4001, "asked to close"),
+    ],
 )
 def test_how_a_handler_ends_its_socket(house: House, word: str, code: int, reason: str) -> None:
     with house.client(x_id=word) as client:

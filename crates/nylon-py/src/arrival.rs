@@ -6,6 +6,7 @@ use bytes::Bytes;
 use nylon_messaging::worker::Socket;
 
 use crate::failure::Failure;
+use crate::reading::Reading;
 
 /// Which body is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,8 +20,8 @@ pub(crate) type Fetched = Result<Bytes, Failure>;
 
 /// What comes.
 pub(crate) enum Arrival {
-    /// A piece of a body.
-    Bytes(Bytes),
+    /// A piece of a body can be taken, at most so much.
+    Piece(Arc<Reading>, usize),
     /// What was asked for is done.
     Done,
     /// There are no more pieces.

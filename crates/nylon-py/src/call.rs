@@ -111,6 +111,8 @@ struct State {
     cancelled: bool,
     /// Where the body goes, once it is streamed.
     writer: Option<Writer>,
+    /// Whether the request is a WebSocket.
+    upgraded: bool,
     /// The task that runs it, if one does.
     task: Option<(Weak<Lane>, u64)>,
 }
@@ -219,6 +221,12 @@ impl Call {
         state.job.as_ref().map_or(state.cancelled, Work::cancelled)
     }
 
+    /// Whether the answer has begun, so that it can be no other one any more.
+    pub(crate) fn has_begun(&self) -> bool {
+        let state = self.state();
+        state.upgraded || state.writer.is_some()
+    }
+
     /// A terminal call: the first one of a phase wins.
     pub(crate) fn terminate(&self, action: Action) -> Result<(), Ignored> {
         let mut state = self.state();
@@ -290,7 +298,9 @@ impl Call {
         let verdict: OnVerdict = Box::new(move |verdict| {
             done(match verdict {
                 Ok(socket) => {
-                    call.state().action = Some(Action::End);
+                    let mut state = call.state();
+                    (state.action, state.upgraded) = (Some(Action::End), true);
+                    drop(state);
                     Ok(Arrival::Socket(socket, chosen))
                 }
                 Err(error) => Err(error.into()),

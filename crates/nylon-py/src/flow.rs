@@ -1,8 +1,7 @@
 //! `ResponseStream` and `BodyReader`: bodies that are never in memory as a whole.
 
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 
-use bytes::Bytes;
 use nylon_wire::Outcome;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -11,10 +10,10 @@ use pyo3::types::{PyAny, PyBytes};
 use crate::arrival::{Arrival, Doing, OnArrival, Which};
 use crate::call::Call;
 use crate::failure::Failure;
-use crate::job::{Reader, Writer};
+use crate::job::Writer;
 use crate::lane::LaneSlot;
-use crate::lock::lock;
 use crate::python;
+use crate::reading::Reading;
 use crate::waiting::{self, over};
 
 /// The body of the answer while it is written.
@@ -114,36 +113,14 @@ impl ResponseStream {
 #[pyclass(frozen, module = "nylon._core")]
 pub(crate) struct BodyReader {
     lane: Arc<LaneSlot>,
-    reader: Reader,
-    /// Of the last piece, what `read` has left.
-    rest: Arc<Mutex<Bytes>>,
+    reading: Arc<Reading>,
 }
 
 impl BodyReader {
     /// The next piece, at most so long.
     fn next(&self, most: usize) -> impl FnOnce(OnArrival) + Send + 'static {
-        let (reader, rest) = (self.reader.clone(), Arc::clone(&self.rest));
-        move |done: OnArrival| {
-            let left = {
-                let mut rest = lock(&rest);
-                let here = rest.len().min(most);
-                rest.split_to(here)
-            };
-            if !left.is_empty() {
-                return done(Ok(Arrival::Bytes(left)));
-            }
-            reader.read(Box::new(move |arrived| {
-                let arrived = arrived.map(|arrival| match arrival {
-                    Arrival::Bytes(mut piece) => {
-                        let first = piece.split_to(piece.len().min(most));
-                        *lock(&rest) = piece;
-                        Arrival::Bytes(first)
-                    }
-                    other => other,
-                });
-                done(arrived);
-            }));
-        }
+        let reading = Arc::clone(&self.reading);
+        move |done: OnArrival| reading.ready(most, done)
     }
 }
 
@@ -164,7 +141,7 @@ impl BodyReader {
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
         match waiting::wait(py, self.next(usize::MAX)) {
-            Ok(Arrival::Bytes(bytes)) => Ok(Some(PyBytes::new(py, &bytes))),
+            Ok(Arrival::Piece(reading, most)) => Ok(reading.take(most).map(|piece| PyBytes::new(py, &piece))),
             Ok(_) => Ok(None),
             Err(failure) => Err(failure.raise(py)),
         }
@@ -186,5 +163,5 @@ impl BodyReader {
 pub(crate) fn reader(py: Python<'_>, call: &Call, which: Which) -> PyResult<BodyReader> {
     let reader = call.with_job(|job| job.read(which));
     let reader = reader.ok_or_else(|| Failure::Closed.raise(py))?;
-    Ok(BodyReader { lane: Arc::clone(&call.lane), reader, rest: Arc::default() })
+    Ok(BodyReader { lane: Arc::clone(&call.lane), reading: Reading::new(reader) })
 }

@@ -265,19 +265,14 @@ pub(crate) enum Reader {
 }
 
 impl Reader {
-    pub(crate) fn read(&self, done: OnArrival) {
+    /// Calls back with the next piece, none at the end, from any thread, perhaps at once.
+    pub(crate) fn read(&self, done: Box<dyn FnOnce(Result<Option<Bytes>, Failure>) + Send>) {
         match self {
             Self::Memory(body) => {
                 let body = lock(body).take();
-                done(match body {
-                    None => Ok(Arrival::End),
-                    Some(Ok(bytes)) if bytes.is_empty() => Ok(Arrival::End),
-                    Some(fetched) => fetched.map(Arrival::Bytes),
-                });
+                done(body.transpose().map(|body| body.filter(|bytes| !bytes.is_empty())));
             }
-            Self::Nats(reader) => reader.read(Box::new(move |piece| {
-                done(piece.map(|piece| piece.map_or(Arrival::End, Arrival::Bytes)).map_err(Failure::from));
-            })),
+            Self::Nats(reader) => reader.read(Box::new(move |piece| done(piece.map_err(Failure::from)))),
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Each file needs only those of its own line and of the lines above it:
 //!
-//! - plain: `allocator`, `lock`, `form`, `header_list`, `python`, `failure`, `arrival`, `job`
+//! - plain: `allocator`, `lock`, `form`, `header_list`, `python`, `failure`, `arrival`, `reading`, `job`
 //! - a phase that runs: `call` and the `lane` of its event loop, which hold each other, `reports`, `outcome`, `driver`
 //! - what a handler is given: `waiting`, `fetch`, `flow`, `websocket`, `headers`, `request`, `response`, `context`,
 //!   `registration`
@@ -32,6 +32,7 @@ mod logging;
 mod memory;
 mod outcome;
 mod python;
+mod reading;
 mod registration;
 mod reports;
 mod request;

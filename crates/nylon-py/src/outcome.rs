@@ -71,7 +71,7 @@ pub(crate) fn describe(py: Python<'_>, error: &PyErr) -> String {
     }
 }
 
-/// The operations that an `HttpError` stands for, in the phases that can still answer.
+/// The operations that an `HttpError` stands for, where the handler can still answer.
 fn http_error(
     py: Python<'_>,
     call: &Call,
@@ -83,7 +83,7 @@ fn http_error(
         Phase::ResponseFilter => Action::Next,
         Phase::ResponseBodyFilter | Phase::Logging => return Ok(None),
     };
-    if !error.matches(py, python::HTTP_ERROR.get(py)?)? {
+    if call.has_begun() || !error.matches(py, python::HTTP_ERROR.get(py)?)? {
         return Ok(None);
     }
     let value = error.value(py);

@@ -17,7 +17,10 @@ use crate::websocket::{self, WebSocket};
 /// What Python gets for what has come.
 fn value<'py>(py: Python<'py>, slot: &Arc<LaneSlot>, doing: Doing, arrived: Arrived) -> PyResult<Bound<'py, PyAny>> {
     match arrived {
-        Ok(Arrival::Bytes(bytes)) => Ok(PyBytes::new(py, &bytes).into_any()),
+        Ok(Arrival::Piece(reading, most)) => match reading.take(most) {
+            Some(piece) => Ok(PyBytes::new(py, &piece).into_any()),
+            None => Err(Failure::Other("another read has taken what came".to_owned()).raise_while(py, doing.name())),
+        },
         Ok(Arrival::Done) => Ok(py.None().into_bound(py)),
         Ok(Arrival::Socket(socket, subprotocol)) => {
             Ok(Bound::new(py, WebSocket { lane: Arc::clone(slot), socket, subprotocol })?.into_any())

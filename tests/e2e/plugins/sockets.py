@@ -54,6 +54,8 @@ class Echo(Logged):
                     return
                 case "raise":
                     raise RuntimeError("asked to raise")
+                case "refuse":
+                    raise HttpError(403, "asked to refuse")
                 case "close":
                     await ws.close(4001, "asked to close")
                 case "kill":

@@ -100,6 +100,27 @@ class Echo(Logged):
             raise
 
 
+@plugin.handler("impatient")
+class Impatient(Logged):
+    """Gives up its waits for an upload, and does something else in between."""
+
+    async def request_filter(self, ctx: RequestFilterContext) -> None:
+        body, whole = ctx.request.stream(), b""
+        while True:
+            try:
+                async with asyncio.timeout(0.01):
+                    piece = await body.read(1000)
+            except TimeoutError:
+                note(id=ctx.request.header("x-id"), waits=len(whole))
+                await asyncio.sleep(0.2)  # what it does instead
+                continue
+            if not piece:
+                break
+            whole += piece
+        ctx.response.body_raw(whole)
+        ctx.end()
+
+
 @plugin.handler("digest")
 class Digest(PhaseHandler):
     """Reads an upload of any length, before it answers."""
