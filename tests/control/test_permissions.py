@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import time
@@ -12,7 +13,7 @@ import pytest
 
 from nylon.config import load
 from nylon.control.nats import nats_server_binary
-from nylon.control.permissions import authorization, subject_token
+from nylon.control.permissions import authorization, subject_token, users
 
 CONFIG = """
 http: [127.0.0.1:0]
@@ -25,8 +26,8 @@ plugins:
 """
 PASSWORDS = {
     "NYLON_GATEWAY_PASSWORD": "g",
-    "NYLON_AUTH_WORKERS_PASSWORD": "a",
-    "NYLON_RATE_LIMIT_PASSWORD": "r",
+    "NYLON_WORKER_AUTH_WORKERS_PASSWORD": "a",
+    "NYLON_WORKER_RATE_LIMIT_PASSWORD": "r",
 }
 LOGIN = {"gateway": "g", "worker-auth_workers": "a", "worker-rate limit": "r"}
 
@@ -123,6 +124,22 @@ def test_refused(server: str, user: str, command: str) -> None:
 def test_groups_of_other_servers_stay_out(block: str) -> None:
     assert "elsewhere" not in block
     assert block.count("worker-auth_workers") == 1
+
+
+def test_every_user_has_a_password_of_its_own(tmp_path: Path) -> None:
+    file = tmp_path / "nylon.yaml"
+    groups = ["gateway", "a-b", "a.b", "a_b", "A_B", "ü", "ö", 'with "quotes"']
+    plugins = [{"name": f"p{number}", "type": "messaging", "group": group} for number, group in enumerate(groups)]
+    messaging = [{"name": "bus", "servers": ["a.test"]}]
+    file.write_text(json.dumps({"http": ["127.0.0.1:0"], "messaging": messaging, "plugins": plugins}))
+    config = load(file).config
+    variables = {user.password_variable for user in users(config, config.messaging[0])}
+    assert len(variables) == len(groups) + 1
+    assert all(re.fullmatch("[A-Z0-9_]+", variable) for variable in variables)
+    conf = tmp_path / "nats.conf"
+    conf.write_text(authorization(config, config.messaging[0]))
+    environment = {**os.environ, **dict.fromkeys(variables, "x")}
+    subprocess.run([nats_server_binary(), "-t", "-c", conf], env=environment, check=True, capture_output=True)
 
 
 def test_subject_tokens() -> None:

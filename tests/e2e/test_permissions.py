@@ -26,7 +26,7 @@ def authorization(directory: Path) -> str:
     file.write_text(json.dumps(configuration("nats://127.0.0.1:1", "127.0.0.1:1", plugins=[PLUGIN])))
     command = [*NYLON, "nats", "permissions", "-c", str(file)]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    for variable, password in (("GATEWAY", "g"), ("TESTED", "t"), ("STRANGERS", "s")):
+    for variable, password in (("GATEWAY", "g"), ("WORKER_TESTED", "t"), ("WORKER_STRANGERS", "s")):
         printed = printed.replace(f"$NYLON_{variable}_PASSWORD", f'"{password}"')
     assert "$NYLON" not in printed
     return printed

@@ -1,6 +1,8 @@
 """The nats-server authorization block for a configuration: each side may do its own part and nothing else."""
 
+import json
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -33,13 +35,17 @@ def users(config: RuntimeFile, messaging: Messaging) -> list[User]:
             [f"{base}.h.>", f"{base}.beat.>", f"{base}.room.>"],
         )
     ]
-    for group in _groups(config, messaging):
+    groups = _groups(config, messaging)
+    alike = Counter(_variable(group) for group in groups)
+    for group in groups:
         token = subject_token(group)
+        # One password for two groups would let each pose as the other.
+        variable = _variable(group if alike[_variable(group)] == 1 else f"{group}_{group.encode().hex()}")
         result.append(
             User(
                 f"worker-{group}",
-                f"NYLON_{re.sub(r'[^A-Z0-9]', '_', group.upper())}_PASSWORD",
-                f"workers of the group {group}",
+                f"NYLON_WORKER_{variable}_PASSWORD",
+                f"workers of the group {json.dumps(group)}",
                 [f"{base}.h.>", f"{base}.beat.{token}.*"],
                 # A queue name after the subject: without it a worker could listen beside the group.
                 [f"{base}.open.{token}.* {token}", f"{base}.w.{token}.*", "$SRV.>"],
@@ -61,7 +67,7 @@ def authorization(config: RuntimeFile, messaging: Messaging) -> str:
         blocks += [
             f"    # {user.purpose}",
             "    {",
-            f'      user: "{user.name}", password: ${user.password_variable}',
+            f"      user: {json.dumps(user.name, ensure_ascii=False)}, password: ${user.password_variable}",
             "      permissions: {",
             f"        publish: {{ allow: [{_quoted(user.publish)}] }}",
             f"        subscribe: {{ allow: [{_quoted(user.subscribe)}] }}",
@@ -85,6 +91,10 @@ def _groups(config: RuntimeFile, messaging: Messaging) -> list[str]:
     outside = [p for p in config.plugins if p.type == "messaging"]
     mine = [p for p in outside if p.messaging == messaging.name or (only and p.messaging is None)]
     return list(dict.fromkeys(plugin.group or plugin.name for plugin in mine))
+
+
+def _variable(group: str) -> str:
+    return re.sub(r"[^A-Z0-9]", "_", group.upper())
 
 
 def _quoted(subjects: Sequence[str]) -> str:
