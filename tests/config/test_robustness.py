@@ -100,3 +100,20 @@ def test_any_text(file: Path, text: str) -> None:
 def test_bottomless_nesting(file: Path) -> None:
     for text in ("http: " + "[" * 5000, "http: " + "[" * 3000 + "]" * 3000):
         assert outcome(file, text) is None
+
+
+def test_a_link_that_cannot_be_followed_is_a_problem(tmp_path: Path) -> None:
+    directory = tmp_path / "conf"
+    directory.mkdir()
+    (directory / "link").symlink_to("x" * 300)
+    (tmp_path / "nylon.yaml").write_text(f"http: [127.0.0.1:0]\nconfig_dir: {directory}\n")
+    with pytest.raises(ConfigError) as raised:
+        load(tmp_path / "nylon.yaml")
+    (problem,) = raised.value.problems
+    assert f"cannot look at {directory / 'link'}: file name too long" in str(problem)
+    # the directory itself
+    (tmp_path / "nylon.yaml").write_text(f"http: [127.0.0.1:0]\nconfig_dir: {directory / 'link'}\n")
+    with pytest.raises(ConfigError) as raised:
+        load(tmp_path / "nylon.yaml")
+    (problem,) = raised.value.problems
+    assert "cannot look at" in str(problem)

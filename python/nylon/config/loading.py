@@ -126,7 +126,9 @@ def _proxy_directory(runtime: RuntimeFile) -> Path | None:
 
 
 def _proxy_files(directory: Path, named_at: Location, report: Report) -> list[Path]:
-    if not directory.is_dir():
+    if (usable := _is_directory(directory, named_at, report)) is None:
+        return []
+    if not usable:
         who = "this file has no routes, and the default " if directory is DEFAULT_PROXY_DIRECTORY else ""
         report.error(named_at, f"{who}config_dir {directory} is not a directory")
         return []
@@ -148,10 +150,19 @@ def _collect(directory: Path, depth: int, files: list[Path], report: Report) -> 
         # Kubernetes mounts a ConfigMap with a hidden `..data` link that shows each file a second time.
         if entry.name.startswith("."):
             continue
-        if entry.is_dir():
+        if _is_directory(entry, Location(entry), report):
             _collect(entry, depth + 1, files, report)
         elif entry.suffix in (".yaml", ".yml"):
             files.append(entry)
+
+
+def _is_directory(path: Path, named_at: Location, report: Report) -> bool | None:
+    """Return whether it is one; None if that cannot be found out, which is a problem."""
+    try:
+        return path.is_dir()
+    except OSError as error:
+        report.error(named_at, f"cannot look at {path}: {(error.strerror or str(error)).lower()}")
+        return None
 
 
 def _merged(runtime: RuntimeFile, sources: list[Source]) -> RuntimeFile:

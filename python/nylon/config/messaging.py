@@ -1,10 +1,10 @@
 """`messaging`: connections to NATS."""
 
 import re
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, model_validator
+from pydantic import AfterValidator, BeforeValidator, model_validator
 
 from nylon.config.section import Section
 from nylon.config.values import Duration, Text, wrong
@@ -13,6 +13,13 @@ IN_PROCESS = "in-process"
 """Name of the entry that the snapshot has for plugins of `type: python`."""
 
 _SCHEMES = ("nats", "tls")
+
+
+def _servers(value: Any) -> Any:
+    if not isinstance(value, list):
+        # not shown: it may have credentials in it
+        raise wrong("expected a list of servers such as [nats://localhost:4222]")
+    return value  # pyright: ignore[reportUnknownVariableType]
 
 
 def _server(value: str) -> str:
@@ -97,7 +104,7 @@ class Messaging(Section):
     type: Literal["nats"] = "nats"
     """Only `nats`."""
 
-    servers: list[Annotated[Text, AfterValidator(_server)]] = []
+    servers: Annotated[list[Annotated[Text, AfterValidator(_server)]], BeforeValidator(_servers)] = []
     """Addresses of one or several servers of a cluster. Required, unless `embedded` is set."""
 
     embedded: bool = False
