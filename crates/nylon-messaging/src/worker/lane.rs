@@ -117,7 +117,8 @@ impl<T: Queued> Queue<T> {
 
     /// Whether a thread that took its last job then comes back from a slow handler.
     fn was_slow(&self, taken: Option<Instant>, now: Instant) -> bool {
-        let took = taken.map_or(Duration::ZERO, |taken| now.duration_since(taken));
+        let Some(taken) = taken else { return false };
+        let took = now.duration_since(taken);
         self.patience.took(took, now);
         took >= SLOW
     }
