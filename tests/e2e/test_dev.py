@@ -124,6 +124,17 @@ def test_a_configuration_beside_it_is_used_and_read_again(tmp_path: Path) -> Non
         eventually(lambda: get(address, "/two").status == 200, what="the new configuration", seconds=30)
 
 
+def test_a_configuration_with_a_plugin_in_process_is_used(tmp_path: Path) -> None:
+    app = tmp_path / "app.py"
+    app.write_text(APP.replace("WORDS", "in process"))
+    config = beside("127.0.0.1:0")
+    del config["messaging"]
+    config["plugins"] = [{"name": "greeter", "type": "python", "module": "app:plugin"}]
+    (tmp_path / "nylon.yaml").write_text(json.dumps(config))
+    with Process([*NYLON, "dev", str(app)]) as process:
+        assert get(served(process), "/one").body == b"in process"
+
+
 def test_a_taken_port_ends_with_4_and_says_what_to_do(tmp_path: Path) -> None:
     app = tmp_path / "app.py"
     app.write_text(APP)

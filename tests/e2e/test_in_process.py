@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import sys
 import threading
@@ -171,6 +172,26 @@ def test_a_module_that_is_no_plugin_is_an_error_with_its_place(
     with Process([*NYLON, "run", "-c", str(tmp_path / "nylon.yaml")]) as process:
         assert process.wait() == 3
         process.wait_for(rf"nylon.yaml:5:13 problem=.*{wanted}")
+
+
+@pytest.mark.parametrize(
+    "options", ["max_threads=0", "max_sessions=0", "max_sessions=-1", "config={'since': object()}"]
+)
+def test_a_plugin_that_cannot_be_started_is_an_error_with_its_place(
+    upstream: Upstream, tmp_path: Path, options: str
+) -> None:
+    source = (PLUGINS / "hosted.py").read_text()
+    assert source.count("plugin = Plugin(") == 1
+    source = re.sub(r"plugin = Plugin\(.*\)", f"plugin = Plugin({options})", source)
+    (tmp_path / "broken.py").write_text(source)
+    broken = hosted(upstream, "broken:plugin")
+    with Gateway(tmp_path, hosted(upstream)) as gateway:
+        gateway.reload(broken)
+        gateway.process.wait_for(r"nylon.yaml:\d+:\d+ problem=.*broken:plugin cannot be started")
+        assert gateway.get("/x").status == 200
+    with Process([*NYLON, "run", "-c", str(tmp_path / "nylon.yaml")]) as process:
+        assert process.wait() == 3
+        process.wait_for("broken:plugin cannot be started")
 
 
 def test_an_entry_that_is_not_there_is_an_error(upstream: Upstream, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """`workers:` of the configuration: neither a start nor a reload has a request that finds nobody."""
 
 import json
+import os
 import signal
 import socket
 import threading
@@ -80,6 +81,36 @@ def test_the_old_workers_leave_once_the_new_ones_are_there(stage: Stage) -> None
         steady.some()
     assert {answer.status for answer in steady.answers} == {200}
     assert steady.answers[-1].json["pid"] != before
+
+
+@pytest.mark.parametrize("started", ["at the start", "by a reload"])
+def test_a_reload_that_is_refused_early_leaves_the_workers_as_they_were(
+    stage: Stage, tmp_path: Path, started: str
+) -> None:
+    config = managed(stage)
+    gateway = stage.gateway(top={"workers": config["workers"]}) if started == "at the start" else stage.gateway()
+    gateway.reload(config)
+    running = eventually(lambda: gateway.get("/plugin", **PASS).json["pid"], what="a worker", seconds=30)
+    # refused before anything of it runs
+    module = tmp_path / "broken.py"
+    module.write_text(f"from nylon import PhaseHandler, Plugin\n{BROKEN}")
+    plugins = [*config["plugins"], {"name": "broken", "type": "python", "module": f"{module}:plugin"}]
+    before = len(gateway.process.lines)
+    gateway.reload(config | {"plugins": plugins})
+    gateway.process.wait_for("reload refused", after=before)
+    gateway.reload(config)
+    assert gateway.get("/plugin", **PASS).json["pid"] == running
+    assert "workers started" not in "".join(gateway.process.lines[before:])
+
+
+BROKEN = """
+plugin = Plugin(max_threads=0)
+
+@plugin.handler("x")
+class X(PhaseHandler):
+    def logging(self, ctx):
+        pass
+"""
 
 
 def test_a_refused_reload_leaves_the_workers_as_they_were(stage: Stage) -> None:
@@ -171,3 +202,17 @@ def test_workers_that_end_at_once_are_not_waited_for(tmp_path: Path) -> None:
         assert (datetime.fromisoformat(end) - datetime.fromisoformat(begin)).total_seconds() < 9
         process.wait_for("workers ended code=3")
         assert get(address, "/").status == 503
+
+
+def test_a_killed_embedded_nats_is_replaced_under_the_configuration_that_serves(tmp_path: Path) -> None:
+    with starting(tmp_path, GATED) as process:
+        (tmp_path / "gate").touch()
+        address = process.wait_for(r"listening listener=http address=(\S+)")[1]
+        assert get(address, "/").body == b"hello"
+        # nobody has asked for it to be read
+        (tmp_path / "nylon.yaml").write_text("routes: nonsense")
+        (server,) = (pid for pid in children(process.pid) if Path(f"/proc/{pid}/exe").resolve().name == "nats-server")
+        os.kill(server, signal.SIGKILL)
+        process.wait_for("embedded NATS ended, starting another", seconds=30)
+        eventually(lambda: get(address, "/").status == 200, what="workers at the new server", seconds=40)
+        assert "reload refused" not in process.log

@@ -3,7 +3,7 @@
 import json
 import socket
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -50,7 +50,7 @@ class DevSource:
             loaded = load(options.config)
             self._files = loaded.files
             self._seen = _stamps([options.config, *self._files])
-            return Loaded(with_plugin(loaded.config, options), loaded.warnings, loaded.files)
+            return replace(loaded, config=with_plugin(loaded.config, options))
         self._seen = _stamps(_sources(options.target))
         try:
             self.entries = usable(find_entries(options.target), options)

@@ -110,6 +110,7 @@ class GatewayProcess:
             # A plugin library does not take its configuration.
             log.error("configuration refused", reason=str(error))
             return ExitCode.CONFIG
+        self._workers.commit()
         try:
             self._interruptible = False
             self._tell_listeners(gateway)
@@ -126,7 +127,8 @@ class GatewayProcess:
                 for code in self._workers.lost():
                     log.error("workers ended", code=code)
                 if self._lost_nats():
-                    loaded = self._reload(gateway, loaded)
+                    # what is in the files by now is for a reload that somebody asks for
+                    loaded = self._take(gateway, loaded, loaded)
                     if any(entry.embedded and entry.name not in self._embedded for entry in loaded.config.messaging):
                         return ExitCode.RUNTIME
                 if self._look():
@@ -157,9 +159,18 @@ class GatewayProcess:
         return ExitCode.OK
 
     def _reload(self, gateway: "_core.Gateway", current: Loaded) -> Loaded:
-        loaded = current
         try:
             loaded = self._load()
+        except ConfigError as error:
+            log_problems(error)
+            return self._refused(current, problems=len(error.problems))
+        except _Interrupted:
+            return current  # the signal is the next event
+        return self._take(gateway, loaded, current)
+
+    def _take(self, gateway: "_core.Gateway", loaded: Loaded, current: Loaded) -> Loaded:
+        """Serve what is loaded, or what is current if that cannot be done; return which."""
+        try:
             snapshot = self._snapshot(loaded)
             with self._importing():
                 self._in_process.examine(loaded)
@@ -168,24 +179,31 @@ class GatewayProcess:
             gateway.reload(snapshot, starting, self._worth_waiting)
         except ConfigError as error:
             log_problems(error)
-            log.error("reload refused, the old configuration keeps serving", problems=len(error.problems))
-            return current
+            return self._refused(current, problems=len(error.problems))
         except (ValueError, NatsError, OSError) as error:
             # OSError: a new listener cannot be opened
             reason = loaded.refusal(str(error)) if isinstance(error, ValueError) else error
-            log.error("reload refused, the old configuration keeps serving", reason=str(reason))
-            self._in_process.keep(current.config)
-            self._workers.abandon()
-            return current
+            return self._refused(current, reason=str(reason))
         except _Interrupted:
             return current  # the signal is the next event
-        self._in_process.keep(loaded.config)
         self._tell_listeners(gateway)
         self._workers.commit()
-        for name in set(self._embedded) - {entry.name for entry in loaded.config.messaging if entry.embedded}:
-            self._embedded.pop(name).stop()
+        self._keep(loaded)
         log.info("reloaded", revision=self._number, files=len(loaded.files))
         return loaded
+
+    def _refused(self, current: Loaded, **why: object) -> Loaded:
+        """End what was started for a configuration that is not taken; return the one that is."""
+        log.error("reload refused, the old configuration keeps serving", **why)
+        self._workers.abandon()
+        self._keep(current)
+        return current
+
+    def _keep(self, loaded: Loaded) -> None:
+        """Let plugins in this process and embedded servers end that this configuration does not have."""
+        self._in_process.keep(loaded.config)
+        for name in set(self._embedded) - {entry.name for entry in loaded.config.messaging if entry.embedded}:
+            self._embedded.pop(name).stop()
 
     def _lost_nats(self) -> bool:
         """Forget embedded servers that have ended by themselves; a reload then starts others."""

@@ -31,10 +31,17 @@ class InProcess:
         self._leaving: list[threading.Thread] = []
 
     def prepare(self, loaded: Loaded) -> None:
-        """Import what `loaded` names and start what does not run yet. Raises as `examine`, and starts nothing then."""
+        """Import what `loaded` names and start what does not run yet.
+
+        Raises ConfigError as `examine`, which starts nothing then, and with a plugin that cannot be started.
+        """
         for (name, module), plugin in self.examine(loaded).items():
             if (name, module) not in self._running:
-                self._running[name, module] = self._start(name, plugin)
+                try:
+                    self._running[name, module] = self._start(name, plugin)
+                except (RuntimeError, TypeError, ValueError, OverflowError) as error:
+                    text = f"{module} cannot be started: {error}"
+                    raise ConfigError([Problem(loaded.modules[name], text)]) from error
 
     def examine(self, loaded: Loaded) -> dict[tuple[str, str], Plugin]:
         """Import what `loaded` names; return it by names of plugins and modules.

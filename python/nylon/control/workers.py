@@ -31,7 +31,7 @@ class Workers:
 
     def __init__(self) -> None:
         self._running: list[tuple[tuple[object, ...], Child]] = []
-        self._before: list[tuple[tuple[object, ...], Child]] = []
+        self._new: list[tuple[tuple[object, ...], Child]] = []
         self._wanted: list[tuple[object, ...]] = []
         self._leaving: list[Child] = []
 
@@ -43,8 +43,7 @@ class Workers:
         Return of which workers a gateway will hear that has this configuration: messaging, group, how many.
         """
         self._running = [item for item in self._running if item[1].ended() is None]
-        self._before = list(self._running)
-        self._wanted = []
+        self._new, self._wanted = [], []
         running = [key for key, _ in self._running]
         starting: Counter[tuple[str, str]] = Counter()
         for worker in config.workers:
@@ -56,6 +55,7 @@ class Workers:
             environment = worker_environment(messaging, embedded) | {"NATS_GROUP": worker.group}
             child = Child(_command(worker, reload), grace=_GRACE_SECONDS, environment={**os.environ, **environment})
             self._running.append((key, child))
+            self._new.append((key, child))
             log.info("workers started", target=worker.target, group=worker.group, processes=worker.processes)
             if (messaging.name, worker.group) in _served(config):
                 starting[messaging.name, worker.group] += worker.processes
@@ -67,13 +67,14 @@ class Workers:
             if key not in self._wanted:
                 self._let_go(child)
         self._running = [item for item in self._running if item[0] in self._wanted]
+        self._new = []
 
     def abandon(self) -> None:
-        """Let those end that `prepare` started: its configuration was refused."""
-        for item in self._running:
-            if item not in self._before:
-                self._let_go(item[1])
-        self._running = self._before
+        """Let those end that a `prepare` without `commit` started: its configuration was refused."""
+        for _, child in self._new:
+            self._let_go(child)
+        self._running = [item for item in self._running if item not in self._new]
+        self._new = []
 
     def alive(self) -> bool:
         """Whether none has ended by itself."""

@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> int:
         if max_threads:
             settings = replace(settings, max_threads=int(max_threads[0]))
         plugin.serving(settings).run()
-    except (RuntimeError, TypeError, ValueError) as error:
+    except (RuntimeError, TypeError, ValueError, OverflowError) as error:
         logs.say(logging.ERROR, "worker cannot start", target=target, cause=str(error))
         return ExitCode.CONFIG
     return ExitCode.OK
