@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -230,6 +231,54 @@ func TestIllegalChangesAreFailures(t *testing.T) {
 		if got.Err == nil || got.Status != 502 {
 			t.Errorf("%+v", got)
 		}
+	}
+}
+
+// TestAServiceAnswers: with End, or with Next where there is an answer, as of a gateway.
+func TestAServiceAnswers(t *testing.T) {
+	for _, each := range []struct {
+		answer func(*sdk.PhaseRequestFilter)
+		status int
+		body   string
+	}{
+		{func(ctx *sdk.PhaseRequestFilter) { ctx.Response().BodyText("hi"); ctx.End() }, 200, "hi"},
+		{func(ctx *sdk.PhaseRequestFilter) { ctx.Response().BodyText("hi"); ctx.Next() }, 200, "hi"},
+		{func(ctx *sdk.PhaseRequestFilter) { ctx.Response().SetStatus(204); ctx.Next() }, 204, ""},
+		{func(ctx *sdk.PhaseRequestFilter) { ctx.Response().SetHeader("X-A", "1"); ctx.Next() }, 502, ""},
+	} {
+		got := do(&sdktest.Request{Service: true}, func(phase *sdk.PhaseHandler) {
+			phase.RequestFilter(each.answer)
+			phase.ResponseFilter(func(ctx *sdk.PhaseResponseFilter) { ctx.Next() })
+			phase.Logging(func(ctx *sdk.PhaseLogging) {
+				same(t, "the status in logging", ctx.Response().Status(), each.status)
+				ctx.Next()
+			})
+		})
+		if got.Status != each.status || string(got.Body) != each.body || (got.Err == nil) != (each.status < 500) {
+			t.Errorf("%+v, want %d %q", got, each.status, each.body)
+		}
+		same(t, "phases", strings.Join(got.Phases, ", "), "request filter, logging")
+	}
+}
+
+// TestHeadersOfARequestHaveOneSpelling: to many upstreams X_User is X-User (SPEC 13.3).
+func TestHeadersOfARequestHaveOneSpelling(t *testing.T) {
+	request := &sdktest.Request{
+		Header:   http.Header{"X_User": {"root"}, "X-Gone": {"1"}, "X_gone": {"1"}, "X_Kept": {"1"}},
+		Upstream: func(*http.Request) *sdktest.Answer { return &sdktest.Answer{Header: http.Header{"X_Answer": {"1"}}} },
+	}
+	got := do(request, filter(func(ctx *sdk.PhaseRequestFilter) {
+		ctx.Request().SetHeader("X-User", "alice")
+		ctx.Request().RemoveHeader("x_gone")
+		ctx.Request().AddHeader("X-Kept", "2")
+		ctx.Response().SetHeader("X-Answer", "2")
+		ctx.Next()
+	}))
+	if want := (http.Header{"X-User": {"alice"}, "X_kept": {"1"}, "X-Kept": {"2"}}); !reflect.DeepEqual(got.UpstreamHeader, want) {
+		t.Errorf("%v, want %v", got.UpstreamHeader, want)
+	}
+	if want := (http.Header{"X_answer": {"1"}, "X-Answer": {"2"}}); !reflect.DeepEqual(got.Header, want) {
+		t.Errorf("%v, want %v", got.Header, want)
 	}
 }
 

@@ -103,20 +103,15 @@ func (p *NatsPlugin) Start() error {
 	return p.transport.Start()
 }
 
-// Run serves until ctx is done, SIGTERM or SIGINT comes, or Close is called elsewhere, and returns when the worker has drained. Its
-// error is that of Start. A second signal ends the process at once, with 128 + its number.
+// Run serves until ctx is done, SIGTERM or SIGINT comes, or Close is called elsewhere, and returns when the worker has drained; so it
+// does if that happens while it starts. Its error is that of Start, if that has come to one. A second signal ends the process at
+// once, with 128 + its number.
 func (p *NatsPlugin) Run(ctx context.Context) error {
-	if err := p.Start(); err != nil {
-		return errors.Join(err, p.Close())
-	}
 	came := make(chan os.Signal, 2)
-	signal.Notify(came, syscall.SIGTERM, os.Interrupt)
+	signal.Notify(came, syscall.SIGTERM, os.Interrupt) // first, so that there is no moment in which a signal just ends the process
 	defer signal.Stop(came)
-	select {
-	case <-ctx.Done():
-	case <-came:
-	case <-p.Done():
-	}
+	unattended.remove(p)
+	err := p.serve(ctx, came)
 	go func() {
 		select {
 		case second := <-came:
@@ -124,7 +119,29 @@ func (p *NatsPlugin) Run(ctx context.Context) error {
 		case <-p.Done():
 		}
 	}()
-	return p.Close()
+	return errors.Join(err, p.Close())
+}
+
+// serve starts, and waits for what Run waits for.
+func (p *NatsPlugin) serve(ctx context.Context, came <-chan os.Signal) error {
+	started := make(chan error, 1)
+	go func() { started <- p.transport.Start() }() // Close ends it
+	select {
+	case err := <-started:
+		if err != nil {
+			return err
+		}
+	case <-ctx.Done():
+		return nil
+	case <-came:
+		return nil
+	}
+	select {
+	case <-ctx.Done():
+	case <-came:
+	case <-p.Done():
+	}
+	return nil
 }
 
 // Close drains (SPEC 9.10): no new requests, running ones may finish until the drain timeout and are aborted then, WebSockets are

@@ -1,10 +1,15 @@
 package sdk
 
 import (
+	"context"
 	"errors"
 	"io"
 	"log/slog"
+	"os"
+	"os/signal"
+	"runtime"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 
@@ -43,6 +48,53 @@ func TestStartAfterClose(t *testing.T) {
 	if err := plugin.Start(); !errors.Is(err, ErrShuttingDown) {
 		t.Error(err)
 	}
+}
+
+// TestRunEndsAlsoWhileItStarts: a plugin's Initialize may take as long as it likes.
+func TestRunEndsAlsoWhileItStarts(t *testing.T) {
+	survives := make(chan os.Signal, 1) // this process, whoever leaves the signal alone
+	signal.Notify(survives, syscall.SIGTERM)
+	defer signal.Stop(survives)
+	for _, end := range []func(cancel func()){
+		func(func()) { raise(syscall.SIGTERM) },
+		func(cancel func()) { cancel() },
+	} {
+		config := WithConfig(map[string]interface{}{})
+		plugin, err := NewNatsPlugin("nats://127.0.0.1:1", "g", config, WithLogger(slog.New(slog.NewTextHandler(io.Discard, nil))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		initializes, release, shut := make(chan struct{}), make(chan struct{}), make(chan struct{})
+		plugin.Initialize(func(map[string]interface{}) { close(initializes); <-release })
+		plugin.Shutdown(func() { close(shut) })
+		plugin.AddPhaseHandler("e", func(*PhaseHandler) {})
+		ctx, cancel := context.WithCancel(context.Background())
+		ended := make(chan error, 1)
+		go func() { ended <- plugin.Run(ctx) }()
+		<-initializes
+		for unattended.has(plugin) { // then Run has the signals
+			runtime.Gosched()
+		}
+		end(cancel)
+		select {
+		case err := <-ended:
+			<-shut
+			if err != nil {
+				t.Error(err)
+			}
+		case <-time.After(10 * time.Second):
+			t.Error("it still starts")
+		}
+		close(release)
+		cancel()
+	}
+}
+
+func (w *watched) has(p *NatsPlugin) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	_, has := w.plugins[p]
+	return has
 }
 
 // TestASecondStreamOfALibrary: the ABI would take its head, and the client would get one within the body.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -91,11 +92,11 @@ func (e *exchange) run() {
 		e.fail(http.StatusBadGateway, errors.New("running the request filter: it took the body by BodyReader, and Next has none for the upstream"))
 		e.log()
 		return
-	case action == wire.End:
-		e.result.Ended, e.status = true, http.StatusOK
+	case action == wire.End, e.request.Service && answers(early):
+		e.result.Ended, e.status = action == wire.End, http.StatusOK
 		e.apply(early)
 	case e.request.Service:
-		e.fail(http.StatusInternalServerError, errors.New("running a plugin service: its request filter did not End"))
+		e.fail(http.StatusBadGateway, errors.New("running a plugin service: its request filter said Next without an answer"))
 		e.log()
 		return
 	default:
@@ -313,16 +314,27 @@ func legal(op wire.Operation) error {
 	return nil
 }
 
+// answers says whether a plugin service has answered, whatever it says at its end.
+func answers(ops []wire.Operation) bool {
+	return slices.ContainsFunc(ops, func(op wire.Operation) bool {
+		return op.Number == wire.OpSetResponseStatus || op.Number == wire.OpSetResponseFullBody
+	})
+}
+
 // change applies one header operation.
 func change(headers []wire.Header, op wire.Operation) []wire.Header {
 	name := strings.ToLower(op.Name)
 	if isFraming(name) {
 		return headers // the gateway frames messages itself
 	}
+	spelling := func(name string) string { return name }
+	if op.Number == wire.OpSetRequestHeader || op.Number == wire.OpRemoveRequestHeader {
+		spelling = func(name string) string { return strings.ReplaceAll(name, "_", "-") } // to many upstreams it is one (SPEC 13.3)
+	}
 	var kept []wire.Header
 	add := op.Number == wire.OpAddResponseHeader || op.Number == wire.OpAddRequestHeader
 	for _, header := range headers {
-		if add || header.Name != name {
+		if add || spelling(header.Name) != spelling(name) {
 			kept = append(kept, header)
 		}
 	}

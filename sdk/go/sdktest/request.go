@@ -31,7 +31,8 @@ type Request struct {
 	Upstream func(request *http.Request) *Answer
 	// LeaveAfter lets the client leave when it has so many bytes of a streamed answer: Write gives ErrClientGone. 0: it stays.
 	LeaveAfter int
-	// Service: the entry is used as a plugin service, so only its request filter runs, and it has to End.
+	// Service: the entry is used as a plugin service, so that its request filter and its logging run alone, and it has to answer.
+	// Next does so where it has set a status or a body, else it is 502.
 	Service bool
 }
 

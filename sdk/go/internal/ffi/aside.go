@@ -11,6 +11,7 @@ const warm = 16
 // would be the process's.
 type aside struct {
 	next func() (bool, bool)
+	stop func()
 	work func()
 }
 
@@ -19,24 +20,27 @@ var asides [warm + 1]*aside
 
 // runAside runs fn and says whether it has returned. thread counts those of the host from 1.
 func runAside(thread uint32, fn func()) (returned bool) {
-	if thread > warm {
-		thread = 0
+	var a *aside
+	kept := thread > 0 && thread <= warm
+	if kept {
+		a, asides[thread] = asides[thread], nil // until it is free again
 	}
-	a := asides[thread]
-	if a == nil || thread == 0 {
+	if a == nil {
 		a = newAside()
 	}
-	asides[thread] = nil // until it is free again
 	a.work = fn
-	if returned, _ = a.next(); returned && thread > 0 {
+	switch returned, _ = a.next(); {
+	case returned && kept:
 		asides[thread] = a
+	case returned:
+		a.stop() // else its goroutine waits for more for ever
 	}
 	return returned
 }
 
 func newAside() *aside {
 	a := &aside{}
-	a.next, _ = iter.Pull(func(yield func(bool) bool) {
+	a.next, a.stop = iter.Pull(func(yield func(bool) bool) {
 		defer yield(false) // for good: what is left of it stays
 		grow()
 		for {

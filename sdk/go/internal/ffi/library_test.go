@@ -527,6 +527,20 @@ func TestAThreadOfTheHostOutlivesCallbacksThatEndTheirGoroutine(t *testing.T) {
 	}
 }
 
+// TestAThreadOfTheHostWithoutAPlaceLeavesNothingBehind: their numbers only grow.
+func TestAThreadOfTheHostWithoutAPlaceLeavesNothingBehind(t *testing.T) {
+	const runs = 1000
+	ran, before := 0, runtime.NumGoroutine()
+	for thread := range uint32(runs) {
+		if !runAside(warm+1+thread, func() { ran++ }) {
+			t.Fatal("it has returned")
+		}
+	}
+	if after := runtime.NumGoroutine(); ran != runs || after >= before+runs/2 { // other tests leave some
+		t.Errorf("%d runs, %d goroutines before and %d after", ran, before, after)
+	}
+}
+
 func TestAContextThatIsWantedAfterTheEndIsOver(t *testing.T) {
 	h := newHost()
 	ports := make(chan session.Port, 1)

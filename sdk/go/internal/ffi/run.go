@@ -174,7 +174,7 @@ func (s *live) Fetch(ctx context.Context, r *session.Run, what wire.FetchKind, l
 	} else if r.Phase == wire.Logging {
 		return nil, session.ErrNoBody
 	}
-	body, err := s.ask(func() context.Context { return ctx }, r.Phase, method)
+	body, err := s.read(func() context.Context { return ctx }, r, method)
 	if err == nil && len(body) == 0 && what == wire.FetchRequestBody && s.taken.Load() { // a host cannot say it in another way
 		return nil, fmt.Errorf("reading what BodyReader has taken: %w", session.ErrNoBody)
 	}
@@ -195,9 +195,9 @@ func (s *live) ReadStream(r *session.Run, what wire.FetchKind) session.BodyPort 
 		kind := wire.FetchResponseBody
 		switch {
 		case what == wire.FetchResponseStream && s.library.offers(readResponsePiece):
-			return s.piece(r.Phase, readResponsePiece)
+			return s.piece(r, readResponsePiece)
 		case what == wire.FetchRequestStream && s.library.offers(readRequestPiece) && !s.whole.Load():
-			piece, err := s.piece(r.Phase, readRequestPiece)
+			piece, err := s.piece(r, readRequestPiece)
 			if len(piece) > 0 { // a long body is taken by it
 				s.taken.Store(true)
 			}
@@ -214,12 +214,32 @@ func (s *live) ReadStream(r *session.Run, what wire.FetchKind) session.BodyPort 
 }
 
 // piece is the next one of a body.
-func (s *live) piece(phase wire.Phase, method uint32) ([]byte, error) {
-	piece, err := s.ask(nil, phase, method)
+func (s *live) piece(r *session.Run, method uint32) ([]byte, error) {
+	piece, err := s.read(nil, r, method)
 	if err == nil && len(piece) == 0 {
 		err = io.EOF
 	}
 	return piece, err
+}
+
+// read asks for a body. That nothing came says nothing about it once the run is over: so the host lets go of who still waits.
+func (s *live) read(within func() context.Context, r *session.Run, method uint32) ([]byte, error) {
+	body, err := s.ask(within, r.Phase, method)
+	if err == nil && len(body) == 0 && s.past(r) {
+		return nil, fmt.Errorf("reading a body: %w", session.ErrClosed)
+	}
+	return body, err
+}
+
+// past says whether a run is over, or its session.
+func (s *live) past(r *session.Run) bool {
+	s.sending.Lock()
+	ended := r.Own.(*run).over
+	s.sending.Unlock()
+	s.mu.Lock()
+	over := s.over
+	s.mu.Unlock()
+	return over || ended && !s.talks() // an upgrade ends nothing before its WebSocket
 }
 
 // reading is a body on its way here.
