@@ -303,7 +303,7 @@ func (w *Worker) emit(gateway, reply string, frame wire.Frame) {
 // isReply says whether a subject is one that gateways listen on. Nothing else is ever published to: a frame must not make
 // this worker speak elsewhere, nor break the protocol of the connection.
 func (w *Worker) isReply(subject string) bool {
-	if !strings.HasPrefix(subject, w.replies) {
+	if len(subject) > wire.MaxSubject || !strings.HasPrefix(subject, w.replies) {
 		return false
 	}
 	for _, b := range []byte(subject) {

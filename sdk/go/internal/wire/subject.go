@@ -10,6 +10,13 @@ import (
 // ErrName is why a name cannot be part of a subject.
 var ErrName = errors.New("building a subject: the name is empty")
 
+// ErrLength is why names that are too long cannot be part of a subject.
+var ErrLength = fmt.Errorf("building a subject: it is longer than %d bytes", MaxSubject)
+
+// MaxSubject is the longest subject, in bytes: a server closes the connection of a client whose line in the protocol of NATS
+// is longer than 4,096 (SPEC 2.1).
+const MaxSubject = 1024
+
 // ErrPrefix is why a prefix cannot lead a subject.
 var ErrPrefix = errors.New("building a subject: the prefix is not tokens of [A-Za-z0-9_-] joined by dots")
 
@@ -47,6 +54,9 @@ func Subject(prefix, kind string, names ...string) (string, error) {
 			return "", err
 		}
 		subject += "." + token
+	}
+	if len(subject) > MaxSubject {
+		return "", ErrLength
 	}
 	return subject, nil
 }

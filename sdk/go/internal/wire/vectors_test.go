@@ -184,6 +184,15 @@ func TestSubjects(t *testing.T) {
 	if _, err := Subject("nylon", "open", ""); err != ErrName {
 		t.Errorf("an empty name: %v", err)
 	}
+	fits := strings.Repeat("a", MaxSubject-len("nylon.v1.open."))
+	if _, err := Subject("nylon", "open", fits); err != nil {
+		t.Errorf("the longest name: %v", err)
+	}
+	for _, name := range []string{fits + "a", strings.Repeat("é", MaxSubject/6)} {
+		if _, err := Subject("nylon", "open", name); err != ErrLength {
+			t.Errorf("a longer name: %v", err)
+		}
+	}
 }
 
 func TestServiceNames(t *testing.T) {
