@@ -235,6 +235,24 @@ fn health_readiness_and_metrics_have_their_own_address() {
 }
 
 #[test]
+fn a_modifier_in_many_places_is_counted_once() {
+    let upstream = Upstream::echo();
+    let gateway = gateway_with(&upstream, |snapshot| {
+        let mut modifier = link("");
+        modifier["plugin"] = json!("RequestHeaderModifier");
+        snapshot["routes"][0]["paths"][0]["chain"] = json!([modifier, modifier]);
+        let mut other = snapshot["routes"][0].clone();
+        other["name"] = json!("other");
+        other["match"]["values"] = json!(["other.test"]);
+        snapshot["routes"].as_array_mut().unwrap().push(other);
+    });
+    assert_eq!(Client::connect(&gateway).get("/").status, 200);
+    let text = gateway.metrics();
+    let counted = "nylon_plugin_phases_total{entry=\"RequestHeaderModifier\",phase=\"request_filter\"} 2\n";
+    assert!(text.contains(counted), "{text}");
+}
+
+#[test]
 fn connections_are_spread_over_the_threads() {
     let upstream = Upstream::start(|_, socket| respond(socket, 200, b"ok"));
     let gateway = gateway_with(&upstream, |snapshot| {
