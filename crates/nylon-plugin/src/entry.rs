@@ -45,24 +45,29 @@ impl Entry {
 /// The entries of one gateway thread; [`crate::Link::entry`] is the index.
 pub type Entries = Rc<[Entry]>;
 
-/// How many sessions of a plugin may be in flight at once, over all threads (rules §11).
+/// How many sessions of a plugin may be in flight at once, over all threads (rules §11) and snapshots.
 #[derive(Debug)]
 pub struct InFlight {
     count: AtomicUsize,
-    limit: usize,
+    limit: AtomicUsize,
 }
 
 impl InFlight {
     /// At most `limit` sessions at once.
     #[must_use]
     pub fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Self { count: AtomicUsize::new(0), limit })
+        Arc::new(Self { count: AtomicUsize::new(0), limit: AtomicUsize::new(limit) })
+    }
+
+    /// At most `limit` sessions at once from now on. Those beyond it end in their own time.
+    pub fn set_limit(&self, limit: usize) {
+        self.limit.store(limit, Ordering::Relaxed);
     }
 
     /// A place for one session, given back when dropped; `None` when all are taken.
     #[must_use]
     pub fn enter(self: &Arc<Self>) -> Option<Permit> {
-        if self.count.fetch_add(1, Ordering::Relaxed) < self.limit {
+        if self.count.fetch_add(1, Ordering::Relaxed) < self.limit.load(Ordering::Relaxed) {
             return Some(Permit(Arc::clone(self)));
         }
         self.count.fetch_sub(1, Ordering::Relaxed);

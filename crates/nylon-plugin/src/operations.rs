@@ -120,9 +120,10 @@ impl Exchange {
     }
 
     /// Makes the early answer out of what request filters have collected (sdk-api §1.6): status 200 and an empty
-    /// body where nothing was set.
-    pub(crate) fn answer_early(&mut self) {
+    /// body where nothing was set. The first `keep` header changes are kept for an error answer.
+    pub(crate) fn answer_early(&mut self, keep: usize) {
         let early = std::mem::take(&mut self.early);
+        self.early.kept = early.headers[..keep].to_vec();
         let mut headers = HeaderMap::new();
         for change in early.headers {
             change.apply(&mut headers);
@@ -136,23 +137,30 @@ impl Exchange {
     }
 
     /// The same for an answer whose body is made while it is sent.
-    pub(crate) fn answer_streamed(&mut self, stream: Box<dyn BodyStream>) {
-        self.answer_early();
+    pub(crate) fn answer_streamed(&mut self, stream: Box<dyn BodyStream>, keep: usize) {
+        self.answer_early(keep);
         self.response.body = ResponseBody::Stream(stream);
     }
 
     /// The same for a request that is a WebSocket from now on: header changes of request filters are in its 101; status
     /// and body are the protocol's. It passes no filter of answers.
     pub(crate) fn answer_upgraded(&mut self, upgrade: Box<Upgrade>) {
-        self.apply_early_headers();
+        self.apply_early_headers(0);
         self.response.status = StatusCode::SWITCHING_PROTOCOLS;
         self.response.body = ResponseBody::Socket(upgrade);
     }
 
-    /// Applies the header changes of the request filters to the service's answer. On the gateway's own error answer
-    /// they come first, so that they cannot contradict it.
-    pub(crate) fn apply_early_headers(&mut self) {
-        let early = std::mem::take(&mut self.early);
+    /// Applies the header changes of the request filters to the service's answer, and keeps the first `keep` of them for
+    /// an error answer. On the gateway's own error answer they come first, so that they cannot contradict it; it gets
+    /// those, too, that the answer had whose place it takes.
+    pub(crate) fn apply_early_headers(&mut self, keep: usize) {
+        let mut early = std::mem::take(&mut self.early);
+        if self.error.is_some() {
+            early.headers.splice(..0, early.kept);
+        } else {
+            early.kept.extend_from_slice(&early.headers[..keep]);
+            self.early.kept = early.kept;
+        }
         if early.headers.is_empty() {
             return;
         }

@@ -15,6 +15,8 @@ pub struct EarlyResponse {
     pub body: Option<Bytes>,
     /// Header changes in call order.
     pub headers: Vec<HeaderChange>,
+    /// Those that the answer has already, for an error answer that may still take its place.
+    pub(crate) kept: Vec<HeaderChange>,
 }
 
 /// The answer as it stands: first the service's (or the early one), then as response filters change it.

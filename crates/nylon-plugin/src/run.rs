@@ -69,10 +69,11 @@ impl Run {
             if !place.link.may_run(Phase::RequestFilter) || slot.left_out(&place.link, Phase::RequestFilter) {
                 continue;
             }
+            let before = exchange.early.headers.len();
             match self.phase(place, Phase::RequestFilter, place.link.retry, exchange).await {
                 Ok(slot::Done { stream: Some(stream), .. }) => {
                     self.streaming = Some(place.session);
-                    exchange.answer_streamed(stream);
+                    exchange.answer_streamed(stream, self.to_keep(before));
                     return Ok(Flow::Answered);
                 }
                 Ok(slot::Done { upgrade: Some(upgrade), .. }) => {
@@ -80,7 +81,7 @@ impl Run {
                     return Ok(Flow::Answered);
                 }
                 Ok(done) if done.action == Action::End => {
-                    exchange.answer_early();
+                    exchange.answer_early(self.to_keep(before));
                     return Ok(Flow::Answered);
                 }
                 Ok(_) => {}
@@ -103,10 +104,11 @@ impl Run {
             return Err(GatewayError { entry: "none".into(), phase: Phase::RequestFilter, cause });
         };
         let retry = if is_idempotent(&exchange.request.method) { place.link.retry } else { 0 };
+        let before = exchange.early.headers.len();
         let result = match self.phase(place, Phase::RequestFilter, retry, exchange).await {
             Ok(slot::Done { stream: Some(stream), .. }) => {
                 self.streaming = Some(place.session);
-                exchange.answer_streamed(stream);
+                exchange.answer_streamed(stream, self.to_keep(before));
                 return Ok(());
             }
             Ok(slot::Done { upgrade: Some(upgrade), .. }) => {
@@ -122,11 +124,23 @@ impl Run {
         };
         match result {
             Ok(()) => {
-                exchange.answer_early();
+                exchange.answer_early(self.to_keep(before));
                 Ok(())
             }
             Err(error) => Err(self.give_up(place, Phase::RequestFilter, error)),
         }
+    }
+
+    /// How many of the header changes that request filters have collected, or collected before the entry that answers,
+    /// are kept for an error answer: none where no filter is left that could cause one.
+    fn to_keep(&self, changes: usize) -> usize {
+        let may_fail = |place: &Place| {
+            let entry = &self.entries[place.link.entry];
+            let wants = |phase| self.slots[place.session].wants(entry, &place.link, phase);
+            wants(Phase::ResponseBodyFilter)
+                || (place.link.policy.response_filter == OnError::Fail && wants(Phase::ResponseFilter))
+        };
+        if changes > 0 && self.chain.links.iter().any(may_fail) { changes } else { 0 }
     }
 
     /// Runs one phase of a place's session and applies what it asks for.

@@ -9,6 +9,7 @@
 mod acceptor;
 mod active;
 mod admin;
+mod admission;
 mod body;
 mod broken;
 mod built_in;

@@ -41,7 +41,7 @@ impl Given {
 pub(crate) struct PreparedLibraries {
     source: Arc<Libraries>,
     /// By the plugin's place in the snapshot.
-    plugins: HashMap<usize, (&'static Library, Arc<InFlight>)>,
+    plugins: HashMap<usize, &'static Library>,
     names: Vec<(Arc<str>, &'static Library)>,
 }
 
@@ -54,7 +54,7 @@ impl Libraries {
             let Place::Library(place) = &plugin.place else { continue };
             let library = Library::load(&place.file)
                 .map_err(|error| format!("plugin {:?}: loading {}: {error}", plugin.name, place.file.display()))?;
-            plugins.insert(index, (library, InFlight::new(plugin.max_in_flight)));
+            plugins.insert(index, library);
             names.push((Arc::clone(&plugin.name), library));
         }
         Ok(PreparedLibraries { source: Arc::clone(self), plugins, names })
@@ -97,7 +97,7 @@ impl PreparedLibraries {
         let mut given = lock(&self.source.given);
         let mut taken = Vec::new();
         for (index, plugin) in snapshot.plugins.iter().enumerate() {
-            let Some((library, _)) = self.plugins.get(&index) else { continue };
+            let Some(&library) = self.plugins.get(&index) else { continue };
             let new = Given { library, config: plugin.config.clone() };
             if let Err(error) = new.initialize() {
                 let refusal = format!("plugin {:?}: {}: {error}", plugin.name, library.path().display());
@@ -115,8 +115,9 @@ impl PreparedLibraries {
         snapshot: &Snapshot,
         entry: &nylon_routing::Entry,
         nats: &PreparedNats,
+        in_flight: &Arc<InFlight>,
     ) -> Option<Entry> {
-        let (library, in_flight) = self.plugins.get(&entry.plugin)?;
+        let library = self.plugins.get(&entry.plugin)?;
         let plugin = snapshot.plugin(entry);
         let Place::Library(place) = &plugin.place else { return None };
         let executor = match place.executor {

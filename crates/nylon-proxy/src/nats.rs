@@ -44,7 +44,7 @@ pub(crate) struct PreparedNats {
     /// Of these, the ones that no snapshot had before.
     new: Vec<Known>,
     /// By the plugin's place in the snapshot.
-    plugins: HashMap<usize, (Arc<PluginShared>, Arc<InFlight>)>,
+    plugins: HashMap<usize, Arc<PluginShared>>,
 }
 
 /// What a thread has of each messaging entry.
@@ -85,7 +85,7 @@ impl NatsPlugins {
                 .messaging
                 .plugin(options)
                 .map_err(|error| format!("plugin {:?}: {error}", plugin.name))?;
-            plugins.insert(index, (shared, InFlight::new(plugin.max_in_flight)));
+            plugins.insert(index, shared);
         }
         Ok(PreparedNats { source: Arc::clone(self), messaging, new, plugins })
     }
@@ -146,10 +146,16 @@ impl PreparedNats {
     }
 
     /// The entry, if its plugin is on NATS.
-    pub(crate) fn entry(&self, snapshot: &Snapshot, entry: &nylon_routing::Entry, links: &Links) -> Option<Entry> {
+    pub(crate) fn entry(
+        &self,
+        snapshot: &Snapshot,
+        entry: &nylon_routing::Entry,
+        links: &Links,
+        in_flight: &Arc<InFlight>,
+    ) -> Option<Entry> {
         let plugin = snapshot.plugin(entry);
         let Place::Messaging(place) = &plugin.place else { return None };
-        let (shared, in_flight) = self.plugins.get(&entry.plugin)?;
+        let shared = self.plugins.get(&entry.plugin)?;
         let made: Rc<dyn Plugin> = match &links.0[place.messaging] {
             Ok(link) => match NatsPlugin::new(link, shared, &entry.name) {
                 Ok(made) => Rc::new(made),

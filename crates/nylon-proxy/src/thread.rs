@@ -13,7 +13,6 @@ use std::{
     time::Duration,
 };
 
-use nylon_plugin::EntryMetrics;
 use nylon_routing::Snapshot;
 use tokio::{net::TcpStream, sync::mpsc::UnboundedReceiver};
 
@@ -39,8 +38,8 @@ pub(crate) struct Outside {
     /// Client connections given to it and not closed yet.
     pub(crate) connections: AtomicUsize,
     pub(crate) metrics: Arc<ThreadMetrics>,
-    /// Entries of the snapshot in use.
-    pub(crate) entries: Mutex<Vec<(Arc<str>, Arc<EntryMetrics>)>>,
+    /// Entries of the snapshot in use; each label once, however many places of a chain share its counters.
+    pub(crate) entries: Mutex<KnownMetrics>,
 }
 
 /// What a gateway thread is told.

@@ -2,10 +2,11 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use nylon_plugin::Entry;
+use nylon_plugin::{Entry, InFlight};
 use nylon_routing::Snapshot;
 
 use crate::{
+    admission::Admission,
     broken::Broken,
     libraries::{Libraries, PreparedLibraries},
     nats::{NatsPlugins, PreparedNats},
@@ -15,12 +16,16 @@ use crate::{
 /// Makes plugins that are workers on NATS or in this process, or shared libraries.
 #[derive(Default)]
 pub struct Transports {
+    admission: Arc<Admission>,
     nats: Arc<NatsPlugins>,
     libraries: Arc<Libraries>,
 }
 
 struct Prepared {
     snapshot: Arc<Snapshot>,
+    admission: Arc<Admission>,
+    /// In the order of the snapshot's plugins.
+    in_flight: Vec<Arc<InFlight>>,
     nats: PreparedNats,
     libraries: PreparedLibraries,
 }
@@ -29,7 +34,9 @@ impl PluginSource for Transports {
     fn prepare(&self, snapshot: &Arc<Snapshot>) -> Result<Arc<dyn PreparedPlugins>, String> {
         let nats = NatsPlugins::prepare(&self.nats, snapshot)?;
         let libraries = Libraries::prepare(&self.libraries, snapshot)?;
-        Ok(Arc::new(Prepared { snapshot: Arc::clone(snapshot), nats, libraries }))
+        let admission = Arc::clone(&self.admission);
+        let in_flight = admission.prepare(snapshot);
+        Ok(Arc::new(Prepared { snapshot: Arc::clone(snapshot), admission, in_flight, nats, libraries }))
     }
 
     fn shut_down(&self) {
@@ -41,8 +48,9 @@ impl PreparedPlugins for Prepared {
     fn entries(&self, thread: u32) -> Vec<Entry> {
         let links = self.nats.links(thread);
         let entry = |entry: &nylon_routing::Entry| {
-            let made = self.nats.entry(&self.snapshot, entry, &links);
-            made.or_else(|| self.libraries.entry(&self.snapshot, entry, &self.nats))
+            let in_flight = &self.in_flight[entry.plugin];
+            let made = self.nats.entry(&self.snapshot, entry, &links, in_flight);
+            made.or_else(|| self.libraries.entry(&self.snapshot, entry, &self.nats, in_flight))
                 .unwrap_or_else(|| Broken::entry(&entry.name))
         };
         self.snapshot.entries.iter().map(entry).collect()
@@ -63,6 +71,7 @@ impl PreparedPlugins for Prepared {
     fn commit(&self) -> Result<(), String> {
         self.libraries.commit(&self.snapshot)?;
         self.nats.commit();
+        self.admission.commit(&self.snapshot, &self.in_flight);
         Ok(())
     }
 

@@ -9,9 +9,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nylon_proxy::{Gateway, NoPlugins};
+use nylon_proxy::{Gateway, NoPlugins, Transports};
 use serde_json::json;
-use support::{Client, PATIENCE, Upstream, eventually, gateway, gateway_with, respond, service, snapshot};
+use support::{
+    Client, PATIENCE, Upstream, eventually, gateway, gateway_with, library, respond, scripted::link, service, snapshot,
+    start_with,
+};
 
 #[test]
 fn a_taken_address_is_named() {
@@ -77,6 +80,55 @@ fn pools_survive_a_reload() {
         gateway.reload(snapshot(upstream.address).to_string().as_bytes()).unwrap();
     }
     assert!(upstream.requests().iter().all(|request| request.connection == 0));
+}
+
+#[test]
+fn sessions_in_flight_count_across_reloads() {
+    let upstream = Upstream::echo();
+    let limited = |limit| {
+        let mut snapshot = snapshot(upstream.address);
+        snapshot["plugins"] = json!([library::plugin(limit)]);
+        snapshot["routes"][0]["paths"][0]["chain"] = json!([link("until_closed")]);
+        snapshot
+    };
+    let gateway = start_with(&limited(1), Arc::new(Transports::default()));
+    let reload = |snapshot: &serde_json::Value| gateway.reload(snapshot.to_string().as_bytes()).unwrap();
+    let in_flight = |count: usize| {
+        let line = format!("nylon_ffi_sessions{{plugin=\"scripted\"}} {count}\n");
+        eventually("sessions begin and end", || gateway.metrics().contains(&line));
+    };
+    let waiting = || {
+        let mut client = Client::connect(&gateway);
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        client
+    };
+    let is_busy = || {
+        let answer = Client::connect(&gateway).get("/");
+        assert_eq!((answer.status, answer.error()), (503, "PLUGIN_BUSY".to_owned()));
+    };
+    let first = waiting();
+    in_flight(1);
+    reload(&limited(1));
+    is_busy();
+
+    reload(&limited(2));
+    let second = waiting();
+    in_flight(2);
+    is_busy();
+
+    reload(&limited(1));
+    drop(first);
+    in_flight(1);
+    is_busy();
+
+    // A plugin that is gone for a while still has them.
+    reload(&snapshot(upstream.address));
+    reload(&limited(1));
+    is_busy();
+    drop(second);
+    in_flight(0);
+    let _third = waiting();
+    in_flight(1);
 }
 
 #[test]
@@ -180,6 +232,24 @@ fn health_readiness_and_metrics_have_their_own_address() {
     assert_eq!(admin(&gateway, "/healthz").status, 200);
     let answer = admin(&gateway, "/readyz");
     assert_eq!((answer.status, answer.text()), (503, "draining\n"));
+}
+
+#[test]
+fn a_modifier_in_many_places_is_counted_once() {
+    let upstream = Upstream::echo();
+    let gateway = gateway_with(&upstream, |snapshot| {
+        let mut modifier = link("");
+        modifier["plugin"] = json!("RequestHeaderModifier");
+        snapshot["routes"][0]["paths"][0]["chain"] = json!([modifier, modifier]);
+        let mut other = snapshot["routes"][0].clone();
+        other["name"] = json!("other");
+        other["match"]["values"] = json!(["other.test"]);
+        snapshot["routes"].as_array_mut().unwrap().push(other);
+    });
+    assert_eq!(Client::connect(&gateway).get("/").status, 200);
+    let text = gateway.metrics();
+    let counted = "nylon_plugin_phases_total{entry=\"RequestHeaderModifier\",phase=\"request_filter\"} 2\n";
+    assert!(text.contains(counted), "{text}");
 }
 
 #[test]

@@ -224,6 +224,35 @@ fn a_body_beyond_the_filters_limit_is_502_or_passes_whole() {
 }
 
 #[test]
+fn a_body_beyond_the_limit_of_one_filter_goes_whole_through_one_that_streams() {
+    let text = |length: usize| "abcdefghij".repeat(length / 10);
+    let upstream = Upstream::start(move |received, socket| {
+        let body = text(300_000);
+        if received.line().contains("/length") {
+            return respond(socket, 200, body.as_bytes());
+        }
+        let (one, two) = body.split_at(200_000);
+        let answer = format!(
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{one}\r\n{:x}\r\n{two}\r\n0\r\n\r\n",
+            one.len(),
+            two.len()
+        );
+        std::io::Write::write_all(socket, answer.as_bytes()).is_ok()
+    });
+    let mut scripts = shouting().shouting("pieces");
+    scripts.max_body = 100_000;
+    let mut going_on = link("shout");
+    going_on["on_error"]["response_body_filter"] = json!("continue");
+    let gateway = gateway(&upstream, &scripts, vec![going_on, link("pieces")]);
+    let mut client = Client::connect(&gateway);
+    for path in ["/", "/length"] {
+        let answer = client.get(path);
+        assert_eq!(answer.status, 200, "{path}");
+        assert!(answer.text() == text(300_000).to_uppercase(), "{path}: {} bytes", answer.body.len());
+    }
+}
+
+#[test]
 fn an_upstream_that_breaks_off_under_a_body_filter_is_502() {
     let upstream = Upstream::start(|_, socket| {
         std::io::Write::write_all(socket, b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhello").unwrap();

@@ -22,7 +22,7 @@ class Limits(Section):
     passed on; what a plugin reads is bounded by the plugin's `max_body_bytes`."""
 
     max_connections: Annotated[int, Field(ge=1, le=1_000_000)] = 16_384
-    """Client connections at one time, over all listeners; more wait to be accepted."""
+    """Client connections at one time, over all listeners; more are answered with 503 and closed."""
 
     header_timeout: Duration = 10_000
     """From the first byte of a request to the end of its headers; beyond it the answer is 408."""

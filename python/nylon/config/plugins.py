@@ -78,7 +78,8 @@ class Plugin(Section):
 
     max_body_bytes: Size = 10 << 20
     """Largest request or response body that the plugin is given as a whole; beyond it the phase has failed with 413, or
-    502 for a response. What is read or written piece by piece has no limit."""
+    502 for a response. What is read or written piece by piece has no limit, except a response that another plugin of
+    the chain needs whole."""
 
     prefetch_body_bytes: Annotated[Size, Field(le=1 << 20)] = 32 << 10
     """Up to this length a request body travels with the session, once entries have been seen to read it. 0: never."""

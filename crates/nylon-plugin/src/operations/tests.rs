@@ -287,7 +287,7 @@ fn an_early_answer_is_what_was_set() {
     let operations =
         vec![set("x-a", "1"), Operation::SetResponseStatus(401), body("no"), remove("x-a"), add("x-b", "2")];
     apply(&mut exchange, Phase::RequestFilter, operations);
-    exchange.answer_early();
+    exchange.answer_early(0);
     assert_eq!(exchange.response.status, StatusCode::UNAUTHORIZED);
     assert_eq!(lines(&exchange.response.headers), ["x-b: 2"]);
     assert_eq!(exchange.response.body.full().unwrap(), "no");
@@ -296,7 +296,7 @@ fn an_early_answer_is_what_was_set() {
 #[test]
 fn an_early_answer_without_anything_is_an_empty_200() {
     let mut exchange = exchange();
-    exchange.answer_early();
+    exchange.answer_early(0);
     assert_eq!(exchange.response.status, StatusCode::OK);
     assert_eq!(exchange.response.body.full().unwrap(), "");
 }
@@ -309,8 +309,8 @@ fn early_headers_change_the_services_answer_and_early_status_and_body_do_not() {
     exchange.response.status = StatusCode::IM_A_TEAPOT;
     exchange.response.headers.insert("x-a", HeaderValue::from_static("upstream"));
     exchange.response.headers.insert("server", HeaderValue::from_static("upstream"));
-    exchange.apply_early_headers();
-    exchange.apply_early_headers();
+    exchange.apply_early_headers(0);
+    exchange.apply_early_headers(0);
     assert_eq!(lines(&exchange.response.headers), ["x-a: 1"]);
     assert_eq!(exchange.response.status, StatusCode::IM_A_TEAPOT);
     assert!(matches!(exchange.response.body, ResponseBody::Service));
@@ -325,7 +325,7 @@ fn early_headers_do_not_contradict_the_gateways_own_error() {
     exchange.error = Some("PLUGIN_TIMEOUT".to_owned());
     exchange.response.headers.insert("content-type", HeaderValue::from_static("application/json"));
     exchange.response.headers.insert("x-request-id", HeaderValue::from_static("r1"));
-    exchange.apply_early_headers();
+    exchange.apply_early_headers(0);
     let mut kept = lines(&exchange.response.headers);
     kept.sort();
     assert_eq!(kept, ["access-control-allow-origin: *", "content-type: application/json", "x-request-id: r1"]);
@@ -386,7 +386,7 @@ proptest! {
             let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
             exchange.response.headers.append(name, HeaderValue::from_str(value).unwrap());
         }
-        exchange.apply_early_headers();
+        exchange.apply_early_headers(0);
         apply(&mut exchange, Phase::ResponseFilter, late.clone());
         let operations: Vec<_> = early.into_iter().chain(late).collect();
         prop_assert_eq!(sorted(&exchange.response.headers), model(upstream, &operations));

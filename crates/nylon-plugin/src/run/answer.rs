@@ -15,7 +15,7 @@ impl Run {
     /// The first failure whose policy is `fail`; the caller makes the error answer, sets `exchange.error` and calls
     /// this once more. On an error answer failures are logged only: the first error stands.
     pub async fn response_filters(&mut self, exchange: &mut Exchange) -> Result<(), GatewayError> {
-        exchange.apply_early_headers();
+        exchange.apply_early_headers(self.to_keep(exchange.early.headers.len()));
         let chain = Rc::clone(&self.chain);
         for place in &chain.links {
             let left_out = if exchange.error.is_some() { self.failed } else { self.streaming };

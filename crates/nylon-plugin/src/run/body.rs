@@ -22,7 +22,8 @@ pub enum BodyPlan {
     /// nobody knows, so no `Content-Length` goes out.
     Unknown,
     /// Hold the head back, put the complete body (empty ones too) into `exchange.response.body` unless a plugin has
-    /// done so, then call [`Run::body_filters`]. Beyond `limit` bytes stop and ask [`Run::body_overflow`].
+    /// done so, then call [`Run::body_filters`]. Beyond `limit` bytes stop and ask [`Run::body_overflow`] for another
+    /// plan.
     Buffer {
         /// Most bytes to collect.
         limit: usize,
@@ -92,7 +93,7 @@ impl Run {
                 offers |= mode == BodyMode::OnDemand;
                 continue;
             }
-            let limit = self.entries[place.link.entry].max_body;
+            let limit = self.max_body(place);
             match place.link.policy.response_body_filter {
                 OnError::Fail => fail_limit = Some(fail_limit.map_or(limit, |other| other.min(limit))),
                 OnError::Continue => continue_limit = Some(continue_limit.map_or(limit, |other| other.max(limit))),
@@ -122,19 +123,24 @@ impl Run {
         }
         let chain = Rc::clone(&self.chain);
         let unfilterable = unfilterable(exchange);
+        let buffered = chain.links.iter().filter(|place| self.buffers(place));
+        let longest = buffered.map(|place| self.max_body(place)).max().unwrap_or_default();
         for place in &chain.links {
             if !self.filters(place) {
                 continue;
             }
             let length = exchange.response.body.full().map_or(0, bytes::Bytes::len);
-            let limit = self.entries[place.link.entry].max_body;
+            let limit = self.max_body(place);
             let result = match self.obstacle(place, unfilterable) {
                 // The plan has logged it.
                 Some(_) if place.link.policy.response_body_filter == OnError::Continue => continue,
                 Some(problem) => Err(problem),
                 None if self.mode(place) == BodyMode::OnDemand => self.offer(place, exchange).await.map(drop),
+                // It has no limit of its own, but what it makes is in memory.
+                None if self.mode(place) == BodyMode::Streaming => {
+                    self.stream_whole(place, longest.max(length), exchange).await
+                }
                 None if length > limit => Err(too_large(limit)),
-                None if self.mode(place) == BodyMode::Streaming => self.stream_whole(place, limit, exchange).await,
                 None => self.phase(place, Phase::ResponseBodyFilter, place.link.retry, exchange).await.map(drop),
             };
             if let Err(error) = result {
@@ -217,21 +223,24 @@ impl Run {
         Ok(())
     }
 
-    /// The body is longer than the plan's limit. Without an error it passes unfiltered, as the policies say: the
-    /// caller sends on what it has and what follows, and calls no [`Run::body_filters`].
+    /// What is to be done with a body that is longer than the plan's limit, and of which some has been read. Where all
+    /// policies say `continue`, the filters that would have had it whole are left out: it passes, or is streamed through
+    /// the others.
     ///
     /// # Errors
-    /// 502 `BODY_TOO_LARGE` where an entry's policy is `fail`.
-    pub fn body_overflow(&mut self, exchange: &Exchange) -> Result<(), GatewayError> {
+    /// 502 `BODY_TOO_LARGE` where the policy of one that needs it whole is `fail`.
+    pub fn body_overflow(&mut self, exchange: &Exchange) -> Result<BodyPlan, GatewayError> {
         let chain = Rc::clone(&self.chain);
+        // The plan's limit is the smallest of those whose policy is `fail`: the body may fit the others.
+        let strict = |place: &&Place| self.buffers(place) && place.link.policy.response_body_filter == OnError::Fail;
+        let blamed = chain.links.iter().filter(strict).min_by_key(|place| self.max_body(place));
         for place in &chain.links {
-            if !self.filters(place) || self.mode(place) == BodyMode::OnDemand {
-                continue;
+            if self.buffers(place) && blamed.is_none_or(|blamed| std::ptr::eq(blamed, place)) {
+                self.failure(place, Phase::ResponseBodyFilter, too_large(self.max_body(place)), exchange)?;
             }
-            let error = too_large(self.entries[place.link.entry].max_body);
-            self.failure(place, Phase::ResponseBodyFilter, error, exchange)?;
         }
-        Ok(())
+        let others = self.filtering().any(|place| self.mode(place) != BodyMode::Buffered);
+        Ok(if others { BodyPlan::Stream } else { BodyPlan::Pass })
     }
 
     /// Whether a place's body filter is what follows its response filter, on the same answer, if that changes nothing.
@@ -262,6 +271,16 @@ impl Run {
             matches!(slot.state, State::Failed(..)) && place.link.policy.response_body_filter == OnError::Continue;
         !out && self.streaming != Some(place.session)
             && slot.wants(&self.entries[place.link.entry], &place.link, Phase::ResponseBodyFilter)
+    }
+
+    /// Whether the place's body filter is going to need the body in memory.
+    fn buffers(&self, place: &Place) -> bool {
+        self.filters(place) && self.mode(place) == BodyMode::Buffered
+    }
+
+    /// The longest body that the place's filter gets in memory, bytes.
+    fn max_body(&self, place: &Place) -> usize {
+        self.entries[place.link.entry].max_body
     }
 
     /// How the place's body filter takes the body: the session's own answer says so, before it the workers'

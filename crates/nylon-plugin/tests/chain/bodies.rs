@@ -187,6 +187,20 @@ fn limits_of_several_filters_apply_one_by_one() {
 }
 
 #[test]
+fn the_filter_whose_limit_the_body_exceeds_is_the_one_that_has_failed() {
+    let limited = |max_body| Script { max_body, ..Script::new(&[ResponseFilter, ResponseBodyFilter]) };
+    let links = || [link(0), link(1), link_on_error(2, OnError::Continue)];
+    for order in [[0, 1, 2], [2, 1, 0]] {
+        let world = World::new(vec![("a", limited(10)), ("b", limited(4)), ("c", limited(2))]);
+        let links = order.map(|place| links()[place].clone()).into();
+        let (got, events) = served(world, links, None, OK);
+        assert_eq!((got.status, got.body.as_str()), (502, "BODY_TOO_LARGE"));
+        let seen_error = |entry: &str| events.contains(&format!("{entry} response(502!)"));
+        assert_eq!(["a", "b", "c"].map(seen_error), [true, false, true], "{events:?}");
+    }
+}
+
+#[test]
 fn an_error_answer_is_not_filtered() {
     let (run, watch) = World::new(vec![("a", filter())]).run(vec![link(0)], None);
     let mut run = run;

@@ -72,6 +72,14 @@ fn a_long_body_is_no_obstacle_that_is_not_read() {
 }
 
 #[test]
+fn a_body_too_long_for_another_is_still_offered() {
+    let short = Script { max_body: 4, ..Script::new(&[ResponseBodyFilter]) };
+    let links = vec![link_on_error(0, OnError::Continue), link(1)];
+    let (got, _) = served(World::new(vec![("a", short), ("b", sets_body())]), links, None, OK);
+    assert_eq!((got.status, got.body.as_str()), (200, "other"));
+}
+
+#[test]
 fn a_session_that_has_failed_keeps_its_body_back() {
     let fails = || silent().on(ResponseFilter, Step::Fail(PluginErrorKind::Handler));
     let (got, _) = served(World::new(vec![("a", fails())]), vec![link(0)], None, OK);

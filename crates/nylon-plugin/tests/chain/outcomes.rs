@@ -1,7 +1,8 @@
 //! Every row of rules §6: what runs on which answer.
 
 use futures_util::FutureExt as _;
-use nylon_plugin::{OnError, PluginErrorKind};
+use nylon_plugin::{OnError, Operation, PluginErrorKind};
+use nylon_wire::Text;
 
 use crate::support::*;
 
@@ -197,5 +198,39 @@ fn client_gone_closes_sessions_that_do_not_log() {
         run.client_gone(&mut exchange, "the client left");
         assert_eq!(watch.events()[1..], [expected]);
         assert!(watch.is_idle());
+    }
+}
+
+#[test]
+fn headers_of_request_filters_are_on_an_error_answer_that_takes_the_place_of_another() {
+    let cors = || {
+        let add = Operation::AddResponseHeader { name: Text::from_static("x-cors"), value: "1".into() };
+        Script::new(&[RequestFilter]).on(RequestFilter, Step::Next(vec![add]))
+    };
+    let fails = |phase| Script::new(&[phase]).on(phase, Step::Fail(PluginErrorKind::Handler));
+    let ends = || Script::new(&[RequestFilter]).on(RequestFilter, Step::End(vec![set("x-made", "1")]));
+    let streams =
+        || Script::new(&[RequestFilter]).on(RequestFilter, Step::Stream(vec![set("x-made", "1")], "streamed"));
+    let passes = || Script::new(&[ResponseFilter, ResponseBodyFilter]);
+    let served = |filter, last, service: bool| {
+        let world = World::new(vec![("a", cors()), ("b", filter), ("c", last)]);
+        let mut links = vec![link(0), link_on_error(1, OnError::Fail), link(2)];
+        let service = service.then(|| links.pop()).flatten();
+        served(world, links, service, OK).0
+    };
+    for (phase, status) in [(ResponseFilter, 500), (ResponseBodyFilter, 502)] {
+        let got = served(fails(phase), cors(), false);
+        assert_eq!(
+            (got.status, &got.headers[..]),
+            (status, &["x-cors: 1", "x-cors: 1"].map(str::to_owned)[..]),
+            "{phase:?}"
+        );
+    }
+    for (last, service) in [(ends(), false), (streams(), false), (ends(), true), (streams(), true)] {
+        let got = served(fails(ResponseFilter), last.clone(), service);
+        let alone = &["x-cors: 1".to_owned()][..];
+        assert_eq!((got.status, &got.headers[..]), (500, alone), "what described the other answer is not");
+        let got = served(passes(), last, service);
+        assert_eq!((got.status, &got.headers[..]), (200, &["x-cors: 1", "x-made: 1"].map(str::to_owned)[..]));
     }
 }

@@ -68,6 +68,40 @@ fn a_body_that_somebody_needs_whole_is_given_to_all_in_their_order() {
 }
 
 #[test]
+fn a_body_too_long_for_one_filter_is_streamed_through_the_others() {
+    let short = || Script { max_body: 4, ..buffered() };
+    let served = |on_error, order: [usize; 2]| {
+        let world = World::new(vec![("a", short()), ("b", pieces())]);
+        let links = [link_on_error(0, OnError::Continue), link_on_error(1, on_error)];
+        served(world, order.map(|place| links[place].clone()).into(), None, OK)
+    };
+    for on_error in [OnError::Fail, OnError::Continue] {
+        for order in [[0, 1], [1, 0]] {
+            let (got, events) = served(on_error, order);
+            assert_eq!((got.status, got.body.as_str()), (200, "hellob"), "{on_error:?} {order:?}");
+            assert!(!events.iter().any(|event| event.starts_with("a body")), "{events:?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_filtered_piece_by_piece_has_no_limit() {
+    let short = || Script { max_body: 4, ..pieces() };
+    for order in [&[1][..], &[0, 1], &[1, 0]] {
+        let world = World::new(vec![("a", buffered()), ("b", short())]);
+        let (got, _) = served(world, order.iter().map(|entry| link(*entry)).collect(), None, OK);
+        assert_eq!(got.status, 200, "{order:?}: {got:?}");
+    }
+}
+
+#[test]
+fn what_it_makes_is_limited_where_another_needs_it_whole() {
+    let world = World::new(vec![("a", Script { max_body: 5, ..buffered() }), ("b", pieces())]);
+    let (got, _) = served(world, vec![link(1), link(0)], None, OK);
+    assert_eq!((got.status, got.body.as_str()), (502, "BODY_TOO_LARGE"));
+}
+
+#[test]
 fn an_event_stream_is_for_filters_that_stream() {
     let events = || Upstream::Answers(200, &[("content-type", "text/event-stream")], "data");
     let (got, _) = served(World::new(vec![("a", pieces())]), vec![link(0)], None, events());

@@ -402,22 +402,26 @@ fn ask(run: &Run, exchange: &mut Exchange, upstream: Upstream) -> &'static str {
 
 async fn filters(run: &mut Run, exchange: &mut Exchange, from_upstream: &'static str) -> Result<(), GatewayError> {
     run.response_filters(exchange).await?;
-    let plan = run.plan_body(exchange)?;
-    if matches!(plan, BodyPlan::Stream | BodyPlan::Offer) {
-        if matches!(exchange.response.body, ResponseBody::Service) {
-            let body = Whole(Bytes::from_static(from_upstream.as_bytes()));
-            exchange.response.body = ResponseBody::Stream(Box::new(body));
-        }
-        run.stream_filters(exchange).await?;
-    }
-    if let BodyPlan::Buffer { limit } = plan {
-        if exchange.response.body.full().is_none() {
-            if from_upstream.len() > limit {
-                return run.body_overflow(exchange);
-            }
+    let mut plan = run.plan_body(exchange)?;
+    if let BodyPlan::Buffer { limit } = plan
+        && exchange.response.body.full().is_none()
+    {
+        if from_upstream.len() > limit {
+            plan = run.body_overflow(exchange)?;
+        } else {
             exchange.response.body = ResponseBody::Full(Bytes::from_static(from_upstream.as_bytes()));
         }
-        run.body_filters(exchange).await?;
+    }
+    match plan {
+        BodyPlan::Pass | BodyPlan::Unknown => {}
+        BodyPlan::Buffer { .. } => run.body_filters(exchange).await?,
+        BodyPlan::Stream | BodyPlan::Offer => {
+            if matches!(exchange.response.body, ResponseBody::Service) {
+                let body = Whole(Bytes::from_static(from_upstream.as_bytes()));
+                exchange.response.body = ResponseBody::Stream(Box::new(body));
+            }
+            run.stream_filters(exchange).await?;
+        }
     }
     Ok(())
 }

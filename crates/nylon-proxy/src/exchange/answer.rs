@@ -164,13 +164,27 @@ impl Course {
             return Ok(());
         }
         run.response_filters(&mut self.exchange).await?;
-        let plan = run.plan_body(&mut self.exchange)?;
+        let mut plan = run.plan_body(&mut self.exchange)?;
         if plan == BodyPlan::Pass {
             return Ok(());
         }
         let length = self.progress.content_length.take();
-        let limit = match plan {
-            BodyPlan::Buffer { limit } => limit,
+        if let BodyPlan::Buffer { limit } = plan
+            && let Source::Upstream { front, body } = source
+            && matches!(self.exchange.response.body, ResponseBody::Service)
+        {
+            match body.read_all(limit).await {
+                Ok(Collected::Whole(bytes)) => self.exchange.response.body = ResponseBody::Full(bytes),
+                Ok(Collected::TooLong(start)) => {
+                    plan = run.body_overflow(&self.exchange)?;
+                    *front = start;
+                }
+                Err(failure) => return Err(Problem::new(failure.code(), failure.to_string())),
+            }
+        }
+        match plan {
+            BodyPlan::Pass | BodyPlan::Unknown => {}
+            BodyPlan::Buffer { .. } => run.body_filters(&mut self.exchange).await?,
             BodyPlan::Stream | BodyPlan::Offer => {
                 if matches!(self.exchange.response.body, ResponseBody::Service) {
                     self.exchange.response.body = match std::mem::replace(source, Source::Empty) {
@@ -181,24 +195,8 @@ impl Course {
                 if run.stream_filters(&mut self.exchange).await? && plan == BodyPlan::Offer {
                     self.progress.content_length = length;
                 }
-                return Ok(());
-            }
-            BodyPlan::Pass | BodyPlan::Unknown => return Ok(()),
-        };
-        if let Source::Upstream { front, body } = source
-            && matches!(self.exchange.response.body, ResponseBody::Service)
-        {
-            match body.read_all(limit).await {
-                Ok(Collected::Whole(bytes)) => self.exchange.response.body = ResponseBody::Full(bytes),
-                Ok(Collected::TooLong(start)) => {
-                    run.body_overflow(&self.exchange)?;
-                    *front = start;
-                    return Ok(());
-                }
-                Err(failure) => return Err(Problem::new(failure.code(), failure.to_string())),
             }
         }
-        run.body_filters(&mut self.exchange).await?;
         Ok(())
     }
 

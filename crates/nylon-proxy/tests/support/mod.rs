@@ -2,6 +2,7 @@
 #![allow(dead_code, unused_imports, missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 mod client;
+pub mod library;
 pub mod scripted;
 mod upstream;
 

@@ -3,13 +3,14 @@
 use std::{
     rc::Rc,
     sync::{Arc, Mutex},
+    task::{Context, Poll},
 };
 
 use bytes::Bytes;
 use futures_util::{FutureExt as _, future::LocalBoxFuture};
 use nylon_plugin::{
-    Action, BodyError, BodyMode, Call, Entry, Exchange, InFlight, Operation, Outcome, Phase, PhaseMask, Plugin,
-    PluginError, PluginErrorKind, Session, Timing,
+    Action, BodyError, BodyMode, BodyStream, Call, Entry, Exchange, InFlight, Operation, Outcome, Phase, PhaseMask,
+    Piece, Plugin, PluginError, PluginErrorKind, Session, StreamError, Timing,
 };
 use nylon_proxy::{Gateway, PluginSource, PreparedPlugins};
 use nylon_routing::Snapshot;
@@ -28,6 +29,7 @@ type Handler = Arc<dyn for<'a> Fn(Phase, &'a mut Exchange) -> LocalBoxFuture<'a,
 struct Scripted {
     name: &'static str,
     mask: PhaseMask,
+    mode: BodyMode,
     handler: Handler,
 }
 
@@ -63,8 +65,15 @@ impl Scripts {
         handler: impl for<'a> Fn(Phase, &'a mut Exchange) -> LocalBoxFuture<'a, Handled> + Send + Sync + 'static,
     ) -> Self {
         let mask = phases.iter().copied().collect();
-        self.entries.push(Scripted { name, mask, handler: Arc::new(handler) });
+        self.entries.push(Scripted { name, mask, mode: BodyMode::Buffered, handler: Arc::new(handler) });
         self
+    }
+
+    /// An entry whose body filter makes everything upper case, piece by piece.
+    pub fn shouting(self, name: &'static str) -> Self {
+        let mut scripts = self.entry(name, &[Phase::ResponseBodyFilter], |_, _| next(Vec::new()));
+        scripts.entries.last_mut().unwrap().mode = BodyMode::Streaming;
+        scripts
     }
 
     /// What logging phases have seen: `entry status bytes error`.
@@ -128,7 +137,7 @@ impl Session for ScriptedSession {
     }
 
     fn body_mode(&self) -> BodyMode {
-        BodyMode::Buffered
+        self.scripted.mode
     }
 
     fn run<'a>(&'a mut self, call: Call<'a>) -> LocalBoxFuture<'a, Result<Outcome, PluginError>> {
@@ -140,7 +149,9 @@ impl Session for ScriptedSession {
             };
             let (operations, action) = handled?;
             self.answered = true;
-            Ok(Outcome { operations, action, timing: Timing::default(), stream: None, upgrade: None })
+            let stream = (call.phase == Phase::ResponseBodyFilter && self.scripted.mode == BodyMode::Streaming)
+                .then(|| Box::new(Shouting(std::mem::take(&mut call.exchange.response.body))) as Box<dyn BodyStream>);
+            Ok(Outcome { operations, action, timing: Timing::default(), stream, upgrade: None })
         })
     }
 
@@ -155,6 +166,23 @@ impl Session for ScriptedSession {
     }
 
     fn close(&mut self, _client_gone: bool) {}
+}
+
+/// A body in upper case.
+struct Shouting(nylon_plugin::ResponseBody);
+
+impl BodyStream for Shouting {
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Piece, StreamError>>> {
+        let nylon_plugin::ResponseBody::Stream(body) = &mut self.0 else { panic!("no stream: {:?}", self.0) };
+        body.poll_piece(cx).map(|piece| {
+            piece.map(|piece| {
+                piece.map(|piece| match piece {
+                    Piece::Data(data) => Piece::Data(data.to_ascii_uppercase().into()),
+                    trailers @ Piece::Trailers(_) => trailers,
+                })
+            })
+        })
+    }
 }
 
 /// Says next.
