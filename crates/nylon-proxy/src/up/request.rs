@@ -7,7 +7,7 @@ use std::{
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
-use crate::headers::is_hop_by_hop;
+use crate::{framing::is_token, headers::is_hop_by_hop};
 
 /// What the upstream is told.
 pub(crate) struct Outbound<'a> {
@@ -146,10 +146,9 @@ impl Outbound<'_> {
             self.keep(output, header::FORWARDED);
         }
         output.extend_from_slice(self.peer.node.as_bytes());
-        // The guard lets no quote or backslash through in a host.
         if let Some(host) = host {
-            let quote: &[u8] = if host.iter().any(|byte| b":[]".contains(byte)) { b"\"" } else { b"" };
-            push(output, &[b";host=", quote, host, quote]);
+            output.extend_from_slice(b";host=");
+            push_value(output, host);
         }
         push(output, &[b";proto=", scheme, b"\r\nx-request-id: ", self.id, b"\r\n"]);
     }
@@ -166,6 +165,21 @@ fn push(output: &mut Vec<u8>, parts: &[&[u8]]) {
     for part in parts {
         output.extend_from_slice(part);
     }
+}
+
+/// A value as RFC 7239 §4 spells it. A host may hold what delimits the others, and one that a plugin has set anything.
+fn push_value(output: &mut Vec<u8>, value: &[u8]) {
+    if is_token(value) {
+        return output.extend_from_slice(value);
+    }
+    output.push(b'"');
+    for &byte in value {
+        if matches!(byte, b'"' | b'\\') {
+            output.push(b'\\');
+        }
+        output.push(byte);
+    }
+    output.push(b'"');
 }
 
 fn write(output: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {

@@ -52,6 +52,21 @@ fn what_a_client_claims_is_replaced() {
 }
 
 #[test]
+fn a_host_is_one_value_of_forwarded() {
+    for (host, value) in [
+        ("a-1.test", "a-1.test"),
+        ("[::1]:80", r#""[::1]:80""#),
+        ("a;for=1.1.1.1;proto=https", r#""a;for=1.1.1.1;proto=https""#),
+        ("a=b", r#""a=b""#),
+        (r#"a";for="\b"#, r#""a\";for=\"\\b""#),
+    ] {
+        let text = encode(&[("host", host)], |_| {});
+        let line = format!("\r\nforwarded: for=10.0.0.1;host={value};proto=http\r\n");
+        assert!(text.contains(&line), "{line} in {text}");
+    }
+}
+
+#[test]
 fn what_a_trusted_proxy_says_is_kept() {
     let claims = [
         ("host", "a"),
