@@ -185,6 +185,29 @@ fn a_head_answer_under_a_body_filter_gives_no_length() {
 }
 
 #[test]
+fn a_head_answer_of_a_plugin_under_a_body_filter_gives_no_length() {
+    let upstream = Upstream::echo();
+    let scripts = Scripts::new()
+        .entry("made", &[RequestFilter], |_, _| end(vec![body("hello")]))
+        .entry("filter", &[ResponseBodyFilter], |phase, exchange| match phase {
+            ResponseBodyFilter => {
+                let text = [exchange.response.body.full().unwrap(), &b" world"[..]].concat();
+                next(vec![body(text)])
+            }
+            _ => next(Vec::new()),
+        });
+    let by_service = gateway_with(&upstream, &scripts, vec![link("filter")], |snapshot| serve_by(snapshot, "made"));
+    let by_middleware = gateway(&upstream, &scripts, vec![link("filter"), link("made")]);
+    for gateway in [by_service, by_middleware] {
+        let mut client = Client::connect(&gateway);
+        let answer = client.get("/");
+        assert_eq!((answer.text(), answer.header("content-length")), ("hello world", Some("11")));
+        let head = client.send("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n").answer_to_head();
+        assert_eq!((head.status, head.header("content-length")), (200, None));
+    }
+}
+
+#[test]
 fn a_head_answer_without_a_body_filter_keeps_its_length() {
     let upstream = Upstream::start(|_, socket| {
         std::io::Write::write_all(socket, b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\netag: \"1\"\r\n\r\n").is_ok()

@@ -183,7 +183,12 @@ impl Course {
                 }
                 return Ok(());
             }
-            BodyPlan::Pass | BodyPlan::Unknown => return Ok(()),
+            // Nor does a body that a plugin has made say how long the filtered one is.
+            BodyPlan::Unknown => {
+                self.exchange.response.body = ResponseBody::Service;
+                return Ok(());
+            }
+            BodyPlan::Pass => return Ok(()),
         };
         if let Source::Upstream { front, body } = source
             && matches!(self.exchange.response.body, ResponseBody::Service)
