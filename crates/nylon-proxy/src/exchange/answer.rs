@@ -1,7 +1,7 @@
 //! The middle: request filters, then the service, then the filters of the answer.
 
 use http::HeaderValue;
-use nylon_plugin::{BodyError, BodyPlan, Flow, GatewayError, Response, ResponseBody};
+use nylon_plugin::{BodyError, BodyPlan, Flow, GatewayError, KEPT_BODY, Response, ResponseBody};
 use nylon_routing::ServiceKind;
 use nylon_wire::ErrorCode;
 
@@ -114,7 +114,10 @@ impl Course {
         }
         let outgoing = match &self.client_body {
             None => Outgoing::None,
-            Some(body) => body.whole_by_now().map_or_else(|| Outgoing::Stream(body.clone()), Outgoing::Full),
+            Some(body) => match body.whole_by_now() {
+                Some(whole) => Outgoing::Full(whole),
+                None => Outgoing::Stream { body: body.clone(), keep: self.run.as_ref().map_or(0, |_| KEPT_BODY) },
+            },
         };
         let request = &self.exchange.request;
         let given = request.renamed.then(|| request.headers.get(REQUEST_ID)).flatten();

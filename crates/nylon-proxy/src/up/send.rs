@@ -34,7 +34,11 @@ pub(crate) enum Outgoing {
     /// In memory.
     Full(Bytes),
     /// Still coming from the client.
-    Stream(ClientBody),
+    Stream {
+        body: ClientBody,
+        /// Up to this length plugins can read it all the same, bytes.
+        keep: usize,
+    },
 }
 
 /// The upstream's answer.
@@ -151,7 +155,7 @@ async fn exchange(
     let framing = match &body {
         Outgoing::None => Framing::None,
         Outgoing::Full(bytes) => Framing::Length(bytes.len() as u64),
-        Outgoing::Stream(body) => body.length().map_or(Framing::Chunked, Framing::Length),
+        Outgoing::Stream { body, .. } => body.length().map_or(Framing::Chunked, Framing::Length),
     };
     let mut output = std::mem::take(&mut connection.output);
     outbound.encode(&mut output, framing, connection.address);
@@ -168,13 +172,14 @@ async fn exchange(
     match body {
         Outgoing::None => {}
         Outgoing::Full(bytes) => request.full = bytes,
-        Outgoing::Stream(body) => {
+        Outgoing::Stream { body, keep } => {
             let Some(writing) = connection.split() else {
                 return Err(Failure::Broken { reason: "the connection is in use".to_owned(), answered: false });
             };
             let head = std::mem::take(&mut request.output);
             let clock = pool.clock();
-            request.upload = Some(Upload::start(writing, head, body, framing, service.write_timeout, clock));
+            request.upload =
+                Some(Upload::start(writing, head, body.pass_on(keep), framing, service.write_timeout, clock));
         }
     }
     let head = poll_fn(|cx| request.poll(&mut connection, outbound.method, cx)).await?;
