@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use http::{HeaderMap, Method, Uri};
 
-use crate::{BodyStream, EarlyResponse, Response, Whole};
+use crate::{BodyStream, EarlyResponse, Given, Response, Whole};
 
 /// The one object that all phases of a request work on.
 pub struct Exchange {
@@ -40,8 +40,8 @@ pub struct Request {
     pub port: u16,
     /// As received, changed by request filters. Hop-by-hop headers are still there.
     pub headers: HeaderMap,
-    /// Whether a request filter has set `x-request-id`: the upstream then gets that, in place of `id`.
-    pub renamed: bool,
+    /// What request filters have given of the headers that the gateway writes to the upstream; `x-request-id` in place of `id`.
+    pub given: Given,
     /// Route variables in pattern order, raw (not percent-decoded).
     pub params: Vec<(Box<str>, Box<str>)>,
     /// Address of the client (behind trusted proxies: the one they name).

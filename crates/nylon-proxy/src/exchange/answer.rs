@@ -120,7 +120,7 @@ impl Course {
             },
         };
         let request = &self.exchange.request;
-        let given = request.renamed.then(|| request.headers.get(REQUEST_ID)).flatten();
+        let id = request.given.has(REQUEST_ID.as_str()).then(|| request.headers.get(REQUEST_ID)).flatten();
         let outbound = Outbound {
             method: &request.method,
             target: self
@@ -128,7 +128,8 @@ impl Course {
                 .as_deref()
                 .unwrap_or_else(|| request.uri.path_and_query().map_or("/", |path| path.as_str())),
             headers: &request.headers,
-            id: given.map_or(request.id.as_bytes(), HeaderValue::as_bytes),
+            id: id.map_or(request.id.as_bytes(), HeaderValue::as_bytes),
+            given: request.given,
             peer: &self.connection.peer,
             trusted: self.trusted,
             tls: request.tls,

@@ -4,7 +4,7 @@ use std::{borrow::Cow, convert::Infallible, rc::Rc, time::Instant};
 
 use http::{HeaderMap, Request, Response, Uri, header, uri::PathAndQuery};
 use hyper::body::Incoming;
-use nylon_plugin::{EarlyResponse, Exchange, NoBody, RequestBody, Run};
+use nylon_plugin::{EarlyResponse, Exchange, Given, NoBody, RequestBody, Run};
 use nylon_routing::{NoMatch, canonical, split_authority};
 use nylon_wire::ErrorCode;
 
@@ -136,7 +136,7 @@ fn begin(
         websocket: notes.websocket && parts.version == http::Version::HTTP_11,
         content_length: notes.length,
         timestamp_ms: thread.clock.unix_ms(now),
-        renamed: false,
+        given: Given::new(trusted),
         received: now,
         route: active.names[index].clone(),
         headers: parts.headers,

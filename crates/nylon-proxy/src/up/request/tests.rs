@@ -11,6 +11,7 @@ fn encode(headers: &[(&str, &str)], change: impl FnOnce(&mut Outbound<'_>)) -> S
         target: "/a?b",
         headers: &map,
         id: b"id1",
+        given: Given::default(),
         peer: &peer,
         trusted: false,
         tls: false,
