@@ -173,9 +173,13 @@ fn origin_form(uri: Uri) -> Result<Uri, Refused> {
     if uri.authority().is_none() {
         return Ok(uri);
     }
-    let mut parts = http::uri::Parts::default();
-    parts.path_and_query = uri.into_parts().path_and_query.or_else(|| Some(PathAndQuery::from_static("/")));
-    Uri::from_parts(parts).map_err(|_| bad("bad request target"))
+    let target = match uri.path_and_query() {
+        // RFC 9112 §3.2.1: an empty path is a slash.
+        Some(query) if query.as_str().starts_with('?') => PathAndQuery::try_from(format!("/{}", query.as_str())),
+        Some(target) => Ok(target.clone()),
+        None => Ok(PathAndQuery::from_static("/")),
+    };
+    target.map(Uri::from).map_err(|_| bad("bad request target"))
 }
 
 /// Routes, plugins and upstreams see one and the same path.
