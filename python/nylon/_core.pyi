@@ -347,7 +347,7 @@ class Request:
 
         A second call is answered from memory. Raises BodyTooLargeError beyond `max_body_bytes` (10 MiB; the gateway has
         answered 413 by then), ClientGoneError, PhaseTimeoutError, SessionClosedError in logging and behind the phase,
-        PluginError if `stream` has taken it.
+        PluginError if it has been taken: by `stream`, or by an upstream that got more than 32 KiB as they came.
         """
 
     def stream(self) -> BodyReader:

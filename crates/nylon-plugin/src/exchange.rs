@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use http::{HeaderMap, Method, Uri};
 
-use crate::{BodyStream, EarlyResponse, Response, Whole};
+use crate::{BodyStream, EarlyResponse, Given, Response, Whole};
 
 /// The one object that all phases of a request work on.
 pub struct Exchange {
@@ -40,8 +40,8 @@ pub struct Request {
     pub port: u16,
     /// As received, changed by request filters. Hop-by-hop headers are still there.
     pub headers: HeaderMap,
-    /// Whether a request filter has set `x-request-id`: the upstream then gets that, in place of `id`.
-    pub renamed: bool,
+    /// What request filters have given of the headers that the gateway writes to the upstream; `x-request-id` in place of `id`.
+    pub given: Given,
     /// Route variables in pattern order, raw (not percent-decoded).
     pub params: Vec<(Box<str>, Box<str>)>,
     /// Address of the client (behind trusted proxies: the one they name).
@@ -93,20 +93,21 @@ pub enum BodyError {
     /// Longer than the limit that was asked for, in bytes.
     #[error("the request body is longer than {0} bytes")]
     TooLarge(usize),
-    /// An entry has read it piece by piece.
-    #[error("the request body has been taken by an entry that reads it piece by piece")]
+    /// It is longer than [`KEPT_BODY`], and an entry has read it piece by piece or the upstream has got it as it came.
+    #[error("the request body has been taken: an entry has read it piece by piece, or it went upstream as it came")]
     Taken,
     /// The client left, stalled or sent bad framing.
     #[error("reading the request body: {0}")]
     Client(String),
 }
 
-/// Access to the request body. What is read is kept: the upstream still receives all of it.
+/// Access to the request body. What is read is kept: the upstream still receives all of it. The other way round only a body
+/// of up to [`KEPT_BODY`] is kept, or one that had come before the upstream was asked.
 pub trait RequestBody {
     /// The complete body.
     ///
     /// # Errors
-    /// [`BodyError::TooLarge`] beyond `limit` bytes, [`BodyError::Client`] when the client fails.
+    /// [`BodyError::TooLarge`] beyond `limit` bytes, [`BodyError::Client`] when the client fails, [`BodyError::Taken`].
     fn read_all(&mut self, limit: usize) -> LocalBoxFuture<'_, Result<Bytes, BodyError>>;
 
     /// The complete body if it is here already and not longer than `limit` bytes. Never waits, never
@@ -127,7 +128,8 @@ pub trait RequestBody {
     fn share(&self) -> Box<dyn RequestBody>;
 }
 
-/// A request body up to this length stays whole although somebody reads it piece by piece, bytes (SPEC 14.7).
+/// A request body up to this length stays whole although somebody reads it piece by piece or it goes upstream as it comes,
+/// bytes (SPEC 14.7).
 pub const KEPT_BODY: usize = 32 << 10;
 
 /// The body of a request without one.

@@ -98,10 +98,7 @@ impl Exchange {
                 return Some(Ignored::Framing(name));
             }
             (Phase::RequestFilter, Change::Request(change)) => {
-                if *change.name() == REQUEST_ID {
-                    self.request.renamed = !matches!(change, HeaderChange::Remove(_));
-                }
-                change.apply_to_request(&mut self.request.headers);
+                self.request.given.note(change).apply_to_request(&mut self.request.headers);
             }
             (Phase::RequestFilter, Change::Response(change)) => self.early.headers.push(change),
             (Phase::RequestFilter, Change::Status(status)) => self.early.status = Some(status),
@@ -207,7 +204,6 @@ pub(crate) fn forget_validators(headers: &mut HeaderMap) {
     }
 }
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("content-digest");
 const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
 const DIGEST: HeaderName = HeaderName::from_static("digest");

@@ -6,4 +6,4 @@ mod text;
 
 pub(crate) use chunked::{ChunkError, Chunked, Piece};
 pub(crate) use head::{Framing, HeadLimits, Refusal, check_head, find_head_end, too_long};
-pub(crate) use text::is_token_byte;
+pub(crate) use text::{is_token, is_token_byte};

@@ -7,7 +7,7 @@ use std::{
     io,
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
 };
 
 use bytes::{Bytes, BytesMut};
@@ -18,6 +18,7 @@ use hyper::body::Incoming;
 use nylon_plugin::{BodyError, BodyStream, RequestBody};
 use nylon_wire::ErrorCode;
 
+pub(crate) use self::pieces::Passage;
 use self::pieces::Pieces;
 
 mod pieces;
@@ -45,6 +46,9 @@ struct Shared {
     keep: Cell<Option<u64>>,
     /// Somebody reads it piece by piece, and it is longer.
     taken: Cell<bool>,
+    /// It is on its way to the upstream: what comes wakes only the upload, which wakes the one who is waiting.
+    passing: Cell<bool>,
+    waiting: Cell<Option<Waker>>,
 }
 
 struct Reading {
@@ -71,6 +75,8 @@ impl ClientBody {
             failure: Cell::new(None),
             keep: Cell::new(None),
             taken: Cell::new(false),
+            passing: Cell::new(false),
+            waiting: Cell::new(None),
         }))
     }
 
@@ -114,8 +120,30 @@ impl ClientBody {
         (reading.ended && reading.trailers.is_none()).then(|| reading.join())
     }
 
-    /// The next piece for the upstream: first what was kept.
-    pub(crate) fn poll_piece(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Piece, BodyError>>> {
+    /// Its way to the upstream, for which the same holds as for an entry that reads it piece by piece: up to `keep` bytes it
+    /// stays whole, also for later phases. More than that is gone.
+    pub(crate) fn pass_on(&self, keep: usize) -> Passage {
+        let mut reading = self.0.reading.borrow_mut();
+        let in_memory = reading.ended;
+        if in_memory {
+            reading.join();
+        }
+        drop(reading);
+        Passage::new(self.pieces(if in_memory { usize::MAX } else { keep }))
+    }
+
+    fn pieces(&self, keep: usize) -> Pieces {
+        let first = self.0.keep.get().is_none();
+        if first {
+            self.0.keep.set(Some(keep as u64));
+            let known = self.0.length.unwrap_or_default().max(self.0.reading.borrow().received);
+            self.0.taken.set(known > keep as u64);
+        }
+        Pieces::new(self.clone(), first)
+    }
+
+    /// The next piece, which is kept no more: first what was kept.
+    fn poll_piece(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Piece, BodyError>>> {
         let mut reading = self.0.reading.borrow_mut();
         if let Some(piece) = reading.kept.pop_front() {
             reading.kept_length -= piece.len();
@@ -140,6 +168,10 @@ impl ClientBody {
     fn poll_more(&self, reading: &mut Reading, cx: &mut Context<'_>) -> Poll<Result<bool, BodyError>> {
         if let Some(code) = self.0.failure.get() {
             return Poll::Ready(Err(BodyError::Client(code.message().to_owned())));
+        }
+        if self.0.passing.get() {
+            self.0.waiting.set(Some(cx.waker().clone()));
+            return Poll::Pending;
         }
         self.0.asked.set(true);
         loop {
@@ -220,12 +252,15 @@ impl Reading {
     }
 
     /// What is kept from there on, as far as it lies in one piece.
-    fn kept_from(&self, mut start: usize) -> Option<Bytes> {
-        for piece in &self.kept {
-            if start < piece.len() {
-                return Some(piece.slice(start..));
+    fn kept_from(&self, start: usize) -> Option<Bytes> {
+        let mut end = self.kept_length;
+        // From behind, where those are who read as it comes: clients choose how many pieces there are.
+        for piece in self.kept.iter().rev() {
+            let begin = end - piece.len();
+            if begin <= start {
+                return (start < end).then(|| piece.slice(start - begin..));
             }
-            start -= piece.len();
+            end = begin;
         }
         None
     }
@@ -306,7 +341,7 @@ impl RequestBody for ClientBody {
         }
         let mut reading = self.0.reading.borrow_mut();
         let mut cx = Context::from_waker(std::task::Waker::noop());
-        while !reading.ended && reading.kept_length <= limit {
+        while !reading.ended && reading.kept_length <= limit && !self.0.passing.get() {
             match self.poll_more(&mut reading, &mut cx) {
                 Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(_)) | Poll::Pending => return None,
@@ -323,13 +358,7 @@ impl RequestBody for ClientBody {
         if self.0.taken.get() {
             return Err(BodyError::Taken);
         }
-        let first = self.0.keep.get().is_none();
-        if first {
-            self.0.keep.set(Some(keep as u64));
-            let known = self.0.length.unwrap_or_default().max(self.0.reading.borrow().received);
-            self.0.taken.set(known > keep as u64);
-        }
-        Ok(Box::new(Pieces::new(self.clone(), first)))
+        Ok(Box::new(self.pieces(keep)))
     }
 
     fn share(&self) -> Box<dyn RequestBody> {

@@ -10,12 +10,13 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::SeqCst},
+        mpsc::channel,
     },
 };
 
 use futures_util::{FutureExt, future::join};
 use nylon_plugin::{
-    BodyStream, KEPT_BODY,
+    Action, BodyStream, KEPT_BODY,
     Phase::{Logging, RequestFilter, ResponseBodyFilter, ResponseFilter},
     Piece, PluginError, PluginErrorKind, StreamError,
 };
@@ -246,6 +247,102 @@ fn of_two_readers_each_gets_a_short_body_and_the_first_a_long_one() {
         let request = format!("{head}{}{}0\r\n\r\n", chunk(5), chunk(length));
         assert_eq!(Client::connect(&gateway).send(&request).answer().text(), seen);
     }
+}
+
+/// Says in `x-read` what a response filter can have of the request's body, and in `asks` when it asks for it.
+fn later_reader(asks: &Arc<AtomicBool>) -> Scripts {
+    let asks = Arc::clone(asks);
+    Scripts::new().waiting("later", &[ResponseFilter], move |_, exchange| {
+        let asks = Arc::clone(&asks);
+        async move {
+            asks.store(true, SeqCst);
+            let read = exchange.request_body.read_all(1_000_000).await;
+            let ready = exchange.request_body.ready(1_000_000);
+            assert_eq!(ready, read.as_ref().ok().cloned(), "what goes along with an open");
+            assert_eq!(exchange.request_body.stream(KEPT_BODY).is_ok(), read.is_ok());
+            let read = match read {
+                Ok(body) => body.len().to_string(),
+                Err(error) => format!("{error:?}"),
+            };
+            let name = Text::from_static("x-read");
+            next(vec![Operation::SetResponseHeader { name, value: read.into() }])
+        }
+        .boxed_local()
+    })
+}
+
+/// A body as it was declared, and in two chunks.
+fn framings(length: usize) -> [(String, String); 2] {
+    let body = "x".repeat(length);
+    let (front, last) = body.split_at(length - 1);
+    let chunked = format!("{:x}\r\n{front}\r\n1\r\n{last}\r\n0\r\n\r\n", front.len());
+    [(format!("Content-Length: {length}"), body), ("Transfer-Encoding: chunked".to_owned(), chunked)]
+}
+
+#[test]
+fn what_went_upstream_as_it_came_is_whole_for_later_phases_or_gone() {
+    for early in [false, true] {
+        let (tell, told) = channel();
+        let upstream = Upstream::raw(move |received, socket, read_body| {
+            tell.send(()).unwrap();
+            let (head, body) = (&b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n"[..], &b"done"[..]);
+            if early {
+                socket.write_all(head).unwrap();
+                read_body(socket, received);
+                return socket.write_all(body).is_ok();
+            }
+            read_body(socket, received);
+            socket.write_all(&[head, body].concat()).is_ok()
+        });
+        let asks = Arc::new(AtomicBool::new(false));
+        let gateway = gateway(&upstream, &later_reader(&asks), vec![link("later")]);
+        for (length, read) in [(5, "5"), (KEPT_BODY, "32768"), (KEPT_BODY + 1, "Taken"), (200_000, "Taken")] {
+            for (framing, body) in framings(length) {
+                asks.store(false, SeqCst);
+                let mut client = Client::connect(&gateway);
+                client.send(format!("POST / HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n"));
+                told.recv_timeout(PATIENCE).unwrap();
+                if early {
+                    eventually("the filter asks for the body", || asks.load(SeqCst));
+                }
+                let answer = client.send(&body).answer();
+                let what = format!("{length}, {framing}, early: {early}");
+                assert_eq!((answer.text(), answer.header("x-read")), ("done", Some(read)), "{what}");
+                assert_eq!(upstream.requests().last().unwrap().body.len(), length, "{what}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_short_body_that_the_upstream_did_not_take_is_whole_for_later_phases() {
+    let upstream = Upstream::raw(|_, socket, _| respond(socket, 403, b""));
+    let asks = Arc::new(AtomicBool::new(false));
+    let gateway = gateway(&upstream, &later_reader(&asks), vec![link("later")]);
+    for (framing, body) in framings(5) {
+        asks.store(false, SeqCst);
+        let mut client = Client::connect(&gateway);
+        client.send(format!("POST / HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n"));
+        eventually("the filter asks for the body", || asks.load(SeqCst));
+        let answer = client.send(&body).answer();
+        assert_eq!((answer.status, answer.header("x-read")), (403, Some("5")), "{framing}");
+    }
+}
+
+#[test]
+fn a_body_with_trailers_that_an_entry_has_read_can_be_read_again() {
+    let upstream = Upstream::echo();
+    let asks = Arc::new(AtomicBool::new(false));
+    let scripts = later_reader(&asks).waiting("reader", &[RequestFilter], |_, exchange| {
+        async move { read_body(exchange, 1_000_000).await.map(|_| (Vec::new(), Action::Next)) }.boxed_local()
+    });
+    let gateway = gateway(&upstream, &scripts, vec![link("reader"), link("later")]);
+    let chunk = format!("9c40\r\n{}\r\n", "x".repeat(40_000));
+    let request =
+        format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{chunk}{chunk}0\r\nX-Sum: 7\r\n\r\n");
+    assert_eq!(Client::connect(&gateway).send(request).answer().header("x-read"), Some("80000"));
+    let seen = upstream.request();
+    assert_eq!((seen.body.len(), seen.trailers.trim()), (80_000, "x-sum: 7"));
 }
 
 #[test]

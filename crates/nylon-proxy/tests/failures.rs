@@ -5,7 +5,7 @@ mod support;
 
 use std::{
     io::{Read, Write},
-    net::{Shutdown, TcpListener},
+    net::{Shutdown, SocketAddr, TcpListener},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
@@ -14,6 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use nylon_proxy::Gateway;
 use serde_json::json;
 use support::{Client, PATIENCE, Upstream, eventually, gateway, gateway_with, respond, snapshot, start};
 
@@ -41,6 +42,63 @@ fn an_endpoint_that_is_not_there_costs_no_request() {
         let answer = client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi").answer();
         assert_eq!((answer.status, answer.text()), (200, "hi"));
     }
+}
+
+/// A gateway in front of these endpoints.
+fn balanced(endpoints: &[(SocketAddr, u32)]) -> Gateway {
+    let mut snapshot = snapshot(endpoints[0].0);
+    let endpoint = |&(address, weight): &(SocketAddr, u32)| json!({"address": address.to_string(), "weight": weight});
+    snapshot["services"][0]["endpoints"] = endpoints.iter().map(endpoint).collect();
+    start(&snapshot)
+}
+
+#[test]
+fn an_endpoint_that_has_most_of_the_turns_and_is_not_there_costs_no_request() {
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let upstream = Upstream::start(|received, socket| respond(socket, 200, &received.body));
+    let gateway = balanced(&[(gone, 3), (upstream.address, 1)]);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let mut client = Client::connect(&gateway);
+                for _ in 0..20 {
+                    let answer = client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi").answer();
+                    assert_eq!((answer.status, answer.text()), (200, "hi"));
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn an_endpoint_without_weight_is_no_way_out() {
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let upstream = Upstream::echo();
+    let gateway = balanced(&[(gone, 1), (upstream.address, 0)]);
+    assert_eq!(Client::connect(&gateway).get("/").error(), "UPSTREAM_UNREACHABLE");
+    assert!(upstream.requests().is_empty());
+}
+
+#[test]
+fn a_request_whose_endpoint_goes_away_is_repeated_at_another() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let upstream = Upstream::echo();
+    let gateway = balanced(&[(listener.local_addr().unwrap(), 1), (upstream.address, 1)]);
+    let mut client = Client::connect(&gateway);
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            let (mut socket, _) = listener.accept().unwrap();
+            drop(listener);
+            socket.set_read_timeout(Some(PATIENCE)).unwrap();
+            let mut request = [0; 4096];
+            assert!(socket.read(&mut request).unwrap() > 0);
+            respond(&mut socket, 200, b"last words");
+            assert!(socket.read(&mut request).unwrap() > 0);
+        });
+        assert_eq!(client.get("/1").text(), "last words");
+        assert_eq!(client.get("/2").text(), "GET /2 HTTP/1.1");
+        assert_eq!(client.get("/3").text(), "GET /3 HTTP/1.1", "on the connection that was kept, then elsewhere");
+    });
 }
 
 #[test]

@@ -238,6 +238,7 @@ fn absolute_targets_become_plain_ones() {
     let answer = client.send("GET http://a.test:81/x?y HTTP/1.1\r\nHost: a.test:81\r\n\r\n").answer();
     assert_eq!(answer.text(), "GET /x?y HTTP/1.1");
     assert_eq!(client.send("GET http://a.test HTTP/1.1\r\nHost: a.test\r\n\r\n").answer().text(), "GET / HTTP/1.1");
+    assert_eq!(client.send("GET http://a.test?y HTTP/1.1\r\nHost: a.test\r\n\r\n").answer().text(), "GET /?y HTTP/1.1");
 }
 
 #[test]

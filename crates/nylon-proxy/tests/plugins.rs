@@ -12,7 +12,8 @@ use serde_json::json;
 use support::{
     Client, Upstream, eventually, respond,
     scripted::{
-        Scripts, add, body, end, fail, gateway, gateway_with, link, next, read_body, serve_by, set, set_request, status,
+        Scripts, add, add_request, body, end, fail, gateway, gateway_with, link, next, read_body, serve_by, set,
+        set_request, status,
     },
 };
 
@@ -68,6 +69,35 @@ fn what_a_plugin_sets_cannot_be_sent_by_a_client_in_another_spelling() {
     assert_eq!(seen.headers("x-auth-user"), ["ann"]);
     assert!(!seen.head.to_ascii_lowercase().replace('_', "-").contains("root"), "{}", seen.head);
     assert!(!seen.head.contains("admin") && seen.head.contains("x_other: 1"), "{}", seen.head);
+}
+
+#[test]
+fn what_request_filters_say_about_the_way_reaches_the_upstream_and_no_claim_of_a_client_does() {
+    let scripts = Scripts::new().entry("way", &[RequestFilter], |_, exchange| {
+        assert_eq!(exchange.request.headers["x-forwarded-proto"], "https", "what the modifier has set");
+        next(vec![set_request("X-Forwarded-For", "10.9.9.9"), add_request("X-Forwarded-Host", "b")])
+    });
+    let mut modifier = link("");
+    modifier["plugin"] = json!("RequestHeaderModifier");
+    modifier["payload"] = json!(r#"{"set":[{"name":"X-Forwarded-Proto","value":"https"}]}"#);
+    let request = "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-Proto: http\r\nX_Forwarded_Proto: http\r\nX_Forwarded_Host: c\r\n\
+        X-Forwarded-For: 1.1.1.1\r\nX-Forwarded-Host: c\r\nX-Forwarded-Port: 1\r\nForwarded: for=1.1.1.1\r\n\r\n";
+    for (trusted, hosts, port, forwarded) in [
+        (json!([]), &["b"][..], None, "for=127.0.0.1;host=a;proto=http"),
+        (json!(["127.0.0.0/8"]), &["c", "b"][..], Some("1"), "for=1.1.1.1, for=127.0.0.1;host=a;proto=http"),
+    ] {
+        let upstream = Upstream::echo();
+        let links = vec![modifier.clone(), link("way")];
+        let gateway = gateway_with(&upstream, &scripts, links, |snapshot| snapshot["trusted_proxies"] = trusted);
+        assert_eq!(Client::connect(&gateway).send(request).answer().status, 200);
+        let seen = upstream.request();
+        assert_eq!(seen.headers("x-forwarded-proto"), ["https"]);
+        assert_eq!(seen.headers("x-forwarded-for"), ["10.9.9.9"]);
+        assert_eq!(seen.headers("x-forwarded-host"), hosts);
+        assert_eq!(seen.header("x-forwarded-port"), port);
+        assert_eq!(seen.headers("forwarded"), [forwarded]);
+        assert!(!seen.head.contains("x_forwarded"), "{}", seen.head);
+    }
 }
 
 #[test]
@@ -181,6 +211,31 @@ fn a_head_answer_under_a_body_filter_gives_no_length() {
     for _ in 0..2 {
         let answer = client.send("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n").answer_to_head();
         assert_eq!((answer.status, answer.header("content-length"), answer.header("etag")), (200, None, None));
+    }
+}
+
+#[test]
+fn a_head_answer_of_a_plugin_under_a_body_filter_gives_no_length() {
+    let upstream = Upstream::echo();
+    let scripts = Scripts::new().entry("made", &[RequestFilter], |_, _| end(vec![body("hello")])).entry(
+        "filter",
+        &[ResponseBodyFilter],
+        |phase, exchange| match phase {
+            ResponseBodyFilter => {
+                let text = [exchange.response.body.full().unwrap(), &b" world"[..]].concat();
+                next(vec![body(text)])
+            }
+            _ => next(Vec::new()),
+        },
+    );
+    let by_service = gateway_with(&upstream, &scripts, vec![link("filter")], |snapshot| serve_by(snapshot, "made"));
+    let by_middleware = gateway(&upstream, &scripts, vec![link("filter"), link("made")]);
+    for gateway in [by_service, by_middleware] {
+        let mut client = Client::connect(&gateway);
+        let answer = client.get("/");
+        assert_eq!((answer.text(), answer.header("content-length")), ("hello world", Some("11")));
+        let head = client.send("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n").answer_to_head();
+        assert_eq!((head.status, head.header("content-length")), (200, None));
     }
 }
 

@@ -19,7 +19,7 @@ fn request(scheme: &str, host: &str, port: u16, uri: &'static str) -> Request {
         websocket: false,
         content_length: None,
         timestamp_ms: 1,
-        renamed: false,
+        given: Default::default(),
         received: Instant::now(),
         route: "main".into(),
     }

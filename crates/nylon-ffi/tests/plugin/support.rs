@@ -119,7 +119,7 @@ pub fn exchange(headers: &[(&'static str, &'static str)], body: &'static [u8]) -
             websocket: false,
             content_length: Some(body.len() as u64),
             timestamp_ms: 1_700_000_000_000,
-            renamed: false,
+            given: Default::default(),
             received: Instant::now(),
             route: "main".into(),
         },

@@ -138,7 +138,7 @@ pub fn exchange() -> Exchange {
             websocket: false,
             content_length: None,
             timestamp_ms: 1_700_000_000_123,
-            renamed: false,
+            given: Default::default(),
             received: Instant::now(),
             route: "main".into(),
         },

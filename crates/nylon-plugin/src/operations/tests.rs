@@ -4,7 +4,7 @@ use nylon_wire::{Operation, ResponseBody as WireBody, Text};
 use proptest::prelude::*;
 
 use super::{HeaderChange, Ignored};
-use crate::{EarlyResponse, Exchange, NoBody, Phase, PluginErrorKind, Request, Response, ResponseBody};
+use crate::{EarlyResponse, Exchange, Given, NoBody, Phase, PluginErrorKind, Request, Response, ResponseBody};
 
 fn text(text: &str) -> Text {
     Text::from_utf8(Bytes::copy_from_slice(text.as_bytes())).unwrap()
@@ -53,7 +53,7 @@ fn exchange() -> Exchange {
             websocket: false,
             content_length: None,
             timestamp_ms: 0,
-            renamed: false,
+            given: Default::default(),
             received: std::time::Instant::now(),
             route: "main".into(),
         },
@@ -91,6 +91,30 @@ fn set_replaces_every_spelling_and_every_repeat() {
     let operations = vec![add("X-A", "1"), add("x-a", "2"), set("x-A", "3")];
     assert_eq!(apply(&mut exchange, Phase::ResponseFilter, operations), []);
     assert_eq!(lines(&exchange.response.headers), ["x-a: 3"]);
+}
+
+#[test]
+fn what_the_gateway_writes_is_given_by_request_filters_and_by_no_client() {
+    for (trusted, kept) in
+        [(false, &["x-forwarded-for: b"][..]), (true, &["x-forwarded-for: a", "x-forwarded-for: b"][..])]
+    {
+        let mut exchange = exchange();
+        exchange.request.given = Given::new(trusted);
+        exchange.request.headers.insert("x-forwarded-for", HeaderValue::from_static("a"));
+        let mut change = |operation| {
+            apply(&mut exchange, Phase::RequestFilter, vec![operation]);
+            (exchange.request.given.has("x-forwarded-for"), lines(&exchange.request.headers))
+        };
+        assert!(!change(remove_request("x-other")).0);
+        assert_eq!(
+            change(add_request("X-Forwarded-For", "b")),
+            (true, kept.iter().map(|&line| line.to_owned()).collect())
+        );
+        assert_eq!(change(add_request("X-Forwarded-For", "c")).1.len(), kept.len() + 1, "to what was added");
+        assert_eq!(change(remove_request("X-Forwarded-For")), (false, Vec::new()), "the gateway's own is back");
+        assert!(change(set_request("X-Forwarded-For", "d")).0);
+        assert!(!exchange.request.given.has("forwarded"));
+    }
 }
 
 #[test]

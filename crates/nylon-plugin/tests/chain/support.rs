@@ -295,7 +295,7 @@ pub fn exchange() -> Exchange {
             websocket: false,
             content_length: None,
             timestamp_ms: 0,
-            renamed: false,
+            given: Default::default(),
             received: std::time::Instant::now(),
             route: "main".into(),
         },

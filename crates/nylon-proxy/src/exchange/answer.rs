@@ -1,7 +1,7 @@
 //! The middle: request filters, then the service, then the filters of the answer.
 
 use http::HeaderValue;
-use nylon_plugin::{BodyError, BodyPlan, Flow, GatewayError, Response, ResponseBody};
+use nylon_plugin::{BodyError, BodyPlan, Flow, GatewayError, KEPT_BODY, Response, ResponseBody};
 use nylon_routing::ServiceKind;
 use nylon_wire::ErrorCode;
 
@@ -114,10 +114,13 @@ impl Course {
         }
         let outgoing = match &self.client_body {
             None => Outgoing::None,
-            Some(body) => body.whole_by_now().map_or_else(|| Outgoing::Stream(body.clone()), Outgoing::Full),
+            Some(body) => match body.whole_by_now() {
+                Some(whole) => Outgoing::Full(whole),
+                None => Outgoing::Stream { body: body.clone(), keep: self.run.as_ref().map_or(0, |_| KEPT_BODY) },
+            },
         };
         let request = &self.exchange.request;
-        let given = request.renamed.then(|| request.headers.get(REQUEST_ID)).flatten();
+        let id = request.given.has(REQUEST_ID.as_str()).then(|| request.headers.get(REQUEST_ID)).flatten();
         let outbound = Outbound {
             method: &request.method,
             target: self
@@ -125,7 +128,8 @@ impl Course {
                 .as_deref()
                 .unwrap_or_else(|| request.uri.path_and_query().map_or("/", |path| path.as_str())),
             headers: &request.headers,
-            id: given.map_or(request.id.as_bytes(), HeaderValue::as_bytes),
+            id: id.map_or(request.id.as_bytes(), HeaderValue::as_bytes),
+            given: request.given,
             peer: &self.connection.peer,
             trusted: self.trusted,
             tls: request.tls,
@@ -183,7 +187,9 @@ impl Course {
             }
         }
         match plan {
-            BodyPlan::Pass | BodyPlan::Unknown => {}
+            BodyPlan::Pass => {}
+            // Nor does a body that a plugin has made say how long the filtered one is.
+            BodyPlan::Unknown => self.exchange.response.body = ResponseBody::Service,
             BodyPlan::Buffer { .. } => run.body_filters(&mut self.exchange).await?,
             BodyPlan::Stream | BodyPlan::Offer => {
                 if matches!(self.exchange.response.body, ResponseBody::Service) {

@@ -4,7 +4,7 @@ use std::{borrow::Cow, convert::Infallible, rc::Rc, time::Instant};
 
 use http::{HeaderMap, Request, Response, Uri, header, uri::PathAndQuery};
 use hyper::body::Incoming;
-use nylon_plugin::{EarlyResponse, Exchange, NoBody, RequestBody, Run};
+use nylon_plugin::{EarlyResponse, Exchange, Given, NoBody, RequestBody, Run};
 use nylon_routing::{NoMatch, canonical, split_authority};
 use nylon_wire::ErrorCode;
 
@@ -136,7 +136,7 @@ fn begin(
         websocket: notes.websocket && parts.version == http::Version::HTTP_11,
         content_length: notes.length,
         timestamp_ms: thread.clock.unix_ms(now),
-        renamed: false,
+        given: Given::new(trusted),
         received: now,
         route: active.names[index].clone(),
         headers: parts.headers,
@@ -173,9 +173,13 @@ fn origin_form(uri: Uri) -> Result<Uri, Refused> {
     if uri.authority().is_none() {
         return Ok(uri);
     }
-    let mut parts = http::uri::Parts::default();
-    parts.path_and_query = uri.into_parts().path_and_query.or_else(|| Some(PathAndQuery::from_static("/")));
-    Uri::from_parts(parts).map_err(|_| bad("bad request target"))
+    let target = match uri.path_and_query() {
+        // RFC 9112 §3.2.1: an empty path is a slash.
+        Some(query) if query.as_str().starts_with('?') => PathAndQuery::try_from(format!("/{}", query.as_str())),
+        Some(target) => Ok(target.clone()),
+        None => Ok(PathAndQuery::from_static("/")),
+    };
+    target.map(Uri::from).map_err(|_| bad("bad request target"))
 }
 
 /// Routes, plugins and upstreams see one and the same path.

@@ -50,6 +50,42 @@ impl Pieces {
     }
 }
 
+/// The body on its way to the upstream.
+pub(crate) struct Passage(Pieces);
+
+impl Passage {
+    pub(super) fn new(pieces: Pieces) -> Self {
+        pieces.body.0.passing.set(true);
+        Self(pieces)
+    }
+
+    /// The next piece.
+    pub(crate) fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Piece, BodyError>>> {
+        self.0.body.0.passing.set(false);
+        let polled = self.0.poll_next(cx);
+        self.0.body.0.passing.set(true);
+        if polled.is_ready() {
+            self.wake();
+        }
+        polled
+    }
+
+    /// Lets the one who waits look at what has come.
+    fn wake(&self) {
+        if let Some(waker) = self.0.body.0.waiting.take() {
+            waker.wake();
+        }
+    }
+}
+
+impl Drop for Passage {
+    fn drop(&mut self) {
+        // From now on others read for themselves.
+        self.0.body.0.passing.set(false);
+        self.wake();
+    }
+}
+
 impl BodyStream for Pieces {
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<nylon_plugin::Piece, StreamError>>> {
         let piece = ready!(self.poll_next(cx));

@@ -6,8 +6,9 @@ use std::{
 };
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use nylon_plugin::Given;
 
-use crate::headers::is_hop_by_hop;
+use crate::{framing::is_token, headers::is_hop_by_hop};
 
 /// What the upstream is told.
 pub(crate) struct Outbound<'a> {
@@ -18,6 +19,8 @@ pub(crate) struct Outbound<'a> {
     pub(crate) headers: &'a HeaderMap,
     /// The request's id, or the one that a request filter has given it.
     pub(crate) id: &'a [u8],
+    /// What request filters have given of the headers below: it is among `headers`.
+    pub(crate) given: Given,
     /// The socket's other end: a client or a trusted proxy.
     pub(crate) peer: &'a Peer,
     /// Whether `peer` is a trusted proxy: what it forwards is kept and added to (rules §10).
@@ -109,12 +112,13 @@ impl Outbound<'_> {
     /// Whether a header is left out: it is ours to write, or nobody's.
     fn withheld(&self, name: &str) -> bool {
         match name {
-            "host" | "content-length" | "expect" => true,
-            "x-forwarded-for" | "x-forwarded-proto" | "x-forwarded-host" | "x-forwarded-port" | "forwarded"
-            | "x-request-id" => true,
+            "host" | "content-length" | "expect" | "x-request-id" => true,
+            "x-forwarded-for" | "x-forwarded-proto" | "x-forwarded-host" | "x-forwarded-port" | "forwarded" => {
+                !self.given.has(name)
+            }
             "accept-encoding" | "range" | "if-range" => self.identity,
             // Some upstreams take `X_Forwarded_For` for what the gateway says.
-            _ if name.starts_with('x') && name.contains('_') => self.withheld(&name.replace('_', "-")),
+            _ if name.starts_with('x') && name.contains('_') => Given::concerns(&name.replace('_', "-")),
             _ => is_hop_by_hop(name),
         }
     }
@@ -122,40 +126,45 @@ impl Outbound<'_> {
     fn forwarded(&self, output: &mut Vec<u8>, host: Option<&HeaderValue>) {
         let scheme: &[u8] = if self.tls { b"https" } else { b"http" };
         let host = host.map(HeaderValue::as_bytes);
-        let mut proto = scheme;
-        let mut named = host;
-        output.extend_from_slice(b"x-forwarded-for: ");
+        let ours = |name: HeaderName| !self.given.has(name.as_str());
         // What anybody else says of itself is worth nothing, and need not be looked up.
-        if self.trusted {
-            let first = |name| self.headers.get(name).map(HeaderValue::as_bytes);
+        let told = |name| if self.trusted { self.headers.get(name).map(HeaderValue::as_bytes) } else { None };
+        if ours(X_FORWARDED_FOR) {
+            output.extend_from_slice(b"x-forwarded-for: ");
             self.keep(output, X_FORWARDED_FOR);
-            proto = first(X_FORWARDED_PROTO).unwrap_or(scheme);
-            named = first(X_FORWARDED_HOST).or(host);
+            push(output, &[self.peer.plain.as_bytes(), b"\r\n"]);
         }
-        push(output, &[self.peer.plain.as_bytes(), b"\r\nx-forwarded-proto: ", proto, b"\r\n"]);
-        if let Some(host) = named {
+        if ours(X_FORWARDED_PROTO) {
+            push(output, &[b"x-forwarded-proto: ", told(X_FORWARDED_PROTO).unwrap_or(scheme), b"\r\n"]);
+        }
+        if ours(X_FORWARDED_HOST)
+            && let Some(host) = told(X_FORWARDED_HOST).or(host)
+        {
             push(output, &[b"x-forwarded-host: ", host, b"\r\n"]);
         }
-        if self.trusted
-            && let Some(port) = self.headers.get(X_FORWARDED_PORT)
+        if ours(X_FORWARDED_PORT)
+            && let Some(port) = told(X_FORWARDED_PORT)
         {
-            push(output, &[b"x-forwarded-port: ", port.as_bytes(), b"\r\n"]);
+            push(output, &[b"x-forwarded-port: ", port, b"\r\n"]);
         }
-        output.extend_from_slice(b"forwarded: ");
-        if self.trusted {
+        if ours(header::FORWARDED) {
+            output.extend_from_slice(b"forwarded: ");
             self.keep(output, header::FORWARDED);
+            output.extend_from_slice(self.peer.node.as_bytes());
+            if let Some(host) = host {
+                output.extend_from_slice(b";host=");
+                push_value(output, host);
+            }
+            push(output, &[b";proto=", scheme, b"\r\n"]);
         }
-        output.extend_from_slice(self.peer.node.as_bytes());
-        // The guard lets no quote or backslash through in a host.
-        if let Some(host) = host {
-            let quote: &[u8] = if host.iter().any(|byte| b":[]".contains(byte)) { b"\"" } else { b"" };
-            push(output, &[b";host=", quote, host, quote]);
-        }
-        push(output, &[b";proto=", scheme, b"\r\nx-request-id: ", self.id, b"\r\n"]);
+        push(output, &[b"x-request-id: ", self.id, b"\r\n"]);
     }
 
-    /// Writes what the proxies before us have said, with room for what we add.
+    /// Writes what trusted proxies before us have said, with room for what we add.
     fn keep(&self, output: &mut Vec<u8>, name: HeaderName) {
+        if !self.trusted {
+            return;
+        }
         for value in self.headers.get_all(name) {
             push(output, &[value.as_bytes(), b", "]);
         }
@@ -166,6 +175,21 @@ fn push(output: &mut Vec<u8>, parts: &[&[u8]]) {
     for part in parts {
         output.extend_from_slice(part);
     }
+}
+
+/// A value as RFC 7239 §4 spells it. A host may hold what delimits the others, and one that a plugin has set anything.
+fn push_value(output: &mut Vec<u8>, value: &[u8]) {
+    if is_token(value) {
+        return output.extend_from_slice(value);
+    }
+    output.push(b'"');
+    for &byte in value {
+        if matches!(byte, b'"' | b'\\') {
+            output.push(b'\\');
+        }
+        output.push(byte);
+    }
+    output.push(b'"');
 }
 
 fn write(output: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {

@@ -12,7 +12,7 @@ use std::{
 use bytes::{Buf, Bytes};
 use http::Method;
 use nylon_plugin::BodyError;
-use nylon_routing::HttpService;
+use nylon_routing::{Endpoint, HttpService};
 use nylon_wire::ErrorCode;
 
 use super::{
@@ -34,7 +34,11 @@ pub(crate) enum Outgoing {
     /// In memory.
     Full(Bytes),
     /// Still coming from the client.
-    Stream(ClientBody),
+    Stream {
+        body: ClientBody,
+        /// Up to this length plugins can read it all the same, bytes.
+        keep: usize,
+    },
 }
 
 /// The upstream's answer.
@@ -96,7 +100,7 @@ pub(crate) async fn send(
     if let Some(connection) = pool.take(address, !repeatable) {
         return match exchange(connection, pool, service, outbound, body).await {
             Err(Failure::Broken { answered: false, .. }) if repeatable => {
-                let connection = connect(pool, service, address).await?;
+                let connection = connect_any(pool, service, address).await?;
                 let answer = exchange(connection, pool, service, outbound, Outgoing::None).await?;
                 Ok(Answer { retried: true, connected: true, ..answer })
             }
@@ -107,20 +111,34 @@ pub(crate) async fn send(
     Ok(Answer { connected: true, ..exchange(connection, pool, service, outbound, body).await? })
 }
 
-/// Connects to an endpoint, or if it refuses to one of the next.
+/// Connects to an endpoint, or if that cannot be had to those that follow it. Turns are of no use for this: by weight or
+/// because other requests take them, the next ones may all be those of the endpoint that has just failed.
 async fn connect_any(pool: &Pool, service: &HttpService, first: SocketAddr) -> Result<Box<Connection>, Failure> {
     let mut address = first;
-    let mut attempts = service.endpoints.len().min(MAX_ENDPOINTS);
+    let mut tried = Vec::new();
     loop {
-        attempts -= 1;
-        match connect(pool, service, address).await {
-            Err(Failure::Connect(error)) if attempts > 0 => {
-                tracing::debug!(%address, "connecting: {error}; trying another endpoint");
-                address = service.next_endpoint().address;
-            }
+        let error = match connect(pool, service, address).await {
+            Err(Failure::Connect(error)) => error,
             result => return result,
+        };
+        tried.push(address);
+        match another(service, &tried) {
+            Some(next) if tried.len() < MAX_ENDPOINTS => {
+                tracing::debug!(%address, "connecting: {error}; trying another endpoint");
+                address = next;
+            }
+            _ => return Err(Failure::Connect(error)),
         }
     }
+}
+
+/// The endpoint behind the one that was tried last, round the list, that was not tried.
+fn another(service: &HttpService, tried: &[SocketAddr]) -> Option<SocketAddr> {
+    let endpoints = &service.endpoints;
+    let last = endpoints.iter().position(|endpoint| tried.last() == Some(&endpoint.address)).unwrap_or_default();
+    let (before, behind) = endpoints.split_at(last);
+    let fresh = |endpoint: &&Endpoint| endpoint.weight > 0 && !tried.contains(&endpoint.address);
+    behind.iter().chain(before).find(fresh).map(|endpoint| endpoint.address)
 }
 
 async fn connect(pool: &Pool, service: &HttpService, address: SocketAddr) -> Result<Box<Connection>, Failure> {
@@ -137,7 +155,7 @@ async fn exchange(
     let framing = match &body {
         Outgoing::None => Framing::None,
         Outgoing::Full(bytes) => Framing::Length(bytes.len() as u64),
-        Outgoing::Stream(body) => body.length().map_or(Framing::Chunked, Framing::Length),
+        Outgoing::Stream { body, .. } => body.length().map_or(Framing::Chunked, Framing::Length),
     };
     let mut output = std::mem::take(&mut connection.output);
     outbound.encode(&mut output, framing, connection.address);
@@ -154,13 +172,14 @@ async fn exchange(
     match body {
         Outgoing::None => {}
         Outgoing::Full(bytes) => request.full = bytes,
-        Outgoing::Stream(body) => {
+        Outgoing::Stream { body, keep } => {
             let Some(writing) = connection.split() else {
                 return Err(Failure::Broken { reason: "the connection is in use".to_owned(), answered: false });
             };
             let head = std::mem::take(&mut request.output);
             let clock = pool.clock();
-            request.upload = Some(Upload::start(writing, head, body, framing, service.write_timeout, clock));
+            request.upload =
+                Some(Upload::start(writing, head, body.pass_on(keep), framing, service.write_timeout, clock));
         }
     }
     let head = poll_fn(|cx| request.poll(&mut connection, outbound.method, cx)).await?;

@@ -19,7 +19,7 @@ use tokio::{io::AsyncWrite, net::tcp::OwnedWriteHalf, task::AbortHandle};
 use super::request::Framing;
 use crate::{
     clock::{Clock, Watch},
-    request_body::{ClientBody, Piece},
+    request_body::{Passage, Piece},
 };
 
 /// A running upload. Dropping it ends it.
@@ -61,7 +61,7 @@ impl Upload {
     pub(crate) fn start(
         mut writing: OwnedWriteHalf,
         head: Vec<u8>,
-        body: ClientBody,
+        body: Passage,
         framing: Framing,
         limit: Duration,
         clock: &Clock,
@@ -131,7 +131,7 @@ enum Error {
 async fn run(
     writing: &mut OwnedWriteHalf,
     head: Vec<u8>,
-    body: ClientBody,
+    mut body: Passage,
     framing: Framing,
     limit: Duration,
     clock: &Clock,

@@ -224,6 +224,10 @@ pub fn set_request(name: &'static str, value: &'static str) -> Operation {
     Operation::SetRequestHeader { name: Text::from_static(name), value: Bytes::from_static(value.as_bytes()) }
 }
 
+pub fn add_request(name: &'static str, value: &'static str) -> Operation {
+    Operation::AddRequestHeader { name: Text::from_static(name), value: Bytes::from_static(value.as_bytes()) }
+}
+
 pub fn status(status: u16) -> Operation {
     Operation::SetResponseStatus(status)
 }

@@ -11,6 +11,7 @@ fn encode(headers: &[(&str, &str)], change: impl FnOnce(&mut Outbound<'_>)) -> S
         target: "/a?b",
         headers: &map,
         id: b"id1",
+        given: Given::default(),
         peer: &peer,
         trusted: false,
         tls: false,
@@ -49,6 +50,21 @@ fn what_a_client_claims_is_replaced() {
     let text = encode(&claims, |_| {});
     assert!(!text.contains("1.1.1.1") && !text.contains("evil") && !text.contains("https"), "{text}");
     assert!(text.contains("forwarded: for=10.0.0.1;host=\"a:80\";proto=http\r\n"), "{text}");
+}
+
+#[test]
+fn a_host_is_one_value_of_forwarded() {
+    for (host, value) in [
+        ("a-1.test", "a-1.test"),
+        ("[::1]:80", r#""[::1]:80""#),
+        ("a;for=1.1.1.1;proto=https", r#""a;for=1.1.1.1;proto=https""#),
+        ("a=b", r#""a=b""#),
+        (r#"a";for="\b"#, r#""a\";for=\"\\b""#),
+    ] {
+        let text = encode(&[("host", host)], |_| {});
+        let line = format!("\r\nforwarded: for=10.0.0.1;host={value};proto=http\r\n");
+        assert!(text.contains(&line), "{line} in {text}");
+    }
 }
 
 #[test]
