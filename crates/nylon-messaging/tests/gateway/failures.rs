@@ -5,11 +5,11 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use nylon_messaging::gateway::Balance;
 use nylon_plugin::{Phase, PluginError, PluginErrorKind};
-use nylon_wire::{AbortReason, Action, Ext, Frame, Header, OpenFrame, Operation, SessionId, failure};
+use nylon_wire::{AbortReason, Action, Ext, First, Frame, Header, OpenFrame, Operation, SessionId, failure};
 
 use crate::{
     fake::{Fake, roundtrip},
-    gateway::{Ask, GROUP, Gateway, exchange, run, spawn_filter},
+    gateway::{Ask, GROUP, Gateway, exchange, run, spawn_filter, until},
 };
 
 /// How one answer to an open ends the phase.
@@ -119,6 +119,30 @@ fn a_worker_cannot_answer_for_another() {
         })
         .await;
         assert_kind(&result, PluginErrorKind::Protocol, Some(AbortReason::Protocol));
+    });
+}
+
+#[test]
+fn a_worker_s_name_that_no_subject_holds_cuts_no_connection() {
+    run(async {
+        let gateway = Gateway::start().await;
+        let mut worker = gateway.worker("w1").await;
+        // No line of the NATS protocol holds it.
+        let long = "w".repeat(5_000);
+        let first = worker.first().map(|first| First { worker: long.as_str().into(), ..first });
+        let asked = spawn_filter(&gateway, Ask::default());
+        let open = worker.open().await;
+        worker.result_with(&open, open.header, Vec::new(), Action::Next, first.clone()).await;
+        assert_eq!(asked.await.unwrap().0.unwrap_err().kind, PluginErrorKind::Protocol);
+        // Nobody waits for it any more, and whom it names is not told.
+        worker.result_with(&open, open.header, Vec::new(), Action::Next, first).await;
+        until("the late answer", || gateway.link.stats().stale.get() == 1).await;
+        let asked = spawn_filter(&gateway, Ask::default());
+        let open = worker.open().await;
+        worker.next_please(&open).await;
+        asked.await.unwrap().0.unwrap();
+        assert_eq!(gateway.link.stats().connection().disconnects(), 0);
+        gateway.assert_clean().await;
     });
 }
 

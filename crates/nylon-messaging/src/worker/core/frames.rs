@@ -137,6 +137,6 @@ impl Core {
     /// worker speak elsewhere, nor break the protocol of the connection.
     pub(super) fn is_reply(&self, subject: &str) -> bool {
         let token = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'=' | b'.');
-        subject.starts_with(&self.reply_prefix) && subject.bytes().all(token)
+        subject.len() <= subject::MAX_LENGTH && subject.starts_with(&self.reply_prefix) && subject.bytes().all(token)
     }
 }
