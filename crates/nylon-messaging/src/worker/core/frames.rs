@@ -69,7 +69,7 @@ impl Core {
         match frame {
             Frame::Phase(phase) => self.on_phase(phase, now),
             Frame::Data(data) if live.socket.is_some() => {
-                if !self.on_socket_data(session, &data) {
+                if !self.on_socket_data(session, &data, now) {
                     self.on_data(session, data, now);
                 }
             }
@@ -91,7 +91,7 @@ impl Core {
                 }
             },
             Frame::Error(error) if live.socket.is_some() => {
-                if !self.on_socket_error(session, &error) {
+                if !self.on_socket_error(session, &error, now) {
                     self.on_call_error(session, &error, now);
                 }
             }
