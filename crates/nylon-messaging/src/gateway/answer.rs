@@ -185,7 +185,7 @@ impl NatsSession {
             return Ok(());
         }
         wait.probe_at = now + PROBE_EVERY_MS;
-        if worker.lost(now, self.entry().shared.group.grace()) {
+        if self.entry().shared.group.lost(worker, now) {
             if talk.accepted {
                 return Err(PluginError::new(PluginErrorKind::Lost, "the worker is gone or silent").into());
             }
