@@ -92,6 +92,8 @@ class Speaking:
             number, *arguments = step["operation"]
             if number in (312, 313):
                 arguments[1] = arguments[1].encode() * step.get("times", 1)
+            elif number == 310:
+                arguments[0] *= step.get("times", 1)
             values["operation"] = [number, *arguments]
             if talk.socket is not None and number not in (303, 311):
                 talk.socket.waiting.append(step["call_id"])

@@ -80,7 +80,9 @@ class WorkerSide(Speaking):
             "v": 1, "group": group, "worker": worker.name, "load": 0, "limit": 1024, "entries": entries,
             "revision": None, "state": "Ready", "ext": {}, **step.get("beat", {}),
         }  # fmt: skip
-        subject = step.get("subject", f"{self.prefix}.v1.beat.{token(group)}.{worker.name}")
+        names_of = {name: one.name for name, one in self.workers.items()}
+        subject = f"{self.prefix}.v1.beat.{token(group)}.{worker.name}"
+        subject = step.get("subject", subject).format(group=token(self.group), **names_of)
 
         async def beat(number: int) -> None:
             await self.bus.publish(subject, encode("BEAT", {**worker.beat, "seq": number}))
@@ -236,11 +238,15 @@ class WorkerSide(Speaking):
     # a whole load
 
     async def many(self, step: Step) -> None:
-        """So many requests after each other, answered as `say` says by whoever gets them; their statuses counted."""
+        """So many requests after each other, answered as `say` says by whoever gets them; their statuses counted.
+
+        With a `body` it is fetched each time, unless the open has brought it.
+        """
         counts: dict[str, int] = {}
+        body = step.get("body", "")
         for number in range(step["many"]):
             label = f"many{number}"
-            await self.client.request({"request": label, "headers": step.get("headers", {})})
+            await self.client.request({"request": label, "headers": step.get("headers", {}), "body": body})
             task = self.client.exchanges[label].task
             while not task.done():
                 frame = self._new(f"{label}.{len(self.sessions)}", None)
@@ -249,11 +255,17 @@ class WorkerSide(Speaking):
                     continue
                 to = next(name for name, session in self.labels.items() if session.frames[0] is frame)
                 reply = step["say"].get(self.labels[to].worker, step["say"].get("*"))
+                if body and frame["body"] == body.encode():
+                    counts["brought"] = counts.get("brought", 0) + 1
+                elif body:
+                    await self.send({"send": "FETCH", "to": to, "call_id": 1, "what": "RequestBody"})
+                    await self.expect({"expect": "DATA", "from": to, "bytes": body})
                 if frame["phase"] != "Logging":
                     await self.send({"send": "RESULT", **reply, "to": to})
             said = error_of(task.result()).get("error") or str(task.result().status)
             counts[said] = counts.get(said, 0) + 1
         opens = {f"opens_{name}": sum(one.worker == name for one in self.sessions) for name in self.workers}
         opens["opens"] = len(self.sessions)
+        opens["slots"] = len({one.reply for one in self.sessions})
         if found := differs(step["like"], {**counts, **opens}):
             raise FailedError(f"{found}; all: {counts}, {opens}")

@@ -238,7 +238,8 @@ class WebSocket:
         """Join a room of the plugin; once it returns, its messages go to the client. Twice is once (SPEC 14.12).
 
         Leaving is automatic when the socket closes. Raises ValueError for a name that is empty or has a NUL,
-        PluginError beyond 1,024 rooms, and as `send` when the socket is closed.
+        PluginError beyond 1,024 rooms and for a name that is too long (a NATS subject of more than 1,024 bytes), and as
+        `send` when the socket is closed.
         """
 
     def leave(self, room: str) -> _Done:

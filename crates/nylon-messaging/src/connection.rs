@@ -30,6 +30,8 @@ pub use self::options::{Auth, ConnectionError, ConnectionOptions, TlsOptions};
 
 /// So long after a reconnect the other side may still be on its way back: that it does not answer proves nothing.
 pub(crate) const SETTLING: Duration = Duration::from_millis(2_500);
+/// The same in milliseconds.
+pub(crate) const SETTLING_MS: u64 = SETTLING.as_millis() as u64;
 
 /// Why a message was not handed over. Nothing was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -9,10 +9,17 @@ pub enum SubjectError {
     /// The prefix is not tokens of `[A-Za-z0-9_-]` joined by dots.
     #[error("building a subject: the prefix has a character that is not allowed")]
     Prefix,
+    /// A server would cut the connection of whoever says it.
+    #[error("building a subject: it is longer than {MAX_LENGTH} bytes")]
+    TooLong,
     /// Not the escaped form of any name.
     #[error("reading a subject: the token is not an escaped name")]
     Token,
 }
+
+/// Longest subject, in bytes. Two of them share a line of the NATS protocol, and a server closes the connection of a client
+/// whose line is longer than 4,096 bytes (`max_control_line`): all sessions on it would go down with the one long name.
+pub const MAX_LENGTH: usize = 1_024;
 
 const HEX: &[u8; 16] = b"0123456789ABCDEF";
 
@@ -84,10 +91,17 @@ fn build(prefix: &str, kind: &str, names: &[&str]) -> Result<String, SubjectErro
     subject.push_str(".v1.");
     subject.push_str(kind);
     for name in names {
+        if name.len() > MAX_LENGTH {
+            return Err(SubjectError::TooLong);
+        }
         subject.push('.');
         push(&mut subject, name)?;
     }
-    Ok(subject)
+    checked(subject)
+}
+
+fn checked(subject: String) -> Result<String, SubjectError> {
+    if subject.len() > MAX_LENGTH { Err(SubjectError::TooLong) } else { Ok(subject) }
 }
 
 /// `<p>.v1.open.<group>.<entry>`: opens through the queue group.
@@ -104,17 +118,18 @@ pub fn worker(prefix: &str, group: &str, worker: &str) -> Result<String, Subject
 pub fn is_worker(prefix: &str, subject: &str) -> bool {
     let rest = subject.strip_prefix(prefix).and_then(|rest| rest.strip_prefix(".v1.w."));
     let tokens = rest.and_then(|rest| rest.split_once('.'));
-    tokens.is_some_and(|(group, worker)| unescape(group).is_ok() && unescape(worker).is_ok())
+    let named = tokens.is_some_and(|(group, worker)| unescape(group).is_ok() && unescape(worker).is_ok());
+    named && subject.len() <= MAX_LENGTH
 }
 
 /// `<p>.v1.h.<gateway>.<thread>.<slot>`: everything to one pending slot.
 pub fn reply(prefix: &str, gateway: &str, thread: u32, slot: u32) -> Result<String, SubjectError> {
-    Ok(format!("{}.{thread}.{slot}", build(prefix, "h", &[gateway])?))
+    checked(format!("{}.{thread}.{slot}", build(prefix, "h", &[gateway])?))
 }
 
 /// `<p>.v1.h.<gateway>.<thread>.*`: what a gateway thread subscribes to.
 pub fn reply_wildcard(prefix: &str, gateway: &str, thread: u32) -> Result<String, SubjectError> {
-    Ok(format!("{}.{thread}.*", build(prefix, "h", &[gateway])?))
+    checked(format!("{}.{thread}.*", build(prefix, "h", &[gateway])?))
 }
 
 /// `<p>.v1.beat.<group>.<worker>`: a worker's beats.
@@ -124,12 +139,12 @@ pub fn beat(prefix: &str, group: &str, worker: &str) -> Result<String, SubjectEr
 
 /// `<p>.v1.beat.<group>.*`: the beats of one group.
 pub fn beat_wildcard(prefix: &str, group: &str) -> Result<String, SubjectError> {
-    Ok(format!("{}.*", build(prefix, "beat", &[group])?))
+    checked(format!("{}.*", build(prefix, "beat", &[group])?))
 }
 
 /// `<p>.v1.beat.>`: the beats of every group.
 pub fn beat_all(prefix: &str) -> Result<String, SubjectError> {
-    Ok(format!("{}.>", build(prefix, "beat", &[])?))
+    checked(format!("{}.>", build(prefix, "beat", &[])?))
 }
 
 /// Group and worker of a beat's subject: what NATS permissions vouch for, unlike the frame's own words.

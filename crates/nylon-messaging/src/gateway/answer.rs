@@ -79,7 +79,7 @@ impl NatsSession {
                     }));
                 }
                 Frame::Error(error) => return Err(self.failed(talk, error).into()),
-                Frame::Abort(abort) => return Err(aborted(talk, &abort, &wait).into()),
+                Frame::Abort(abort) => return Err(aborted(talk, &abort, &wait)),
                 other => {
                     let message = format!("a worker may not send {:?}", other.kind());
                     return Err(talk.protocol(message).into());
@@ -185,7 +185,7 @@ impl NatsSession {
             return Ok(());
         }
         wait.probe_at = now + PROBE_EVERY_MS;
-        if worker.lost(now, self.entry().shared.group.grace()) {
+        if self.entry().shared.group.lost(worker, now) {
             if talk.accepted {
                 return Err(PluginError::new(PluginErrorKind::Lost, "the worker is gone or silent").into());
             }
@@ -228,15 +228,17 @@ impl NatsSession {
     }
 }
 
-fn aborted(talk: &Talk, abort: &AbortFrame, wait: &Wait) -> PluginError {
+fn aborted(talk: &Talk, abort: &AbortFrame, wait: &Wait) -> Stop {
     let text = abort.text.as_deref().unwrap_or("no reason given");
     let kind = match abort.reason {
         AbortReason::Timeout => PluginErrorKind::Timeout,
         // To a probe, by a worker that has ended the session at its deadline a moment before us.
         AbortReason::Stale if Clock::now_ms() + DEADLINE_SLACK_MS >= wait.deadline(talk) => PluginErrorKind::Timeout,
+        // To a probe, by a worker that the open has not reached: an answer of its own would have come before.
+        AbortReason::Stale if !talk.accepted => return Stop::NotRun(NotRun::NotAccepted),
         AbortReason::Protocol => PluginErrorKind::Protocol,
         _ if talk.accepted => PluginErrorKind::Lost,
         _ => PluginErrorKind::Unavailable,
     };
-    PluginError::new(kind, format!("the worker aborts the session ({:?}): {text}", abort.reason))
+    PluginError::new(kind, format!("the worker aborts the session ({:?}): {text}", abort.reason)).into()
 }

@@ -43,6 +43,8 @@ pub struct Group {
     budget: AtomicI64,
     longest_ms: AtomicU64,
     grace_until_ms: AtomicU64,
+    /// Until then no session is lost for beats that are missing; new ones go elsewhere meanwhile.
+    settled_ms: AtomicU64,
     suspicion_until_ms: AtomicU64,
     ejections: AtomicU64,
 }
@@ -82,6 +84,7 @@ impl Group {
             budget: AtomicI64::new(BUDGET_START),
             longest_ms: AtomicU64::new(0),
             grace_until_ms: AtomicU64::new(0),
+            settled_ms: AtomicU64::new(0),
             suspicion_until_ms: AtomicU64::new(0),
             ejections: AtomicU64::new(0),
         })
@@ -125,6 +128,16 @@ impl Group {
 
     pub(super) fn grant_grace(&self, until_ms: u64) {
         self.grace_until_ms.fetch_max(until_ms, Relaxed);
+    }
+
+    /// A connection was lost or is back: until then missing beats end no session (SPEC 17.4).
+    pub(super) fn let_settle(&self, until_ms: u64) {
+        self.settled_ms.fetch_max(until_ms, Relaxed);
+    }
+
+    /// Whether a session's worker is gone or silent.
+    pub(super) fn lost(&self, worker: &KnownWorker, now: u64) -> bool {
+        worker.lost(now, self.grace().max(self.settled_ms.load(Relaxed)))
     }
 
     /// The bit by which workers say that they have this entry; 0, which no worker has, beyond 64 entries: such

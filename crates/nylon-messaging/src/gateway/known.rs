@@ -158,17 +158,17 @@ impl KnownWorker {
         last != 0 && !self.gone.load(Relaxed) && (now.saturating_sub(last) < SILENT_MS || now < grace_until)
     }
 
-    /// Whether it has stopped to beat, or nobody listens on its subject. One that was never heard to beat, because it
-    /// stopped before it could or we came later, has as long from its last first answer.
+    /// Whether it has stopped to beat, or nobody listens on its subject. A first answer shows it alive like a beat: one
+    /// that was never heard to beat stopped before it could, or we came later.
     pub(super) fn lost(&self, now: u64, grace_until: u64) -> bool {
         if self.gone.load(Relaxed) {
             return true;
         }
         let heard = match self.last_beat_ms.load(Relaxed) {
-            0 => self.since_ms.load(Relaxed).max(self.answered_ms.load(Relaxed)),
+            0 => self.since_ms.load(Relaxed),
             last => last,
         };
-        now.saturating_sub(heard) >= SILENT_MS && now >= grace_until
+        now.saturating_sub(heard.max(self.answered_ms.load(Relaxed))) >= SILENT_MS && now >= grace_until
     }
 
     /// Whether it announced to serve this configuration, so that it has nothing to fetch.

@@ -6,7 +6,10 @@ mod sending;
 use std::{
     cell::{Cell, RefCell},
     rc::{Rc, Weak},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -25,7 +28,7 @@ use super::{
     slots::{Signal, Slots},
     stats::LinkStats,
 };
-use crate::{Clock, Connection, ConnectionEvent, PublishError, subscription::Subscription};
+use crate::{Clock, Connection, ConnectionEvent, PublishError, connection::SETTLING_MS, subscription::Subscription};
 
 /// How often deadlines are looked at while anything is pending.
 const TICK: Duration = Duration::from_millis(10);
@@ -34,8 +37,9 @@ const BEHIND_MS: u64 = 50;
 /// A tick so late says that this process did not run, so silence of workers proves nothing. Milliseconds.
 const LATE_MS: u64 = 200;
 const GRACE_MS: u64 = 750;
-/// So many threads listen to beats; the table is shared, and one may lose its connection.
-const BEAT_LISTENERS: u32 = 2;
+/// So many threads listen to beats; the table is shared. With fewer the silence of one server that they are all connected to
+/// would end the sessions of threads on others.
+const BEAT_LISTENERS: u32 = 4;
 /// How much memory frames are encoded into at a time, in bytes.
 const ARENA: usize = 64 << 10;
 /// Credit of all workers on this connection, at most: what a thousand clients that stand still may cost. The protocol allows
@@ -78,6 +82,7 @@ impl Link {
         let alarm = Arc::new(Notify::new());
         let rings = alarm.clone();
         let memory = options.is_memory();
+        let (known, interrupted) = (messaging.clone(), AtomicBool::new(false));
         let connection = Connection::start(&options, move |event| {
             match &event {
                 ConnectionEvent::Connected if memory => {}
@@ -86,6 +91,11 @@ impl Link {
                 ConnectionEvent::SlowConsumer => tracing::error!(thread, "nats messages were dropped: too slow"),
                 ConnectionEvent::Error(error) => tracing::warn!(thread, %error, "nats"),
                 ConnectionEvent::Closed => {}
+            }
+            let lost = event == ConnectionEvent::Disconnected;
+            if lost || (event == ConnectionEvent::Connected && interrupted.load(Relaxed)) {
+                interrupted.store(true, Relaxed);
+                known.table.let_settle(Clock::now_ms() + SETTLING_MS);
             }
             // Dropped messages are lost answers: whoever waits cannot know whether his was among them.
             if matches!(event, ConnectionEvent::Disconnected | ConnectionEvent::SlowConsumer) {

@@ -7,14 +7,12 @@ use nylon_plugin::{PluginError, PluginErrorKind};
 use nylon_wire::{AbortReason, Ext, ProbeFrame};
 
 use super::{entry::Entry, slots::Signal, talk::Talk};
-use crate::{Clock, connection::SETTLING};
+use crate::{Clock, connection::SETTLING_MS};
 
 /// How often it looks whether its worker is there. Milliseconds.
 const LOOK_EVERY_MS: u64 = 250;
 /// After how long a silence of the worker it asks. Milliseconds.
 const PROBE_EVERY_MS: u64 = 5_000;
-/// [`SETTLING`].
-const SETTLING_MS: u64 = SETTLING.as_millis() as u64;
 
 /// A phase that lasts as long as its stream or WebSocket.
 pub(super) struct LongPhase {
@@ -86,7 +84,7 @@ impl LongPhase {
         if now < self.settled_at {
             return Ok(());
         }
-        if talk.worker.as_ref().is_some_and(|worker| worker.lost(now, self.entry.shared.group.grace())) {
+        if talk.worker.as_ref().is_some_and(|worker| self.entry.shared.group.lost(worker, now)) {
             return Err(PluginError::new(PluginErrorKind::Lost, "the worker is gone or silent"));
         }
         if now >= self.probe_at {

@@ -285,7 +285,7 @@ impl Running<'_> {
         let (Some(worker), Some((reply, header))) = (&talk.worker, talk.lease.next_phase()) else {
             return Err(PluginError::new(PluginErrorKind::Lost, "the session has no worker"));
         };
-        if worker.lost(Clock::ms(call.started), group.grace()) {
+        if group.lost(worker, Clock::ms(call.started)) {
             return Err(PluginError::new(PluginErrorKind::Lost, "the worker is gone or silent"));
         }
         let room = link.max_payload();

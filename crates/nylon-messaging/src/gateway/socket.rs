@@ -161,8 +161,9 @@ impl NatsSocket {
                 return None;
             }
             WsOperation::Leave { room } => {
-                if let Some(member) = &mut self.member {
-                    member.leave(&plugin, &room);
+                let undone = self.member.as_mut().map(|member| member.leave(&plugin, &room));
+                for call in undone.into_iter().flatten() {
+                    self.refuse(call, "the room was left before the join was done");
                 }
                 return None;
             }
@@ -318,7 +319,7 @@ impl PluginSocket for NatsSocket {
     }
 
     fn close(&mut self, end: SocketEnd) {
-        self.member = None;
+        let undone = self.member.take().map(Member::end);
         self.inbound = None;
         if let Some(text) = &end.error {
             self.send(|header| Frame::WsError(WsErrorFrame { header, text: text.as_str().into(), ext: Ext::empty() }));
@@ -327,6 +328,10 @@ impl PluginSocket for NatsSocket {
             let reason = end.reason.as_str().into();
             Frame::WsClosed(WsClosedFrame { header, code: end.code, reason, ext: Ext::empty() })
         });
+        // Behind the close, which is why. A handler that waits for its join must hear of it.
+        for call in undone.into_iter().flatten() {
+            self.refuse(call, "the websocket is closed");
+        }
         self.closed = Some(Clock::now_ms() + self.span);
     }
 

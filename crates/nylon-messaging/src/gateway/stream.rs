@@ -171,7 +171,8 @@ impl BodyStream for NatsStream {
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Piece, StreamError>>> {
         loop {
             let Some(talk) = &mut self.talk else { return Poll::Ready(None) };
-            if let Err(error) = talk.feed(cx) {
+            // What was asked for before the stream began may still be on its way.
+            if let Err(error) = talk.pump().map_err(StreamError::from).and_then(|()| talk.feed(cx)) {
                 if let StreamError::Source(what) = &error {
                     // Its input is not whole, so what it makes of it cannot be.
                     drop(talk.fail(PluginErrorKind::ClientGone, AbortReason::ClientGone, what.clone()));

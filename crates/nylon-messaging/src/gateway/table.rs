@@ -106,6 +106,13 @@ impl WorkerTable {
         }
     }
 
+    /// A thread has lost its connection, or has it again: workers may be on their way back, too.
+    pub(super) fn let_settle(&self, until_ms: u64) {
+        for group in self.groups.load().values() {
+            group.let_settle(until_ms);
+        }
+    }
+
     /// Beats taken.
     #[must_use]
     pub fn beats(&self) -> u64 {

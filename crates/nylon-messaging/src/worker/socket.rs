@@ -163,18 +163,23 @@ impl Socket {
 
     /// Closes it at once; what still waits for credit is dropped.
     pub(super) fn close_now(&self, code: u16, reason: &str) {
-        let dropped = {
+        let (dropped, calls) = {
             let mut inner = lock(&self.inner);
             if inner.incoming.end.is_some() || inner.out.closing && inner.out.waiting.is_empty() {
                 return;
             }
-            inner.out.closing = true;
-            let dropped = std::mem::take(&mut inner.out.waiting);
+            let out = &mut inner.out;
+            out.closing = true;
+            let dropped = std::mem::take(&mut out.waiting);
+            // What the gateway is never asked for it does not answer.
+            let calls = out.calls.extract_if(.., |call| dropped.iter().any(|waiting| waiting.asks(call.id)));
+            let calls: Vec<_> = calls.collect();
             let operation = WsOperation::Close { code, reason: reason.into() };
-            inner.out.ready.push_back(Outgoing::Operation { call: 0, operation });
-            dropped
+            out.ready.push_back(Outgoing::Operation { call: 0, operation });
+            (dropped, calls)
         };
         tell_waiting(dropped, &SocketError::Closed);
+        calls.into_iter().for_each(|call| (call.done)(Err(SocketError::Closed)));
     }
 
     /// How it has ended, once it has.
@@ -203,6 +208,12 @@ impl Socket {
     /// Whether WS_CLOSED has come.
     pub(super) fn is_closed(&self) -> bool {
         lock(&self.inner).incoming.end.is_some()
+    }
+
+    /// Whether nothing more will come for it: it is closed, and what the gateway was asked for is answered.
+    pub(super) fn is_done(&self) -> bool {
+        let inner = lock(&self.inner);
+        inner.incoming.end.is_some() && inner.out.calls.is_empty()
     }
 
     /// The longest message that it takes.

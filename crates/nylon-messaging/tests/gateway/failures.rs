@@ -5,11 +5,11 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use nylon_messaging::gateway::Balance;
 use nylon_plugin::{Phase, PluginError, PluginErrorKind};
-use nylon_wire::{AbortReason, Action, Ext, Frame, Header, OpenFrame, Operation, SessionId, failure};
+use nylon_wire::{AbortReason, Action, Ext, First, Frame, Header, OpenFrame, Operation, SessionId, failure};
 
 use crate::{
-    fake::{Fake, roundtrip},
-    gateway::{Ask, GROUP, Gateway, exchange, run, spawn_filter},
+    fake::{By, Fake, roundtrip},
+    gateway::{Ask, GROUP, Gateway, exchange, run, spawn_filter, until},
 };
 
 /// How one answer to an open ends the phase.
@@ -123,6 +123,30 @@ fn a_worker_cannot_answer_for_another() {
 }
 
 #[test]
+fn a_worker_s_name_that_no_subject_holds_cuts_no_connection() {
+    run(async {
+        let gateway = Gateway::start().await;
+        let mut worker = gateway.worker("w1").await;
+        // No line of the NATS protocol holds it.
+        let long = "w".repeat(5_000);
+        let first = worker.first().map(|first| First { worker: long.as_str().into(), ..first });
+        let asked = spawn_filter(&gateway, Ask::default());
+        let open = worker.open().await;
+        worker.result_with(&open, open.header, Vec::new(), Action::Next, first.clone()).await;
+        assert_eq!(asked.await.unwrap().0.unwrap_err().kind, PluginErrorKind::Protocol);
+        // Nobody waits for it any more, and whom it names is not told.
+        worker.result_with(&open, open.header, Vec::new(), Action::Next, first).await;
+        until("the late answer", || gateway.link.stats().stale.get() == 1).await;
+        let asked = spawn_filter(&gateway, Ask::default());
+        let open = worker.open().await;
+        worker.next_please(&open).await;
+        asked.await.unwrap().0.unwrap();
+        assert_eq!(gateway.link.stats().connection().disconnects(), 0);
+        gateway.assert_clean().await;
+    });
+}
+
+#[test]
 fn a_gap_aborts() {
     run(async {
         let result = after(async |worker, open| {
@@ -192,7 +216,9 @@ fn a_worker_that_asks_for_a_dead_session_is_told() {
         }
         worker.assert_nothing_came().await;
         worker.probe(&open.reply, &probe).await;
-        assert_eq!(worker.aborted().await, AbortReason::Stale);
+        let (Frame::Abort(abort), By::Direct) = worker.next().await else { panic!("expected ABORT") };
+        // It has no place in an order that nobody keeps any more (SPEC 6.3).
+        assert_eq!((abort.reason, abort.header.seq), (AbortReason::Stale, 0));
         gateway.assert_clean().await;
     });
 }

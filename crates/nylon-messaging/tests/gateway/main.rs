@@ -12,5 +12,6 @@ mod gateway;
 mod outages;
 mod phases;
 mod retries;
+mod sockets;
 mod storm;
 mod streams;

@@ -10,7 +10,7 @@ use nylon_plugin::{Phase, Plugin, PluginErrorKind};
 use nylon_wire::{AbortReason, Action, Frame, Header};
 
 use crate::{
-    fake::Fake,
+    fake::{Fake, roundtrip},
     gateway::{Ask, ENTRY, GROUP, Gateway, exchange, filter, run, spawn_filter, until},
     server::NatsServer,
 };
@@ -78,6 +78,40 @@ fn a_session_survives_a_reconnect_between_phases() {
             Err(error) => assert_eq!(error.kind, PluginErrorKind::Lost),
         }
         drop(session);
+        gateway.assert_clean().await;
+    });
+}
+
+#[test]
+fn a_beat_that_is_late_after_a_reconnect_loses_no_session() {
+    run(async {
+        let mut gateway = Gateway::start().await;
+        let mut worker = gateway.beating_worker("w1").await;
+        worker.mask = nylon_wire::PhaseMask(0b11);
+        let (plugin, ask) = (gateway.plugin.clone(), Ask::default());
+        let asked = tokio::task::spawn_local(async move {
+            let (mut session, mut exchange) = (plugin.session(), exchange());
+            ask.of(&mut *session, &mut exchange).await.unwrap();
+            (session, exchange)
+        });
+        let open = worker.open().await;
+        worker.next_please(&open).await;
+        let (mut session, mut exchange) = asked.await.unwrap();
+        gateway.server.kill();
+        until("the loss", || !gateway.link.is_connected()).await;
+        tokio::time::sleep(Duration::from_secs(3)).await; // sleep: what counts is the reconnect, not the loss
+        gateway.server.restart();
+        gateway.connected().await;
+        // The worker is back, its next beat is not.
+        roundtrip(&worker.client).await;
+        let asked = tokio::task::spawn_local(async move {
+            Ask::phase(Phase::ResponseFilter).of(&mut *session, &mut exchange).await.map(|_| ())
+        });
+        let (Frame::Phase(phase), _) = worker.next().await else { panic!("expected PHASE") };
+        until("a look at the worker", || gateway.link.stats().probes.get() > 0).await;
+        let header = Header { seq: 1, ..phase.header };
+        worker.result_with(&open, header, Vec::new(), Action::Next, None).await;
+        asked.await.unwrap().unwrap();
         gateway.assert_clean().await;
     });
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use nylon_messaging::gateway::Balance;
 use nylon_plugin::PluginErrorKind;
-use nylon_wire::{AbortReason, BusyReason, WorkerState};
+use nylon_wire::{AbortFrame, AbortReason, BusyReason, Ext, Frame, WorkerState};
 
 use crate::{
     fake::By,
@@ -36,6 +36,27 @@ fn an_open_that_is_not_accepted_is_tried_on_another_worker() {
         asked.await.unwrap().0.unwrap();
         assert_eq!(gateway.messaging.workers().groups()[0].ejections(), 1);
         assert_eq!(gateway.link.stats().retries.get(), 1);
+        gateway.assert_clean().await;
+    });
+}
+
+#[test]
+fn an_open_that_was_lost_on_its_way_is_tried_on_another_worker() {
+    run(async {
+        let gateway = Gateway::with(|options| options.balance = Balance::LeastLoaded).await;
+        let mut one = gateway.beating_worker("one").await;
+        let asked = spawn_filter(&gateway, Ask::default());
+        let lost = one.open().await;
+        let mut other = gateway.beating_worker("other").await;
+        // What a worker answers to a probe of a session that it does not know.
+        let abort = AbortFrame { header: lost.header, reason: AbortReason::Stale, text: None, ext: Ext::empty() };
+        one.send(&lost.reply, &Frame::Abort(abort)).await;
+        let open = other.open().await;
+        other.next_please(&open).await;
+        asked.await.unwrap().0.unwrap();
+        one.assert_nothing_came().await;
+        let ejections = gateway.messaging.workers().groups()[0].ejections();
+        assert_eq!((gateway.link.stats().retries.get(), ejections), (1, 0));
         gateway.assert_clean().await;
     });
 }

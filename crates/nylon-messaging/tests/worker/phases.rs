@@ -190,10 +190,14 @@ async fn an_open_cannot_make_the_worker_speak_elsewhere() {
     let server = NatsServer::start();
     let (worker, mut gateway) = start(&server, &[Phase::RequestFilter]).await;
     serve(&worker, pass);
-    for reply in ["nylon.v1.w.auth=20workers.x", "nylon.v1.h.a.0.1\r\nPUB x 0\r\n\r\n", "nylon.v1.h.a b.0.1", ""] {
+    // No line of the NATS protocol holds the last one: the server would cut the connection.
+    let long = format!("nylon.v1.h.{}.0.1", "a".repeat(5_000));
+    let elsewhere =
+        ["nylon.v1.w.auth=20workers.x", "nylon.v1.h.a.0.1\r\nPUB x 0\r\n\r\n", "nylon.v1.h.a b.0.1", "", &long];
+    for reply in elsewhere {
         gateway.open_at(&worker, &Open { reply: Some(reply.into()), ..Open::default() }).await;
     }
-    until("they are refused", || worker.stats().counts.protocol == 4).await;
+    until("they are refused", || worker.stats().counts.protocol == 5).await;
     let opened = gateway.open_at(&worker, &Open::default()).await;
     assert!(matches!(gateway.frame(&opened).await, Frame::Result(_)), "the connection is whole");
     assert_eq!(worker.stats().connects, 1);

@@ -169,6 +169,25 @@ async fn a_join_that_the_close_has_overtaken_is_too_late() {
 }
 
 #[tokio::test]
+async fn the_phase_does_not_end_before_what_it_asked_for_is_answered() {
+    let server = NatsServer::start();
+    let (worker, mut gateway) = start(&server, &[Phase::RequestFilter]).await;
+    serve(&worker, |job| {
+        let socket = upgrade(&job).unwrap();
+        assert_eq!(receive(&socket), Ok(None));
+        let last = WsOperation::BroadcastText { room: "hall".into(), message: Bytes::new() };
+        socket.operate(last, Box::new(drop));
+        pass(job);
+    });
+    let mut opened = opened(&worker, &mut gateway).await;
+    closed(&worker, &gateway, &mut opened, 1000).await;
+    let Frame::WsOp(op) = gateway.frame(&opened).await else { panic!("expected WS_OP") };
+    assert_eq!(gateway.frame_within(&opened, Duration::from_millis(200)).await, None, "the answer would come too late");
+    gateway.data(&worker, &mut opened, op.call_id, Bytes::new(), false).await;
+    assert!(matches!(gateway.frame(&opened).await, Frame::Result(_)));
+}
+
+#[tokio::test]
 async fn a_handler_that_returns_or_fails_closes() {
     let server = NatsServer::start();
     let (worker, mut gateway) = start(&server, &[Phase::RequestFilter]).await;
@@ -267,6 +286,30 @@ async fn a_worker_that_drains_closes_its_sockets() {
         pass(job);
     });
     let mut opened = opened(&worker, &mut gateway).await;
+    worker.drain();
+    assert_eq!(closing(&mut gateway, &opened).await, 1001);
+    closed(&worker, &gateway, &mut opened, 1001).await;
+    assert!(matches!(gateway.frame(&opened).await, Frame::Result(_)));
+}
+
+#[tokio::test]
+async fn what_a_socket_has_not_asked_for_before_its_worker_drains_fails() {
+    let server = NatsServer::start();
+    let mut gateway = Gateway::connect(&server).await;
+    let mut options = options(&server, &[Phase::RequestFilter]);
+    options.drain_timeout = Duration::from_secs(2);
+    let worker = Worker::start(options).unwrap();
+    gateway.ready(&worker).await;
+    serve(&worker, |job| {
+        let socket = upgrade(&job).unwrap();
+        // More than there is credit for: the join waits behind it.
+        socket.send(Message::Binary(vec![0; 100_000].into()), Box::new(drop));
+        let join = WsOperation::Join { room: "hall".into() };
+        assert_eq!(wait(|done| socket.operate(join, done)), Err(SocketError::Closed));
+        pass(job);
+    });
+    let mut opened = opened(&worker, &mut gateway).await;
+    assert!(matches!(gateway.frame(&opened).await, Frame::Data(_)));
     worker.drain();
     assert_eq!(closing(&mut gateway, &opened).await, 1001);
     closed(&worker, &gateway, &mut opened, 1001).await;

@@ -36,6 +36,25 @@ fn subjects_are_those_of_the_rules() {
 }
 
 #[test]
+fn no_subject_is_longer_than_a_server_takes() {
+    let fits = |head: &str| "a".repeat(MAX_LENGTH - head.len());
+    let longest = fits("nylon.v1.room.chat.");
+    assert_eq!(room("nylon", "chat", &longest).unwrap().len(), MAX_LENGTH);
+    assert_eq!(room("nylon", "chat", &format!("{longest}a")), Err(SubjectError::TooLong));
+    // An escaped byte is three.
+    assert_eq!(room("nylon", "chat", &"é".repeat(200)), Err(SubjectError::TooLong));
+    assert_eq!(open("nylon", &"g".repeat(1 << 20), "e"), Err(SubjectError::TooLong));
+    let prefix = fits(".v1.h.g.0.1");
+    assert_eq!(reply(&prefix, "g", 0, 1).unwrap().len(), MAX_LENGTH);
+    assert_eq!(reply(&prefix, "g", 0, 10), Err(SubjectError::TooLong));
+    assert_eq!(reply_wildcard(&prefix, "g", 10), Err(SubjectError::TooLong));
+    assert_eq!(beat_wildcard(&fits(".v1.beat.g"), "g"), Err(SubjectError::TooLong));
+    assert_eq!(beat_all(&fits(".v1.beat")), Err(SubjectError::TooLong));
+    let worker = format!("nylon.v1.w.g.{}", fits("nylon.v1.w.g."));
+    assert!(is_worker("nylon", &worker) && !is_worker("nylon", &format!("{worker}a")));
+}
+
+#[test]
 fn only_a_worker_s_subject_is_one() {
     assert!(is_worker("a.b", &worker("a.b", "g 1", "w-1").unwrap()));
     for subject in

@@ -151,6 +151,19 @@ fn a_worker_that_was_never_heard_to_beat_is_lost_as_soon() {
 }
 
 #[test]
+fn who_has_just_answered_is_not_lost_for_a_beat_that_is_late() {
+    let (group, _) = group(1);
+    let worker = group.worker("w0", NOW).expect("a name");
+    assert!(group.lost(&worker, NOW + 2_000));
+    worker.answered(NOW + 1_500);
+    assert!(!group.lost(&worker, NOW + 2_249) && group.lost(&worker, NOW + 2_250));
+    // After a reconnect it may still be on its way back; opens go to others meanwhile.
+    group.let_settle(NOW + 4_000);
+    assert!(!group.lost(&worker, NOW + 3_999) && group.lost(&worker, NOW + 4_000));
+    assert!(!worker.fresh(NOW + 3_999, group.grace()));
+}
+
+#[test]
 fn silence_proves_nothing_while_we_did_not_run() {
     let (group, bit) = group(1);
     group.grant_grace(NOW + 2_000);

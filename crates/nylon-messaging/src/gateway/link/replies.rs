@@ -76,7 +76,7 @@ impl Link {
 
     fn abort_stale(&self, header: Header, workers: impl IntoIterator<Item = Subject>) {
         let abort = AbortFrame {
-            header: Header { seq: 1, ..header },
+            header: Header { seq: 0, ..header },
             reason: AbortReason::Stale,
             text: None,
             ext: Ext::empty(),

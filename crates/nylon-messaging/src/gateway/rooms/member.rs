@@ -57,21 +57,33 @@ impl Member {
         Ok(())
     }
 
-    pub(in crate::gateway) fn leave(&mut self, plugin: &str, room: &str) {
-        let Ok(subject) = subject_of(&self.link, plugin, room) else { return };
-        if let Some(index) = self.rooms.iter().position(|joined| *joined == subject) {
-            self.rooms.swap_remove(index);
-            self.depart(&subject);
-        }
+    /// Leaves. Returns the calls to join that come to nothing by it.
+    pub(in crate::gateway) fn leave(&mut self, plugin: &str, room: &str) -> Vec<u32> {
+        let Ok(subject) = subject_of(&self.link, plugin, room) else { return Vec::new() };
+        let Some(index) = self.rooms.iter().position(|joined| *joined == subject) else { return Vec::new() };
+        self.rooms.swap_remove(index);
+        self.depart(&subject)
     }
 
-    fn depart(&self, subject: &str) {
+    /// Leaves every room. Returns the calls to join that nobody has answered.
+    pub(in crate::gateway) fn end(mut self) -> Vec<u32> {
+        let mut calls = Vec::from(self.seat.joined.take());
+        for subject in std::mem::take(&mut self.rooms) {
+            calls.extend(self.depart(&subject));
+        }
+        calls
+    }
+
+    fn depart(&self, subject: &str) -> Vec<u32> {
         let mut rooms = self.link.rooms.0.borrow_mut();
-        let Some(room) = rooms.get_mut(subject) else { return };
-        room.members.retain(|member| !std::ptr::eq(member.as_ptr(), Rc::as_ptr(&self.seat)));
+        let Some(room) = rooms.get_mut(subject) else { return Vec::new() };
+        let ours = |member: &Weak<Seat>| std::ptr::eq(member.as_ptr(), Rc::as_ptr(&self.seat));
+        room.members.retain(|member| !ours(member));
+        let calls = room.waiting.extract_if(.., |(member, _)| ours(member)).map(|(_, call)| call).collect();
         if room.members.is_empty() {
             rooms.remove(subject);
         }
+        calls
     }
 
     /// A call to join that is done now.
@@ -125,7 +137,7 @@ impl Member {
 impl Drop for Member {
     fn drop(&mut self) {
         for subject in std::mem::take(&mut self.rooms) {
-            self.depart(&subject);
+            let _nobody_waits = self.depart(&subject);
         }
     }
 }

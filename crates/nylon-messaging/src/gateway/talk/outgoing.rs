@@ -28,7 +28,8 @@ impl Talk {
                     length => length,
                 },
             };
-            if !self.credit.take(length) {
+            // Without a connection it waits: streams go on after a reconnect, and a phase hears of the loss (rules §2).
+            if !self.lease.link.is_connected() || !self.credit.take(length) {
                 return Ok(());
             }
             let (id, bytes) = (outgoing.call, outgoing.rest.split_to(length));

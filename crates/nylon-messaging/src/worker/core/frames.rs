@@ -69,7 +69,7 @@ impl Core {
         match frame {
             Frame::Phase(phase) => self.on_phase(phase, now),
             Frame::Data(data) if live.socket.is_some() => {
-                if !self.on_socket_data(session, &data) {
+                if !self.on_socket_data(session, &data, now) {
                     self.on_data(session, data, now);
                 }
             }
@@ -91,7 +91,7 @@ impl Core {
                 }
             },
             Frame::Error(error) if live.socket.is_some() => {
-                if !self.on_socket_error(session, &error) {
+                if !self.on_socket_error(session, &error, now) {
                     self.on_call_error(session, &error, now);
                 }
             }
@@ -137,6 +137,6 @@ impl Core {
     /// worker speak elsewhere, nor break the protocol of the connection.
     pub(super) fn is_reply(&self, subject: &str) -> bool {
         let token = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'=' | b'.');
-        subject.starts_with(&self.reply_prefix) && subject.bytes().all(token)
+        subject.len() <= subject::MAX_LENGTH && subject.starts_with(&self.reply_prefix) && subject.bytes().all(token)
     }
 }

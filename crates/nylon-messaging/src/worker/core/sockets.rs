@@ -78,10 +78,10 @@ impl Core {
         self.finish_socket(session, now);
     }
 
-    /// Ends the phase when the socket is closed and its handler has returned.
+    /// Ends the phase when the socket is closed, its handler has returned, and what that has asked of it is answered.
     fn finish_socket(&mut self, session: SessionId, now: Instant) {
         let Some(live) = self.live.get_mut(&session).filter(|live| live.returned) else { return };
-        if live.socket.take_if(|socket| socket.is_closed()).is_none() {
+        if live.socket.take_if(|socket| socket.is_done()).is_none() {
             return;
         }
         live.returned = false;
@@ -89,12 +89,12 @@ impl Core {
     }
 
     /// A message of the client, or the answer to a call. False if it is neither.
-    pub(super) fn on_socket_data(&mut self, session: SessionId, data: &DataFrame) -> bool {
+    pub(super) fn on_socket_data(&mut self, session: SessionId, data: &DataFrame, now: Instant) -> bool {
         let Some(live) = self.live.get_mut(&session) else { return false };
         let Some(socket) = live.socket.clone() else { return false };
         if data.kind == DataKind::Body {
             // It costs no credit (SPEC 14.5).
-            return data.bytes.is_empty() && socket.settle(data.id, Ok(()));
+            return data.bytes.is_empty() && self.settle_socket(session, &socket, data.id, Ok(()), now);
         }
         let ours = data.id == live.connection && matches!(data.kind, DataKind::Text | DataKind::Binary);
         if !ours || !live.granted.take(data.bytes.len()) {
@@ -115,7 +115,7 @@ impl Core {
     }
 
     /// The gateway refuses an upgrade or a call of a socket. False if there is no such thing.
-    pub(super) fn on_socket_error(&mut self, session: SessionId, error: &ErrorFrame) -> bool {
+    pub(super) fn on_socket_error(&mut self, session: SessionId, error: &ErrorFrame, now: Instant) -> bool {
         let Some(live) = self.live.get_mut(&session) else { return false };
         let Some(socket) = live.socket.clone() else { return false };
         match error.call_id {
@@ -125,8 +125,27 @@ impl Core {
                 true
             }
             None => false,
-            Some(call) => socket.settle(call, Err(SocketError::NotAvailable(error.text.to_string()))),
+            Some(call) => {
+                let refused = Err(SocketError::NotAvailable(error.text.to_string()));
+                self.settle_socket(session, &socket, call, refused, now)
+            }
         }
+    }
+
+    /// A call of a socket is answered, which may be what the phase has waited for. False if there is no such call.
+    fn settle_socket(
+        &mut self,
+        session: SessionId,
+        socket: &Socket,
+        call: u32,
+        result: Result<(), SocketError>,
+        now: Instant,
+    ) -> bool {
+        let known = socket.settle(call, result);
+        if known {
+            self.finish_socket(session, now);
+        }
+        known
     }
 
     /// User code has sent or taken something.

@@ -18,6 +18,13 @@ pub(super) enum Waiting {
     Operation { call: u32, operation: WsOperation },
 }
 
+impl Waiting {
+    /// Whether it is the operation of this call.
+    pub(super) fn asks(&self, id: u32) -> bool {
+        matches!(self, Self::Operation { call, .. } if *call == id)
+    }
+}
+
 /// Something that the gateway is asked for.
 pub(super) struct Call {
     pub(super) id: u32,
