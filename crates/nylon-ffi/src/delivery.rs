@@ -70,6 +70,7 @@ impl Shared {
         state.begun = None;
         state.logging_until = how.until;
         state.ahead = how.ahead;
+        state.again = how.again;
         if !state.registered {
             state.registered = true;
             self.tell(&mut state, Item::Register);
@@ -147,8 +148,8 @@ impl Shared {
                     let mut state = self.state();
                     state.calling = None;
                     state.starting = false;
-                    if returned && state.stage == Stage::Idle && state.mask.is_some_and(|mask| !any_after(mask, phase))
-                    {
+                    let last = state.mask.is_some_and(|mask| !any_after(mask, phase)) && !state.again;
+                    if returned && last && state.stage == Stage::Idle {
                         self.part(&mut state);
                     }
                 }

@@ -183,7 +183,7 @@ impl FfiSession {
         let inline = if may_run && at_hand { self.inline(call.deadline) } else { None };
         let ahead = call.body_next && self.phases.is_none() && inline.is_none() && self.entry.nexts.are_single();
         let ahead = ahead.then(|| ResponseView::new(call.exchange, Phase::ResponseBodyFilter));
-        How { until: None, may_run, inline, ahead }
+        How { until: None, may_run, inline, again: call.again, ahead }
     }
 
     /// Until when a call on this thread may last, if there may be one.
@@ -291,7 +291,8 @@ impl Session for FfiSession {
         let response = ResponseView::new(call.exchange, Phase::Logging);
         let shared = usable.unwrap_or_else(|| self.begin(&call));
         self.shared = None;
-        let how = How { until: Some(call.deadline), may_run: true, inline: self.inline(call.deadline), ahead: None };
+        let (until, inline) = (Some(call.deadline), self.inline(call.deadline));
+        let how = How { until, may_run: true, inline, again: false, ahead: None };
         if !shared.begin(Phase::Logging, response, call.payload.cloned(), how) {
             shared.abandon();
         }

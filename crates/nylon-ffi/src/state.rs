@@ -87,6 +87,8 @@ pub(crate) struct How {
     pub(crate) may_run: bool,
     /// Call on this thread, a gateway thread; the phase may last until then.
     pub(crate) inline: Option<Instant>,
+    /// The same phase may follow, for a later place of the entry.
+    pub(crate) again: bool,
     /// The answer for the body filter, which begins behind this phase if that changes nothing.
     pub(crate) ahead: Option<ResponseView>,
 }
@@ -154,6 +156,8 @@ pub(crate) struct State {
     pub(crate) starting: bool,
     /// A gateway thread is in the library: since when, and until when the phase may last.
     pub(crate) inline: Option<(Instant, Instant)>,
+    /// The phase may follow once more.
+    pub(crate) again: bool,
     /// No phase is left, and the library has heard so.
     pub(crate) parted: bool,
     /// It was given up while the library did not return from a call.

@@ -410,7 +410,7 @@ void serve(Session *session, int phase) {
     hasty(session, phase);
   } else if (IS("until_closed")) {
     until_closed(session, phase);
-  } else if (IS("filter_pieces")) {
+  } else if (!strncmp(session->entry, "filter_pieces", 13)) {
     if (phase == BODY) filter_pieces(session);
     else tell(session, NEXT, NULL, 0);
   } else if (IS("filter")) {

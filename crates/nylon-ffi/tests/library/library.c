@@ -129,7 +129,8 @@ uint8_t nylon_session_phases(uint32_t sid) {
   Session *session = find(sid);
   if (!session) return 0;
   if (!strcmp(session->entry, "filter")) return 15;
-  if (!strcmp(session->entry, "filter_pieces")) return 4 | 16;
+  if (!strncmp(session->entry, "filter_pieces", 13)) return 4 | 16;
+  if (!strcmp(session->entry, "body_watcher")) return 4;
   return !strcmp(session->entry, "response_only") ? 2 : 1;
 }
 #endif

@@ -116,7 +116,7 @@ async fn a_filter_takes_the_answer_piece_by_piece_if_it_says_so() {
     let masked = Options { max_body: 4, library: library(&["MASK"]), ..options() };
     let got = serve(run(&["filter_pieces"], false, &masked), &mut exchange(&[], b"request"), &["some ", "body"]).await;
     assert_eq!((got.status, got.text(), got.header("etag")), (200, "<some body>", ""));
-    let two = run(&["filter_pieces", "filter_pieces"], false, &masked);
+    let two = run(&["filter_pieces", "filter_pieces_too"], false, &masked);
     let got = serve(two, &mut exchange(&[], b""), &["some ", "body"]).await;
     assert_eq!(got.text(), "<<some body>>");
     let got = serve(run(&["filter_pieces"], false, &masked), &mut exchange(&[], b""), &["some", "!"]).await;
