@@ -232,6 +232,7 @@ fn upgrade(
         if state.stage == Stage::Upgrading {
             state.stage = Stage::Socket;
             state.had_socket = true;
+            shared.release_reads(&mut state);
         }
     }
     let socket = Box::new(FfiSocket::new(Arc::clone(shared)));
@@ -245,6 +246,7 @@ fn refused(shared: &Arc<Shared>, why: &str) -> Outcome {
     if state.stage == Stage::Upgrading {
         state.stage = Stage::Idle;
         state.events.clear();
+        shared.release_reads(&mut state);
     }
     let text = |name: &'static str, value: &'static str| Operation::SetResponseHeader {
         name: Text::from_static(name),

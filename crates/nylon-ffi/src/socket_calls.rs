@@ -41,7 +41,6 @@ impl Shared {
             }
             Stage::Running(Phase::RequestFilter) => {
                 state.stage = Stage::Upgrading;
-                self.release_reads(&mut state);
                 state.push(Event::Upgrade(wish));
             }
             Stage::Dead => {}
