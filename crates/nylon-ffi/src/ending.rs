@@ -58,8 +58,11 @@ impl Shared {
         let at_work = state.registered && state.stage != Stage::Idle;
         if at_work {
             state.stuck = state.calling.is_some_and(|since| since.elapsed() >= STUCK);
-            state.buried = true;
-            TABLE.bury(self.sid);
+            // One that takes no more than the ABI may wait for answers behind the close.
+            if !self.library.symbols.takes_extensions() {
+                state.buried = true;
+                TABLE.bury(self.sid);
+            }
         }
         self.close_in(state);
     }
@@ -75,6 +78,7 @@ impl Shared {
         state.logging_until = None;
         state.events.clear();
         state.operations = Vec::new();
+        (state.request, state.payload, state.piece, state.ahead) = (None, None, None, None);
         state.response = ResponseView::default();
         state.request_body = None;
         rooms::leave_all(self, state);

@@ -88,7 +88,10 @@ impl Shared {
             },
             _ if state.response.awaits(number) && matches!(state.stage, Stage::Running(_)) => None,
             _ => {
-                let answer = self.request.read(number, payload).or_else(|| state.response.read(number, &self.request));
+                let State { request, response, .. } = state;
+                let answer = request
+                    .as_ref()
+                    .and_then(|request| request.read(number, payload).or_else(|| response.read(number, request)));
                 Some(answer.unwrap_or_default())
             }
         }

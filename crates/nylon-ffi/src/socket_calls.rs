@@ -30,7 +30,9 @@ impl Shared {
         let mut state = self.state();
         match state.stage {
             // The gateway thread may be in the library, and cannot be asked.
-            Stage::Running(Phase::RequestFilter) if wish.answered && !self.request.websocket => {
+            Stage::Running(Phase::RequestFilter)
+                if wish.answered && !state.request.as_ref().is_some_and(|request| request.websocket) =>
+            {
                 let why = Bytes::from_static(b"it is no handshake");
                 if state.replying {
                     self.reply(&mut state, extension::UPGRADE_WITH, why);

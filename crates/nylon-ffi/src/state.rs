@@ -5,7 +5,10 @@ use std::{collections::VecDeque, sync::Arc, task::Waker, time::Instant};
 use bytes::Bytes;
 use nylon_plugin::{Action, MessageKind, Operation, Phase, PhaseMask, PluginError};
 
-use crate::{inbox::Inbox, view::ResponseView};
+use crate::{
+    inbox::Inbox,
+    view::{RequestView, ResponseView},
+};
 
 /// What a queued message weighs besides its bytes.
 pub(crate) const OVERHEAD: usize = 64;
@@ -96,6 +99,8 @@ pub(crate) struct How {
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) stage: Stage,
+    /// As long as the session lasts. It keeps the memory that the connection has read the head into.
+    pub(crate) request: Option<RequestView>,
     pub(crate) payload: Option<Bytes>,
     pub(crate) response: ResponseView,
     pub(crate) ahead: Option<ResponseView>,

@@ -105,12 +105,16 @@ impl BodyStream for FfiStream {
                 self.moved();
                 Poll::Ready(Some(Ok(Piece::Data(bytes))))
             }
-            Poll::Ready(Event::RequestBody | Event::Piece) => match self.session.asked().filter(|_| self.wanted.is_none()) {
-                Some(method::READ_REQUEST_FULL_BODY) => self.want(Wanted::Whole(BytesMut::new()), cx),
-                Some(extension::READ_REQUEST_PIECE | extension::READ_RESPONSE_PIECE) => self.want(Wanted::Piece, cx),
-                // What asked had its answer while the phase became this stream.
-                _ => self.poll_piece(cx),
-            },
+            Poll::Ready(Event::RequestBody | Event::Piece) => {
+                match self.session.asked().filter(|_| self.wanted.is_none()) {
+                    Some(method::READ_REQUEST_FULL_BODY) => self.want(Wanted::Whole(BytesMut::new()), cx),
+                    Some(extension::READ_REQUEST_PIECE | extension::READ_RESPONSE_PIECE) => {
+                        self.want(Wanted::Piece, cx)
+                    }
+                    // What asked had its answer while the phase became this stream.
+                    _ => self.poll_piece(cx),
+                }
+            }
             Poll::Ready(Event::StreamEnd) => {
                 self.ended = true;
                 let trailers = if self.filters { self.trailers.take() } else { None };
