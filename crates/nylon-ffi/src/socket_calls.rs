@@ -95,8 +95,9 @@ impl Shared {
     pub(crate) fn room(self: &Arc<Self>, number: u32, payload: &[u8]) {
         let mut state = self.state();
         let speaks = !matches!(number, method::WEBSOCKET_JOIN_ROOM | method::WEBSOCKET_LEAVE_ROOM);
-        // A callback behind the close may still say goodbye to the others.
-        let after_close = state.had_socket && !matches!(state.stage, Stage::Dead);
+        // A callback behind the close may still say goodbye to the others, until the library has returned from hearing that the
+        // session is over, too.
+        let after_close = state.had_socket && (state.stage != Stage::Dead || state.closed);
         if !(self.has_socket(&mut state, number) || speaks && after_close) {
             return;
         }

@@ -226,6 +226,11 @@ void on_socket(Session *session, uint32_t method, const unsigned char *payload, 
   }
 }
 
+/* Like our Go SDK, it waits there for the last callback of a WebSocket. */
+void on_close(Session *session) {
+  if (IS("socket_parting")) tell(session, 313, "all\0parting", 11);
+}
+
 /* ---- what does not ---- */
 
 static void *stray(void *argument) {
@@ -474,7 +479,7 @@ void serve(Session *session, int phase) {
   } else if (IS("streams")) {
     if (phase == REQUEST) stream(session);
     else tell(session, NEXT, NULL, 0);
-  } else if (IS("socket")) {
+  } else if (!strncmp(session->entry, "socket", 6)) {
     if (phase == REQUEST) tell(session, 300, NULL, 0);
     else tell(session, NEXT, NULL, 0);
   } else if (IS("hang_event")) {

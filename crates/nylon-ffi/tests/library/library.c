@@ -110,6 +110,7 @@ void close_session_stream(uint32_t sid) {
   Session *session = find(sid);
   if (!session) return;
   if (strstr(session->entry, "noisy")) say("closed", session->entry, strlen(session->entry));
+  on_close(session);
   pthread_mutex_lock(&session->lock);
   session->closed++;
   pthread_cond_broadcast(&session->answered);

@@ -49,6 +49,8 @@ void set_status(Session *session, uint16_t status);
 void serve(Session *session, int phase);
 /* What it does with an event of its WebSocket. */
 void on_socket(Session *session, uint32_t method, const unsigned char *payload, size_t length);
+/* What it does before it returns from hearing that the session is over. */
+void on_close(Session *session);
 /* 0: refuse the session. */
 int on_register(Session *session);
 /* 1: serve on the thread that starts the phase. */
