@@ -303,7 +303,9 @@ impl Session for FfiSession {
     fn close(&mut self, _client_gone: bool) {
         // A phase that still runs was given up when its future was dropped.
         if let Some(shared) = self.usable() {
-            shared.close(self.inline(Instant::now() + CLOSE));
+            // A library may wait there for what its handler does about the end of a WebSocket.
+            let waits = shared.state().had_socket;
+            shared.close(if waits { None } else { self.inline(Instant::now() + CLOSE) });
         }
         self.shared = None;
     }

@@ -229,6 +229,10 @@ void on_socket(Session *session, uint32_t method, const unsigned char *payload, 
 /* Like our Go SDK, it waits there for the last callback of a WebSocket. */
 void on_close(Session *session) {
   if (IS("socket_parting")) tell(session, 313, "all\0parting", 11);
+  if (IS("socket_lingering")) {
+    usleep(300000);
+    say(session, "has let go");
+  }
 }
 
 /* ---- what does not ---- */
