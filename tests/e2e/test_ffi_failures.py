@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from .support.gateway import Gateway
 from .support.http import request
 from .support.library import Start, build, calm, library_configuration, link
 from .support.patience import eventually
@@ -181,10 +182,16 @@ def test_a_second_answer_counts_nothing(start: Start, upstream: Upstream) -> Non
     eventually(lambda: calm(gateway), what="no session is left")
 
 
-def test_a_handler_that_comes_back_late_is_let_go_and_changes_nothing(start: Start, upstream: Upstream) -> None:
-    gateway = start(paths=paths(["back_late"], timeout="200ms"))
+@pytest.mark.parametrize("defines", [[], ["ORIGINAL"]])
+def test_a_handler_that_comes_back_late_is_let_go_and_changes_nothing(
+    start: Start, upstream: Upstream, defines: list[str]
+) -> None:
+    gateway = start(*defines, paths=paths(["back_late"], timeout="200ms"))
     assert code(gateway.get("/back_late")) == (504, "PLUGIN_TIMEOUT")
     gateway.process.wait_for("back_late: came back")
+    # One that takes more than the ABI has heard the close, behind which the gateway knows nothing of the session.
+    unknown = 0 if defines else 3
+    eventually(lambda: gateway.metric("nylon_ffi_stray_calls_total") == unknown, what="its calls")
     assert upstream.seen == []
     eventually(lambda: calm(gateway), what="no session is left")
 
@@ -289,3 +296,52 @@ def test_a_reload_that_cannot_load_its_library_changes_nothing(
     gateway.process.wait_for("reload refused")
     assert gateway.get("/").status == 401
     assert gateway.get("/", Authorization="Bearer secret").status == 200
+
+
+def half_an_upload(gateway: Gateway, target: str) -> socket.socket:
+    """A client that has sent a part of what it has announced."""
+    address, _, port = gateway.address.rpartition(":")
+    client = socket.create_connection((address, int(port)))
+    client.settimeout(20)
+    client.sendall(f"POST {target} HTTP/1.1\r\nHost: tested\r\nContent-Length: 1000000\r\n\r\n".encode() + b"x" * 1000)
+    return client
+
+
+def broke_off(gateway: Gateway, entry: str, times: int = 1) -> None:
+    """The handler has heard so often that its body breaks off, and never that it has ended."""
+    lines = gateway.process.lines
+    eventually(
+        lambda: sum(f"{entry}: body broke off" in line for line in list(lines)) == times, what="a body that breaks off"
+    )
+    assert not any(f"{entry}: body has ended" in line for line in lines)
+    eventually(lambda: calm(gateway), what="no session is left")
+
+
+@pytest.mark.parametrize("defines", [[], ["RUNS"]])
+@pytest.mark.parametrize("entry", ["reads_431", "reads_200"])
+def test_half_a_request_is_never_taken_for_a_whole_one(start: Start, entry: str, defines: list[str]) -> None:
+    gateway = start(*defines, paths=paths([entry]), top={"limits": {"read_timeout": "500ms"}})
+    with half_an_upload(gateway, f"/{entry}") as stalls:
+        assert stalls.recv(100).startswith(b"HTTP/1.1 408")
+    broke_off(gateway, entry)
+    with half_an_upload(gateway, f"/{entry}"):
+        if entry == "reads_431":
+            gateway.process.wait_for("has a piece")
+    broke_off(gateway, entry, 2)
+
+
+def test_a_phase_that_has_failed_reads_no_end_of_its_body(start: Start) -> None:
+    gateway = start(paths=paths(["fails_reads_431"]))
+    with half_an_upload(gateway, "/fails_reads_431") as client:
+        assert client.recv(100).startswith(b"HTTP/1.1 502")
+        broke_off(gateway, "fails_reads_431")
+
+
+@pytest.mark.parametrize(("entry", "defines"), [("reads_107", []), ("filter_pieces_437", ["MASK"])])
+def test_half_an_answer_is_never_taken_for_a_whole_one(start: Start, entry: str, defines: list[str]) -> None:
+    gateway = start(*defines, chain=[link(entry)])
+    try:
+        assert gateway.get("/cut/100").status == 502
+    except (http.client.IncompleteRead, ConnectionResetError):
+        assert defines, "its head was out"
+    broke_off(gateway, entry)

@@ -7,6 +7,7 @@ from .support.gateway import Gateway, configuration
 from .support.library import Start, build, library_configuration, link
 from .support.patience import eventually
 from .support.upstream import Upstream
+from .support.websocket import WebSocketClient
 
 
 def initialized(gateway: Gateway) -> list[str]:
@@ -62,3 +63,12 @@ def test_a_library_that_keeps_a_gateway_thread_is_reported_and_moved(start: Star
     gateway.process.wait_for("the plugin library keeps a gateway thread")
     eventually(lambda: gateway.metric("nylon_ffi_blocks") == 1, what="the library was moved")
     assert gateway.get("/").status == 200
+
+
+def test_the_end_of_a_websocket_keeps_no_gateway_thread(start: Start) -> None:
+    gateway = start("MASK", "RUNS", plugin={"executor": "inline"}, service="socket_lingering")
+    with WebSocketClient(gateway.address, "/plugin") as client:
+        assert client.receive() == "hello"
+        client.close()
+    gateway.process.wait_for("socket_lingering: has let go")
+    assert gateway.metric("nylon_ffi_blocks") == 0

@@ -5,8 +5,11 @@ from pathlib import Path
 from select import select
 from typing import Any
 
+import pytest
+
+from .support import go
 from .support.gateway import Gateway
-from .support.library import build, calm, library_configuration
+from .support.library import Start, build, calm, library_configuration
 from .support.nats import NatsServer
 from .support.patience import eventually
 from .support.upstream import Upstream
@@ -90,6 +93,32 @@ def test_what_was_said_in_its_own_room_comes_before_its_close(
                 assert client.receive() == "last words"
                 assert client.closed()[0] == 1000
         eventually(lambda: calm(gateway), what="no session is left")
+
+
+def test_what_is_said_behind_the_end_of_a_session_counts(start: Start) -> None:
+    """Its library says it before it returns from hearing of that."""
+    gateway = start("MASK", service="socket_parting")
+    with member(gateway, "a") as stays:
+        with member(gateway, "b") as leaves:
+            leaves.close()
+        heard = [stays.receive() for _ in range(3)]
+    assert heard == ["b is here", b"gone", b"parting"]
+    eventually(lambda: calm(gateway), what="no session is left")
+
+
+@pytest.mark.skipif(not go.available(), reason="this machine has no Go")
+def test_a_go_library_without_logging_says_goodbye(upstream: Upstream, tmp_path: Path) -> None:
+    file = go.build("./internal/tested", library=True)
+    with (
+        Gateway(tmp_path, library_configuration(upstream.address, file, service="parting")) as gateway,
+        WebSocketClient(gateway.address, "/plugin", x_id="stays") as stays,
+    ):
+        assert stays.receive() == "hello"
+        for number in range(5):
+            with WebSocketClient(gateway.address, "/plugin", x_id=f"{number}") as leaves:
+                assert leaves.receive() == "hello"
+                leaves.close()
+            assert stays.receive() == f"{number} has left"
 
 
 def test_members_survive_a_lost_connection(own_nats: NatsServer, upstream: Upstream, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import pytest
 from .conftest import InProcessStage, Stage
 from .support import go
 from .support.gateway import Gateway
+from .support.library import library_configuration, link
 from .support.nats import NatsServer
 from .support.patience import eventually
 from .support.process import Process, children
@@ -32,6 +33,11 @@ CARRIERS = [
     pytest.param(("in_process", "upload"), id="in_process"),
     pytest.param(("in_process", "upload_async"), id="in_process-async"),
     pytest.param(("go", "upload"), id="go", marks=needs_go),
+    pytest.param(("library", "upload"), id="library", marks=needs_go),
+]
+BESIDE = [
+    pytest.param(("go", "beside"), id="go", marks=needs_go),
+    pytest.param(("library", "beside"), id="library", marks=needs_go),
 ]
 
 
@@ -40,7 +46,7 @@ def changes(entry: str) -> dict[str, Any]:
     return {
         "plugin": {"timeout": f"{TIMEOUT * 1000:.0f}ms"},
         "top": {"limits": {"read_timeout": f"{READ * 1000:.0f}ms"}},
-        "chain": [{"plugin": "tested", "entry": entry}],
+        "chain": [link(entry)],
     }
 
 
@@ -51,11 +57,25 @@ class InProcess(InProcessStage):
         return super().gateway(ready=ready, module="streaming", **changes)
 
 
+class InLibrary(Stage):
+    """`type: ffi`, with the Go plugin as a library."""
+
+    def gateway(self, *, ready: bool = True, **changes: Any) -> Gateway:
+        file = go.build("./internal/tested", library=True)
+        config = library_configuration(self.upstream.address, file, **changes)
+        return self._stack.enter_context(Gateway(self._directory / "library", config, ready=ready))
+
+
+class LibraryHouse(House):
+    """Its handler asks for each piece, and is given none ahead."""
+
+
 def start(stack: ExitStack, stage: Stage, carrier: str, entry: str) -> House:
     """A gateway and what runs the entry for it."""
-    if isinstance(stage, InProcess):
+    if isinstance(stage, InProcess | InLibrary):
         gateway = stage.gateway(**changes(entry))
-        return House(gateway, gateway.process, stage.upstream)
+        kind = LibraryHouse if isinstance(stage, InLibrary) else House
+        return kind(gateway, gateway.process, stage.upstream)
     worker: Process
     if carrier == "go":
         binary = go.build("./internal/tested")
@@ -73,9 +93,14 @@ def house(
     directory = tmp_path_factory.mktemp("uploads")
     with ExitStack() as stack:
         upstream = stack.enter_context(Upstream())
-        stage: Stage = InProcess(stack, directory, None, upstream)
-        if carrier != "in_process":
-            stage = Stage(stack, directory, shared_nats, upstream)
+        stage: Stage
+        match carrier:
+            case "in_process":
+                stage = InProcess(stack, directory, None, upstream)
+            case "library":
+                stage = InLibrary(stack, directory, None, upstream)
+            case _:
+                stage = Stage(stack, directory, shared_nats, upstream)
         yield start(stack, stage, carrier, entry)
 
 
@@ -169,13 +194,21 @@ def test_a_handler_that_hangs_behind_the_last_piece(house: House) -> None:
 
 
 def test_a_handler_that_reads_no_further(house: House) -> None:
-    """What it has not taken is more than it was given ahead, so that it is the one who is waited for."""
+    """What it has not taken is more than it was given ahead, so that it is the one who is waited for. A library
+    is so from its first piece on."""
     with Upload(house, "no-further", hang="first") as upload:
         upload.slowly(3)
         upload.send(600_000)
-        ended = time.monotonic() - upload.began
+        ended = 0.0 if isinstance(house, LibraryHouse) else time.monotonic() - upload.began
         assert refused(upload, 504, "PLUGIN_TIMEOUT") >= ended + TIMEOUT - 0.05
     assert house.note(id="no-further", cancelled=True)
+
+
+def broke_off(house: House, name: str) -> None:
+    """The handler has read an error, and no end."""
+    eventually(lambda: any("broken" in note for note in house.notes(id=name)), what="a body that breaks off")
+    assert not any("whole" in note for note in house.notes(id=name))
+    house.idle()
 
 
 def test_a_client_that_sends_no_further(house: House) -> None:
@@ -183,12 +216,34 @@ def test_a_client_that_sends_no_further(house: House) -> None:
         upload.slowly(3)
         ended = time.monotonic() - upload.began
         assert refused(upload, 408, "REQUEST_TIMEOUT") >= ended + READ - 0.05
+    broke_off(house, "stalls")
+
+
+def test_a_client_that_leaves_while_it_is_waited_for(house: House) -> None:
+    for number in range(5):
+        with Upload(house, f"half-{number}") as upload:
+            upload.send(1000)
+            upload.taken()
+        broke_off(house, upload.name)
 
 
 def test_a_client_that_leaves(house: House) -> None:
     with Upload(house, "leaves", hang="first") as upload:
         upload.slowly(2)
     assert house.note(id="leaves", cancelled=True)
+    house.idle()
+
+
+@pytest.mark.parametrize("house", BESIDE, indirect=True)
+def test_an_upload_is_read_on_while_its_answer_is_a_stream(house: House) -> None:
+    with Upload(house, "beside") as upload:
+        upload.send(1000)
+        head = upload.socket.recv(65536, socket.MSG_PEEK)  # the stream has begun
+        assert head.startswith(b"HTTP/1.1 200"), head
+        upload.slowly(3)
+        upload.end()
+        status, body, _ = upload.answer()
+    assert (status, body["bytes"]) == (200, 4000)
     house.idle()
 
 

@@ -9,6 +9,7 @@ use nylon_wire::{ResponseBody, method};
 use crate::{
     extension,
     operations::{operation, show},
+    reads::ask_on,
     shared::Shared,
     state::{Event, Stage, State, Wish},
     table::TABLE,
@@ -77,7 +78,7 @@ impl Shared {
                 self.complete(&mut state, Action::Next);
             }
             // The original takes it for the end of the stream.
-            (Stage::Streaming, Action::End) => end_stream(&mut state),
+            (Stage::Streaming, Action::End) => self.end_stream(&mut state),
             (Stage::Streaming, Action::Next) => {
                 self.fail(&mut state, PluginErrorKind::Protocol, "it says next in the middle of its stream");
             }
@@ -144,13 +145,17 @@ impl Shared {
         match (state.stage, number) {
             (Stage::Running(Phase::RequestFilter), method::SET_RESPONSE_STREAM_HEADER) => {
                 state.stage = Stage::Streaming;
-                self.release_reads(&mut state);
                 state.push(Event::Stream);
+                // Another thread of the handler may read the request: it goes on.
+                ask_on(&mut state);
             }
             (Stage::Running(Phase::ResponseBodyFilter), method::SET_RESPONSE_STREAM_HEADER) if state.streams_body => {
                 state.stage = Stage::Streaming;
                 state.filtering = true;
-                self.release_reads(&mut state);
+                // The answer's body is on its way to who has asked for it; the request's is fetched by nobody any more.
+                if !state.held.front().is_some_and(|&(number, _)| state.response.awaits(number)) {
+                    self.release_reads(&mut state);
+                }
                 state.push(Event::Stream);
             }
             (Stage::Streaming, method::SET_RESPONSE_STREAM_DATA) => {
@@ -158,7 +163,7 @@ impl Shared {
                     self.queue(state, Event::Data(Bytes::copy_from_slice(payload)), payload.len());
                 }
             }
-            (Stage::Streaming, method::SET_RESPONSE_STREAM_END) => end_stream(&mut state),
+            (Stage::Streaming, method::SET_RESPONSE_STREAM_END) => self.end_stream(&mut state),
             (Stage::Dead, _) => {}
             (Stage::Streaming | Stage::Idle | Stage::Due(_), _) => {
                 self.complain(format_args!("method {number} comes where no stream is open: ignored"));
@@ -169,15 +174,16 @@ impl Shared {
         }
     }
 
+    fn end_stream(self: &Arc<Self>, state: &mut State) {
+        state.stage = Stage::Idle;
+        state.filtering = false;
+        self.release_reads(state);
+        state.push(Event::StreamEnd);
+    }
+
     /// Whether its body filter streams, or nothing counts any more.
     fn filters(&self) -> bool {
         let state = self.state();
         state.stage == Stage::Dead || state.stage == Stage::Streaming && state.filtering
     }
-}
-
-fn end_stream(state: &mut State) {
-    state.stage = Stage::Idle;
-    state.filtering = false;
-    state.push(Event::StreamEnd);
 }

@@ -70,6 +70,7 @@ impl Shared {
         state.begun = None;
         state.logging_until = how.until;
         state.ahead = how.ahead;
+        state.again = how.again;
         if !state.registered {
             state.registered = true;
             self.tell(&mut state, Item::Register);
@@ -141,14 +142,15 @@ impl Shared {
                     }
                     state.stage = Stage::Running(phase);
                     state.calling = state.begun;
-                    state.starting = may_run && symbols.runs_phases();
+                    // One that hears of the end of a session by that alone may wait for it on the very thread that it is told on.
+                    state.starting = may_run && (symbols.runs_phases() || symbols.takes_extensions());
                     drop(state);
                     let returned = symbols.start(self.sid, phase as u8, may_run);
                     let mut state = self.state();
                     state.calling = None;
                     state.starting = false;
-                    if returned && state.stage == Stage::Idle && state.mask.is_some_and(|mask| !any_after(mask, phase))
-                    {
+                    let last = state.mask.is_some_and(|mask| !any_after(mask, phase)) && !state.again;
+                    if returned && last && state.stage == Stage::Idle {
                         self.part(&mut state);
                     }
                 }

@@ -8,6 +8,7 @@ use std::{
 use nylon_plugin::{Action, PluginError, PluginErrorKind};
 
 use crate::{
+    extension::reads_body,
     pool::STUCK,
     rooms,
     shared::{Job, Shared},
@@ -57,8 +58,11 @@ impl Shared {
         let at_work = state.registered && state.stage != Stage::Idle;
         if at_work {
             state.stuck = state.calling.is_some_and(|since| since.elapsed() >= STUCK);
-            state.buried = true;
-            TABLE.bury(self.sid);
+            // One that takes no more than the ABI may wait for answers behind the close.
+            if !self.library.symbols.takes_extensions() {
+                state.buried = true;
+                TABLE.bury(self.sid);
+            }
         }
         self.close_in(state);
     }
@@ -74,15 +78,23 @@ impl Shared {
         state.logging_until = None;
         state.events.clear();
         state.operations = Vec::new();
+        (state.request, state.payload, state.piece, state.ahead) = (None, None, None, None);
         state.response = ResponseView::default();
         state.request_body = None;
         rooms::leave_all(self, state);
+        if self.library.symbols.takes_extensions() {
+            // The close that follows wakes them. Nothing would say that the body is whole.
+            state.held.retain(|&(number, _)| !reads_body(number));
+        }
         self.release_reads(state);
         self.wake_writers(state);
+        if state.parted {
+            return;
+        }
         if state.starting {
             // The handler may be running in that call, and this is how it hears that nobody waits for it.
             self.submit(Job::Close(Arc::clone(self)), false);
-        } else if !state.parted {
+        } else {
             self.tell(state, Item::Close);
         }
     }
@@ -92,6 +104,14 @@ impl Shared {
         if !state.closed {
             state.parted = true;
             self.tell(state, Item::Close);
+        }
+    }
+
+    /// The same at once, on another thread: this gateway thread is in the library, in a phase that has failed.
+    pub(crate) fn part_beside(self: &Arc<Self>, state: &mut State) {
+        if !state.closed && !state.parted {
+            state.parted = true;
+            self.library.pool.submit(Job::Close(Arc::clone(self)));
         }
     }
 

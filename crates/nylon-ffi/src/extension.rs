@@ -1,5 +1,7 @@
 //! Methods beyond the ABI (docs/decisions/0016).
 
+use nylon_wire::method;
+
 pub(crate) const SET_REQUEST_HEADER: u32 = 400;
 pub(crate) const REMOVE_REQUEST_HEADER: u32 = 401;
 pub(crate) const ADD_REQUEST_HEADER: u32 = 402;
@@ -20,3 +22,11 @@ pub(crate) const READ_RESPONSE_HEADERS: u32 = 436;
 pub(crate) const READ_RESPONSE_PIECE: u32 = 437;
 /// Several messages in one call.
 pub(crate) const SEVERAL: u32 = 438;
+
+/// Whether this reads a body, or the next piece of one. An empty answer says that there is no more of it.
+pub(crate) fn reads_body(number: u32) -> bool {
+    matches!(
+        number,
+        method::READ_REQUEST_FULL_BODY | method::READ_RESPONSE_FULL_BODY | READ_REQUEST_PIECE | READ_RESPONSE_PIECE
+    )
+}

@@ -46,7 +46,7 @@ impl Shared {
         }
     }
 
-    /// Answers what waits with nothing.
+    /// Answers what waits with nothing: it will not come any more.
     pub(crate) fn release_reads(self: &Arc<Self>, state: &mut State) {
         for (number, _) in std::mem::take(&mut state.held) {
             self.reply(state, number, nothing(number));

@@ -22,8 +22,7 @@ impl Shared {
     pub(crate) fn read(self: &Arc<Self>, number: u32, payload: &[u8]) {
         let mut state = self.state();
         let answer = if state.stage == Stage::Dead {
-            // A handler that nobody waits for must not wait for ever.
-            nothing(number)
+            self.answer_of_dead(&mut state, number)
         } else {
             if state.held.len() >= HELD {
                 self.fail(&mut state, PluginErrorKind::Protocol, "too many reads wait for an answer");
@@ -31,27 +30,40 @@ impl Shared {
             }
             let held = !state.held.is_empty();
             match if held { None } else { self.answer(&mut state, number, payload) } {
-                Some(answer) => answer,
+                Some(answer) => Some(answer),
                 // This thread is in the library, and would have to fetch it.
                 None if is_inline() => {
                     self.fail(&mut state, PluginErrorKind::Handler, "it reads a body again that has been taken");
-                    nothing(number)
+                    self.answer_of_dead(&mut state, number)
                 }
                 None => {
                     state.held.push_back((number, Bytes::copy_from_slice(payload)));
                     if !held {
-                        ask(&mut state, number);
+                        ask_on(&mut state);
                     }
                     return;
                 }
             }
         };
+        let Some(answer) = answer else { return };
         if state.replying {
             self.reply(&mut state, number, answer);
             return;
         }
         drop(state);
         self.library.symbols.event(self.sid, 0, number, &answer);
+    }
+
+    /// The answer to a read in a session that counts no more: a handler that nobody waits for must not wait for ever.
+    fn answer_of_dead(self: &Arc<Self>, state: &mut State, number: u32) -> Option<Bytes> {
+        if !self.library.symbols.takes_extensions() || !extension::reads_body(number) {
+            return Some(nothing(number));
+        }
+        // Nothing would say that the body is whole: the close of the session wakes it.
+        if is_inline() {
+            self.part_beside(state);
+        }
+        None
     }
 
     /// The answer to a read, if it is here.
@@ -76,7 +88,10 @@ impl Shared {
             },
             _ if state.response.awaits(number) && matches!(state.stage, Stage::Running(_)) => None,
             _ => {
-                let answer = self.request.read(number, payload).or_else(|| state.response.read(number, &self.request));
+                let State { request, response, .. } = state;
+                let answer = request
+                    .as_ref()
+                    .and_then(|request| request.read(number, payload).or_else(|| response.read(number, request)));
                 Some(answer.unwrap_or_default())
             }
         }
@@ -111,16 +126,23 @@ impl Shared {
                 Some(answer) => self.reply(state, number, answer),
                 None => {
                     state.held.push_front((number, payload));
-                    ask(state, number);
+                    ask_on(state);
                     return;
                 }
             }
         }
     }
+
+    /// What the first read that waits has asked for.
+    pub(crate) fn asked(&self) -> Option<u32> {
+        self.state().held.front().map(|&(number, _)| number)
+    }
 }
 
-/// Asks the gateway thread for what a read waits for.
-fn ask(state: &mut State, number: u32) {
+/// Asks the gateway thread for what the first read waits for, if there is one. It forgets that where the phase turns into
+/// something else.
+pub(crate) fn ask_on(state: &mut State) {
+    let Some(&(number, _)) = state.held.front() else { return };
     state.push(match number {
         method::READ_REQUEST_FULL_BODY => Event::RequestBody,
         extension::READ_REQUEST_PIECE | extension::READ_RESPONSE_PIECE => Event::Piece,

@@ -183,7 +183,7 @@ impl FfiSession {
         let inline = if may_run && at_hand { self.inline(call.deadline) } else { None };
         let ahead = call.body_next && self.phases.is_none() && inline.is_none() && self.entry.nexts.are_single();
         let ahead = ahead.then(|| ResponseView::new(call.exchange, Phase::ResponseBodyFilter));
-        How { until: None, may_run, inline, ahead }
+        How { until: None, may_run, inline, again: call.again, ahead }
     }
 
     /// Until when a call on this thread may last, if there may be one.
@@ -232,6 +232,7 @@ fn upgrade(
         if state.stage == Stage::Upgrading {
             state.stage = Stage::Socket;
             state.had_socket = true;
+            shared.release_reads(&mut state);
         }
     }
     let socket = Box::new(FfiSocket::new(Arc::clone(shared)));
@@ -245,6 +246,7 @@ fn refused(shared: &Arc<Shared>, why: &str) -> Outcome {
     if state.stage == Stage::Upgrading {
         state.stage = Stage::Idle;
         state.events.clear();
+        shared.release_reads(&mut state);
     }
     let text = |name: &'static str, value: &'static str| Operation::SetResponseHeader {
         name: Text::from_static(name),
@@ -291,7 +293,8 @@ impl Session for FfiSession {
         let response = ResponseView::new(call.exchange, Phase::Logging);
         let shared = usable.unwrap_or_else(|| self.begin(&call));
         self.shared = None;
-        let how = How { until: Some(call.deadline), may_run: true, inline: self.inline(call.deadline), ahead: None };
+        let (until, inline) = (Some(call.deadline), self.inline(call.deadline));
+        let how = How { until, may_run: true, inline, again: false, ahead: None };
         if !shared.begin(Phase::Logging, response, call.payload.cloned(), how) {
             shared.abandon();
         }
@@ -300,7 +303,9 @@ impl Session for FfiSession {
     fn close(&mut self, _client_gone: bool) {
         // A phase that still runs was given up when its future was dropped.
         if let Some(shared) = self.usable() {
-            shared.close(self.inline(Instant::now() + CLOSE));
+            // A library may wait there for what its handler does about the end of a WebSocket.
+            let waits = shared.state().had_socket;
+            shared.close(if waits { None } else { self.inline(Instant::now() + CLOSE) });
         }
         self.shared = None;
     }

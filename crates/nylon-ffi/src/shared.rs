@@ -24,7 +24,6 @@ pub(crate) struct Shared {
     pub(crate) sid: u32,
     pub(crate) library: &'static Library,
     pub(crate) entry: Arc<EntryName>,
-    pub(crate) request: RequestView,
     /// The longest body that it gets or makes, bytes.
     pub(crate) max_body: usize,
     state: Mutex<State>,
@@ -89,8 +88,8 @@ impl Shared {
         inbox: Arc<Inbox>,
     ) -> Self {
         library.live.fetch_add(1, Relaxed);
-        let state = State { inbox: Some(inbox), ..State::default() };
-        Self { sid, library, entry, request, max_body, state: Mutex::new(state), space: Condvar::new() }
+        let state = State { request: Some(request), inbox: Some(inbox), ..State::default() };
+        Self { sid, library, entry, max_body, state: Mutex::new(state), space: Condvar::new() }
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {

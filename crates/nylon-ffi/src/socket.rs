@@ -15,7 +15,9 @@ use nylon_wire::method;
 use tokio::time::{Sleep, sleep};
 
 use crate::{
-    extension, rooms,
+    extension,
+    reads::ask_on,
+    rooms,
     shared::Shared,
     state::{Event, Item, Stage},
 };
@@ -96,6 +98,7 @@ impl Shared {
         let mut state = self.state();
         if state.stage == Stage::Upgrading {
             state.stage = Stage::Running(Phase::RequestFilter);
+            ask_on(&mut state);
             // It may wait for this on the thread that told it to begin.
             self.reply(&mut state, extension::UPGRADE_WITH, why.into_owned().into());
         }

@@ -30,7 +30,9 @@ impl Shared {
         let mut state = self.state();
         match state.stage {
             // The gateway thread may be in the library, and cannot be asked.
-            Stage::Running(Phase::RequestFilter) if wish.answered && !self.request.websocket => {
+            Stage::Running(Phase::RequestFilter)
+                if wish.answered && !state.request.as_ref().is_some_and(|request| request.websocket) =>
+            {
                 let why = Bytes::from_static(b"it is no handshake");
                 if state.replying {
                     self.reply(&mut state, extension::UPGRADE_WITH, why);
@@ -41,7 +43,6 @@ impl Shared {
             }
             Stage::Running(Phase::RequestFilter) => {
                 state.stage = Stage::Upgrading;
-                self.release_reads(&mut state);
                 state.push(Event::Upgrade(wish));
             }
             Stage::Dead => {}
@@ -94,8 +95,9 @@ impl Shared {
     pub(crate) fn room(self: &Arc<Self>, number: u32, payload: &[u8]) {
         let mut state = self.state();
         let speaks = !matches!(number, method::WEBSOCKET_JOIN_ROOM | method::WEBSOCKET_LEAVE_ROOM);
-        // A callback behind the close may still say goodbye to the others.
-        let after_close = state.had_socket && !matches!(state.stage, Stage::Dead);
+        // A callback behind the close may still say goodbye to the others, until the library has returned from hearing that the
+        // session is over, too.
+        let after_close = state.had_socket && (state.stage != Stage::Dead || state.closed);
         if !(self.has_socket(&mut state, number) || speaks && after_close) {
             return;
         }

@@ -5,7 +5,10 @@ use std::{collections::VecDeque, sync::Arc, task::Waker, time::Instant};
 use bytes::Bytes;
 use nylon_plugin::{Action, MessageKind, Operation, Phase, PhaseMask, PluginError};
 
-use crate::{inbox::Inbox, view::ResponseView};
+use crate::{
+    inbox::Inbox,
+    view::{RequestView, ResponseView},
+};
 
 /// What a queued message weighs besides its bytes.
 pub(crate) const OVERHEAD: usize = 64;
@@ -87,6 +90,8 @@ pub(crate) struct How {
     pub(crate) may_run: bool,
     /// Call on this thread, a gateway thread; the phase may last until then.
     pub(crate) inline: Option<Instant>,
+    /// The same phase may follow, for a later place of the entry.
+    pub(crate) again: bool,
     /// The answer for the body filter, which begins behind this phase if that changes nothing.
     pub(crate) ahead: Option<ResponseView>,
 }
@@ -94,6 +99,8 @@ pub(crate) struct How {
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) stage: Stage,
+    /// As long as the session lasts. It keeps the memory that the connection has read the head into.
+    pub(crate) request: Option<RequestView>,
     pub(crate) payload: Option<Bytes>,
     pub(crate) response: ResponseView,
     pub(crate) ahead: Option<ResponseView>,
@@ -154,6 +161,8 @@ pub(crate) struct State {
     pub(crate) starting: bool,
     /// A gateway thread is in the library: since when, and until when the phase may last.
     pub(crate) inline: Option<(Instant, Instant)>,
+    /// The phase may follow once more.
+    pub(crate) again: bool,
     /// No phase is left, and the library has heard so.
     pub(crate) parted: bool,
     /// It was given up while the library did not return from a call.

@@ -10,9 +10,10 @@ use std::{
 use bytes::BytesMut;
 use http::HeaderMap;
 use nylon_plugin::{BodyError, BodyStream, Piece, PluginError, PluginErrorKind, StreamError};
+use nylon_wire::method;
 use tokio::time::{Instant, Sleep, sleep};
 
-use crate::{bodies::next_piece, shared::Shared, state::Event};
+use crate::{bodies::next_piece, extension, shared::Shared, state::Event};
 
 /// A stream in which nothing moves for so long is cut.
 const IDLE: Duration = Duration::from_secs(300);
@@ -104,8 +105,16 @@ impl BodyStream for FfiStream {
                 self.moved();
                 Poll::Ready(Some(Ok(Piece::Data(bytes))))
             }
-            Poll::Ready(Event::RequestBody) => self.want(Wanted::Whole(BytesMut::new()), cx),
-            Poll::Ready(Event::Piece) => self.want(Wanted::Piece, cx),
+            Poll::Ready(Event::RequestBody | Event::Piece) => {
+                match self.session.asked().filter(|_| self.wanted.is_none()) {
+                    Some(method::READ_REQUEST_FULL_BODY) => self.want(Wanted::Whole(BytesMut::new()), cx),
+                    Some(extension::READ_REQUEST_PIECE | extension::READ_RESPONSE_PIECE) => {
+                        self.want(Wanted::Piece, cx)
+                    }
+                    // What asked had its answer while the phase became this stream.
+                    _ => self.poll_piece(cx),
+                }
+            }
             Poll::Ready(Event::StreamEnd) => {
                 self.ended = true;
                 let trailers = if self.filters { self.trailers.take() } else { None };

@@ -11,8 +11,8 @@ use std::{
 use crate::{lock::lock, shared::Shared};
 
 const SHARDS: usize = 64;
-/// So many sessions that ended in the middle of a phase are remembered, so that what their handlers still ask is
-/// answered and they return.
+/// So many sessions of libraries that know the ABI alone are remembered when they ended in the middle of a phase, so that what
+/// their handlers still ask is answered and they return. Others hear the end of a session by its close.
 const GRAVES: usize = 16 << 10;
 
 /// The sessions of all libraries. A shard's lock is held for a look-up only.

@@ -3,6 +3,8 @@
 import asyncio
 import hashlib
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from logged import Logged, note
 
@@ -138,6 +140,17 @@ class Digest(PhaseHandler):
             ctx.end()
 
 
+@contextmanager
+def ends_noted(identity: str | None) -> Iterator[None]:
+    """Notes how the reading of a body comes to its end."""
+    try:
+        yield
+    except BaseException as error:
+        note(id=identity, broken=type(error).__name__)
+        raise
+    note(id=identity, whole=True)
+
+
 @plugin.handler("upload")
 class Upload(PhaseHandler):
     """Counts an upload piece by piece, and hangs where `x-hang` says: before it, behind its first piece or its last."""
@@ -152,10 +165,11 @@ class Upload(PhaseHandler):
                 note(id=identity, cancelled=True)
 
         at("before")
-        for piece in ctx.request.stream():
-            note(id=identity, piece=len(piece))
-            total += len(piece)
-            at("first")
+        with ends_noted(identity):
+            for piece in ctx.request.stream():
+                note(id=identity, piece=len(piece))
+                total += len(piece)
+                at("first")
         at("last")
         ctx.response.body_json({"bytes": total})
         ctx.end()
@@ -176,10 +190,11 @@ class UploadAsync(PhaseHandler):
                     note(id=identity, cancelled=True)
 
         await at("before")
-        async for piece in ctx.request.stream():
-            note(id=identity, piece=len(piece))
-            total += len(piece)
-            await at("first")
+        with ends_noted(identity):
+            async for piece in ctx.request.stream():
+                note(id=identity, piece=len(piece))
+                total += len(piece)
+                await at("first")
         await at("last")
         ctx.response.body_json({"bytes": total})
         ctx.end()

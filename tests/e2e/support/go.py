@@ -19,13 +19,13 @@ def available() -> bool:
 
 
 @functools.cache
-def build(package: str, module: str = "sdk/go") -> Path:
-    """The static binary of a Go program of this repository."""
-    target = Path(tempfile.mkdtemp(prefix="go-", dir=scratch())) / "worker"
+def build(package: str, module: str = "sdk/go", *, library: bool = False) -> Path:
+    """The static binary of a Go program of this repository, or what it is as a shared library."""
+    target = Path(tempfile.mkdtemp(prefix="go-", dir=scratch())) / ("plugin.so" if library else "worker")
     subprocess.run(
-        ["go", "build", "-trimpath", "-o", target, package],
+        ["go", "build", *(["-buildmode=c-shared"] if library else []), "-trimpath", "-o", target, package],
         cwd=ROOT / module,
-        env={**os.environ, "CGO_ENABLED": "0"},
+        env={**os.environ, "CGO_ENABLED": "1" if library else "0"},
         check=True,
     )
     return target

@@ -18,7 +18,8 @@ Start = Callable[..., Gateway]
 
 @functools.cache
 def build(*defines: str) -> Path:
-    """The library of crates/nylon-ffi/tests, compiled with these macros: MASK, RUNS, GO, NO_SHUTDOWN, NO_EVENTS."""
+    """The library of crates/nylon-ffi/tests, compiled with these macros: MASK, RUNS, GO, ORIGINAL, NO_SHUTDOWN,
+    NO_EVENTS."""
     target = Path(tempfile.mkdtemp(prefix="library-", dir=scratch())) / "tested.so"
     subprocess.run(
         [

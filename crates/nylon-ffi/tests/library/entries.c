@@ -135,6 +135,54 @@ static void filter_pieces(Session *session) {
   tell(session, 105, NULL, 0);
 }
 
+/* Reads a body by the method that its name ends with, and says how that came to its end. */
+static void reader(Session *session, int phase) {
+  uint32_t method = (uint32_t)atoi(strrchr(session->entry, '_') + 1);
+  size_t length;
+  if (phase != (method == 107 || method == 437 ? BODY : REQUEST)) {
+    tell(session, NEXT, NULL, 0);
+    return;
+  }
+  if (method == 437) tell(session, 106, NULL, 0);
+  if (!strncmp(session->entry, "fails_", 6)) tell(session, 999, NULL, 0);
+  do {
+    free(ask(session, method, "", &length));
+    if (length) say(session, "has a piece");
+  } while (length && method > 400);
+  say(session, session->unanswered ? "body broke off" : "body has ended");
+  tell(session, method == 437 ? 105 : NEXT, NULL, 0);
+}
+
+/* Streams how long the body is, of which it has wanted something before the stream began. */
+static void reader_beside(Session *session, uint32_t method) {
+  size_t length, total;
+  char text[32];
+  pthread_mutex_lock(&session->lock);
+  unsigned before = session->answers;
+  pthread_mutex_unlock(&session->lock);
+  tell(session, method, NULL, 0);
+  tell(session, 106, NULL, 0);
+  free(await_answer(session, method, before, &length));
+  for (total = length; length && method > 400; total += length) free(ask(session, method, "", &length));
+  tell(session, 104, text, (size_t)sprintf(text, "%zu", total));
+  tell(session, 105, NULL, 0);
+}
+
+/* Answers with the length of the body, of which it has wanted something before it asked for a WebSocket, which it cannot have. */
+static void reader_refused(Session *session) {
+  size_t length, total;
+  char text[64];
+  tell(session, 431, NULL, 0);
+  tell(session, 433, "\0\0\0\0", 4);
+  pthread_mutex_lock(&session->lock);
+  while (session->answers < 2) pthread_cond_wait(&session->answered, &session->lock);
+  length = session->length;
+  pthread_mutex_unlock(&session->lock);
+  for (total = length; length; total += length) free(ask(session, 431, "", &length));
+  tell(session, 103, text, (size_t)sprintf(text, "%.8s%zu", session->order, total));
+  tell(session, END, NULL, 0);
+}
+
 void on_socket(Session *session, uint32_t method, const unsigned char *payload, size_t length) {
   char out[256] = "";
   switch (method) {
@@ -175,6 +223,15 @@ void on_socket(Session *session, uint32_t method, const unsigned char *payload, 
     break;
   case 354: say(session, "socket failed"); break;
   default: say(session, "UNKNOWN EVENT");
+  }
+}
+
+/* Like our Go SDK, it waits there for the last callback of a WebSocket. */
+void on_close(Session *session) {
+  if (IS("socket_parting")) tell(session, 313, "all\0parting", 11);
+  if (IS("socket_lingering")) {
+    usleep(300000);
+    say(session, "has let go");
   }
 }
 
@@ -410,7 +467,15 @@ void serve(Session *session, int phase) {
     hasty(session, phase);
   } else if (IS("until_closed")) {
     until_closed(session, phase);
-  } else if (IS("filter_pieces")) {
+  } else if (strstr(session->entry, "reads_") || IS("filter_pieces_437")) {
+    reader(session, phase);
+  } else if (IS("beside_200") || IS("beside_431")) {
+    if (phase == REQUEST) reader_beside(session, IS("beside_200") ? 200 : 431);
+    else tell(session, NEXT, NULL, 0);
+  } else if (IS("refused_431")) {
+    if (phase == REQUEST) reader_refused(session);
+    else tell(session, NEXT, NULL, 0);
+  } else if (!strncmp(session->entry, "filter_pieces", 13)) {
     if (phase == BODY) filter_pieces(session);
     else tell(session, NEXT, NULL, 0);
   } else if (IS("filter")) {
@@ -418,7 +483,7 @@ void serve(Session *session, int phase) {
   } else if (IS("streams")) {
     if (phase == REQUEST) stream(session);
     else tell(session, NEXT, NULL, 0);
-  } else if (IS("socket")) {
+  } else if (!strncmp(session->entry, "socket", 6)) {
     if (phase == REQUEST) tell(session, 300, NULL, 0);
     else tell(session, NEXT, NULL, 0);
   } else if (IS("hang_event")) {

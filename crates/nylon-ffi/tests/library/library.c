@@ -1,5 +1,5 @@
-/* A plugin library for tests: one thread per phase, as the Go SDK has. MASK, RUNS, GO, NO_SHUTDOWN and NO_EVENTS change
- * what it exports. */
+/* A plugin library for tests: one thread per phase, as the Go SDK has. MASK, RUNS, GO, ORIGINAL, NO_SHUTDOWN and NO_EVENTS
+ * change what it exports. */
 #include "library.h"
 
 static pthread_mutex_t table = PTHREAD_MUTEX_INITIALIZER;
@@ -110,6 +110,7 @@ void close_session_stream(uint32_t sid) {
   Session *session = find(sid);
   if (!session) return;
   if (strstr(session->entry, "noisy")) say("closed", session->entry, strlen(session->entry));
+  on_close(session);
   pthread_mutex_lock(&session->lock);
   session->closed++;
   pthread_cond_broadcast(&session->answered);
@@ -129,7 +130,8 @@ uint8_t nylon_session_phases(uint32_t sid) {
   Session *session = find(sid);
   if (!session) return 0;
   if (!strcmp(session->entry, "filter")) return 15;
-  if (!strcmp(session->entry, "filter_pieces")) return 4 | 16;
+  if (!strncmp(session->entry, "filter_pieces", 13)) return 4 | 16;
+  if (!strcmp(session->entry, "body_watcher")) return 4;
   return !strcmp(session->entry, "response_only") ? 2 : 1;
 }
 #endif
@@ -139,11 +141,13 @@ uint8_t nylon_session_phases(uint32_t sid) {
 void crosscall2(void) {}
 #endif
 
+#ifndef ORIGINAL
 void nylon_host_extensions(const uint32_t *methods, uint32_t count) {
   char text[64] = "";
   for (uint32_t index = 0; index < count; index++) sprintf(text + strlen(text), "%u ", methods[index]);
   say("extensions", text, strlen(text));
 }
+#endif
 
 void tell(Session *session, uint32_t method, const void *payload, size_t length) {
   FfiBuffer buffer = {session->sid, 0, method, length ? payload : NULL, length};
@@ -157,12 +161,22 @@ char *ask(Session *session, uint32_t method, const char *argument, size_t *lengt
   unsigned before = session->answers;
   pthread_mutex_unlock(&session->lock);
   tell_text(session, method, argument);
+  return await_answer(session, method, before, length);
+}
+
+char *await_answer(Session *session, uint32_t method, unsigned before, size_t *length) {
   pthread_mutex_lock(&session->lock);
+#ifdef ORIGINAL
   while (session->answers == before) pthread_cond_wait(&session->answered, &session->lock);
-  char *copy = malloc(session->length + 1);
-  memcpy(copy, session->answer, session->length + 1);
-  if (length) *length = session->length;
-  if (session->method != method) say("ANSWER TO ANOTHER METHOD", session->entry, strlen(session->entry));
+#else
+  while (session->answers == before && !session->closed) pthread_cond_wait(&session->answered, &session->lock);
+#endif
+  session->unanswered = session->answers == before;
+  size_t size = session->unanswered ? 0 : session->length;
+  char *copy = calloc(1, size + 1);
+  memcpy(copy, size ? session->answer : (unsigned char *)"", size);
+  if (length) *length = size;
+  if (!session->unanswered && session->method != method) say("ANSWER TO ANOTHER METHOD", session->entry, strlen(session->entry));
   pthread_mutex_unlock(&session->lock);
   return copy;
 }

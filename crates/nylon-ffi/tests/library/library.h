@@ -28,6 +28,8 @@ typedef struct Session {
   int closed;
   /* Its response filter has said everything; `answered` is signalled. */
   int responded;
+  /* The last read had no answer: the session has ended. */
+  int unanswered;
   /* The methods of all answers, as they came. */
   char order[128];
   struct Session *next;
@@ -38,6 +40,8 @@ void tell(Session *session, uint32_t method, const void *payload, size_t length)
 void tell_text(Session *session, uint32_t method, const char *text);
 /* Reads something; NUL-terminated, to be freed, with its length. */
 char *ask(Session *session, uint32_t method, const char *argument, size_t *length);
+/* The answer to a read that has been asked for when there were `before` answers, likewise. */
+char *await_answer(Session *session, uint32_t method, unsigned before, size_t *length);
 void set_header(Session *session, uint32_t method, const char *name, const char *value);
 void set_status(Session *session, uint16_t status);
 
@@ -45,6 +49,8 @@ void set_status(Session *session, uint16_t status);
 void serve(Session *session, int phase);
 /* What it does with an event of its WebSocket. */
 void on_socket(Session *session, uint32_t method, const unsigned char *payload, size_t length);
+/* What it does before it returns from hearing that the session is over. */
+void on_close(Session *session);
 /* 0: refuse the session. */
 int on_register(Session *session);
 /* 1: serve on the thread that starts the phase. */

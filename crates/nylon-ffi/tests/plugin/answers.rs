@@ -1,5 +1,6 @@
 //! What entries read and answer.
 
+use nylon_ffi::Executor;
 use nylon_plugin::Phase;
 
 use crate::support::{Options, calm, exchange, library, options, run, serve};
@@ -48,12 +49,20 @@ async fn a_filter_lets_pass_or_ends() {
 
 #[tokio::test(flavor = "local")]
 async fn an_entry_that_occurs_twice_has_one_session() {
-    let library = library(&["MASK"]);
-    let options = Options { library, ..options() };
-    let mut good = exchange(&[("authorization", "Bearer secret")], b"");
-    let got = serve(run(&["auth", "auth"], false, &options), &mut good, &["hello"]).await;
-    assert_eq!((got.status, got.text(), got.untouched), (200, "hello", true));
-    calm(library).await;
+    for defines in [&["MASK"][..], &["MASK", "RUNS"]] {
+        let library = library(defines);
+        for executor in [Executor::Pool, Executor::Inline] {
+            let options = Options { library, executor, ..options() };
+            // Each has one phase only: behind its first place nothing else is left for the session.
+            for (entry, untouched) in [("auth", true), ("response_only", true), ("body_watcher", false)] {
+                let mut good = exchange(&[("authorization", "Bearer secret")], b"");
+                let got = serve(run(&[entry, entry], false, &options), &mut good, &["hello"]).await;
+                let expected = (200, "hello", untouched);
+                assert_eq!((got.status, got.text(), got.untouched), expected, "{entry} {defines:?} {executor:?}");
+            }
+            calm(library).await;
+        }
+    }
 }
 
 #[tokio::test(flavor = "local")]

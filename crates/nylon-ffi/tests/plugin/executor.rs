@@ -94,6 +94,16 @@ async fn a_handler_that_listens_lets_the_thread_go_at_its_deadline() {
 }
 
 #[tokio::test(flavor = "local")]
+async fn a_phase_that_has_failed_lets_the_thread_go_though_it_reads_on() {
+    let began = Instant::now();
+    let inline = Options { timeout: Duration::from_secs(60), ..inline("READS") };
+    let got = serve(run(&["fails_reads_431"], false, &inline), &mut exchange(&[], b""), &["passed"]).await;
+    assert_eq!((got.status, got.text()), (502, "PLUGIN_PROTOCOL"));
+    assert!(began.elapsed() < inline.timeout / 2, "it has waited for its deadline");
+    calm(inline.library).await;
+}
+
+#[tokio::test(flavor = "local")]
 async fn a_late_answer_is_no_answer() {
     let inline = Options { timeout: Duration::from_millis(50), ..inline("LATE") };
     let got = serve(run(&["thread_slow"], false, &inline), &mut exchange(&[], b""), &["passed"]).await;

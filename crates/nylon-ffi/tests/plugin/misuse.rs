@@ -1,7 +1,12 @@
 //! What breaks the ABI ends the phase, at once, and nothing else.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
+use bytes::Bytes;
+use http::HeaderValue;
 use nylon_ffi::Executor;
 use nylon_plugin::OnError;
 
@@ -145,6 +150,37 @@ async fn a_second_answer_counts_nothing() {
 async fn an_entry_that_is_refused_is_an_error() {
     let got = serve(run(&["refused"], false, &options()), &mut exchange(&[], b""), &["passed"]).await;
     assert_eq!((got.status, got.text()), (500, "PLUGIN_ERROR"));
+}
+
+/// What a header's value lies in.
+struct Memory(Arc<()>);
+
+impl AsRef<[u8]> for Memory {
+    fn as_ref(&self) -> &[u8] {
+        b"value"
+    }
+}
+
+#[tokio::test(flavor = "local")]
+async fn nothing_of_a_request_is_kept_for_a_handler_that_does_not_return() {
+    for defines in [&[][..], &["ORIGINAL"]] {
+        let options = Options { library: library(defines), ..options() };
+        let memory = Arc::new(());
+        let mut exchange = exchange(&[], b"");
+        let value = HeaderValue::from_maybe_shared(Bytes::from_owner(Memory(Arc::clone(&memory)))).unwrap();
+        exchange.request.headers.insert("x-memory", value);
+        let mut run = run(&["never"], false, &options);
+        let waiting = run.request_filters(&mut exchange);
+        assert!(tokio::time::timeout(Duration::from_millis(50), waiting).await.is_err());
+        run.client_gone(&mut exchange, "the client left");
+        drop(exchange);
+        let until = Instant::now() + Duration::from_secs(60);
+        while Arc::strong_count(&memory) > 1 {
+            assert!(Instant::now() < until, "its head is kept");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        calm(options.library).await;
+    }
 }
 
 #[tokio::test(flavor = "local")]

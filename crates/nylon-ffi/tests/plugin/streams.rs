@@ -112,11 +112,32 @@ async fn an_upload_may_take_longer_than_a_phase_but_no_library_may() {
 }
 
 #[tokio::test(flavor = "local")]
+async fn a_read_that_waits_goes_on_when_its_phase_becomes_a_stream() {
+    for entry in ["beside_431", "beside_200"] {
+        let mut asked = exchange(&[], b"");
+        asked.request_body = Box::new(Slow(5));
+        let got = serve(run(&[entry], true, &options()), &mut asked, &[]).await;
+        assert_eq!(got.text(), "20", "{entry}");
+    }
+    calm(library(&[])).await;
+}
+
+#[tokio::test(flavor = "local")]
+async fn a_read_that_waits_goes_on_when_its_phase_does_not_become_a_websocket() {
+    let mut asked = exchange(&[], b"");
+    asked.request.websocket = true;
+    asked.request_body = Box::new(Slow(5));
+    let got = serve(run(&["refused_431"], true, &options()), &mut asked, &[]).await;
+    assert_eq!(got.text(), "433 431 20");
+    calm(library(&[])).await;
+}
+
+#[tokio::test(flavor = "local")]
 async fn a_filter_takes_the_answer_piece_by_piece_if_it_says_so() {
     let masked = Options { max_body: 4, library: library(&["MASK"]), ..options() };
     let got = serve(run(&["filter_pieces"], false, &masked), &mut exchange(&[], b"request"), &["some ", "body"]).await;
     assert_eq!((got.status, got.text(), got.header("etag")), (200, "<some body>", ""));
-    let two = run(&["filter_pieces", "filter_pieces"], false, &masked);
+    let two = run(&["filter_pieces", "filter_pieces_too"], false, &masked);
     let got = serve(two, &mut exchange(&[], b""), &["some ", "body"]).await;
     assert_eq!(got.text(), "<<some body>>");
     let got = serve(run(&["filter_pieces"], false, &masked), &mut exchange(&[], b""), &["some", "!"]).await;

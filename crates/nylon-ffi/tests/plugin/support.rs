@@ -80,7 +80,10 @@ pub fn run(entries: &[&str], service: bool, options: &Options) -> Run {
 /// What several runs may share.
 pub fn parts(entries: &[&str], service: bool, options: &Options) -> (Rc<Chain>, Entries) {
     let plugin = Arc::from("tested");
-    let made: Vec<_> = entries
+    let mut names = entries.to_vec();
+    names.sort_unstable();
+    names.dedup();
+    let made: Vec<_> = names
         .iter()
         .map(|entry| {
             let made = FfiPlugin::new(options.library, &plugin, entry, options.max_body).executor(options.executor);
@@ -88,11 +91,12 @@ pub fn parts(entries: &[&str], service: bool, options: &Options) -> (Rc<Chain>, 
         })
         .collect();
     let on_error = options.on_error;
-    let mut links: Vec<_> = (0..made.len())
-        .map(|index| Link {
+    let mut links: Vec<_> = entries
+        .iter()
+        .map(|entry| Link {
             payload: options.payload.map(|text| Payload::Constant(Bytes::from_static(text.as_bytes()))),
             policy: Policy { request_filter: on_error, response_filter: on_error, response_body_filter: on_error },
-            ..Link::new(index, options.timeout)
+            ..Link::new(names.binary_search(entry).unwrap(), options.timeout)
         })
         .collect();
     let service = if service { links.pop() } else { None };

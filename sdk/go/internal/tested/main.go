@@ -42,6 +42,20 @@ func main() {
 	if os.Getenv("TESTED_CONFIG") != "" {
 		plugin.Initialize(initialize)
 	}
+	register(plugin)
+	if group := os.Getenv("TESTED_SECOND_GROUP"); group != "" {
+		second, err := sdk.NewNatsPlugin("", group)
+		if err != nil {
+			log.Fatal(err)
+		}
+		defer second.Close()
+		second.AddPhaseHandler("slow", slow)
+	}
+	select {}
+}
+
+// register registers every entry with a plugin of any transport.
+func register(plugin sdk.Plugin) {
 	for name, handler := range map[string]func(*sdk.PhaseHandler){
 		"auth": auth, "service": service, "filter": filter, "digest": digest, "big": big, "answers": answers,
 		"decorate": decorate, "reader": reader, "slow": slow, "configured": configured, "silent": silent,
@@ -54,15 +68,6 @@ func main() {
 	for name, handler := range sockets {
 		plugin.AddPhaseHandler(name, handler)
 	}
-	if group := os.Getenv("TESTED_SECOND_GROUP"); group != "" {
-		second, err := sdk.NewNatsPlugin("", group)
-		if err != nil {
-			log.Fatal(err)
-		}
-		defer second.Close()
-		second.AddPhaseHandler("slow", slow)
-	}
-	select {}
 }
 
 func auth(phase *sdk.PhaseHandler) {

@@ -11,7 +11,7 @@ import (
 )
 
 // sockets are the entries of the tests about WebSockets, tests/e2e/plugins/sockets.py in Go.
-var sockets = map[string]func(*sdk.PhaseHandler){"talk": talk, "called": called, "rooms": rooms}
+var sockets = map[string]func(*sdk.PhaseHandler){"talk": talk, "called": called, "parting": parting, "rooms": rooms}
 
 // upgrading makes every request a WebSocket.
 func upgrading(phase *sdk.PhaseHandler, callbacks func(id string) sdk.WebSocketCallbacks) {
@@ -74,6 +74,23 @@ func called(phase *sdk.PhaseHandler) {
 				must(ws.BroadcastText("hall", id+" has left"))
 			},
 		}
+	})
+}
+
+// parting has no phase behind its WebSocket, and takes its time with the goodbye.
+func parting(phase *sdk.PhaseHandler) {
+	phase.RequestFilter(func(ctx *sdk.PhaseRequestFilter) {
+		id := ctx.Request().Header("x-id")
+		must(ctx.WebSocketUpgrade(sdk.WebSocketCallbacks{
+			OnOpen: func(ws *sdk.WebSocketConn) {
+				must(ws.JoinRoom("hall"))
+				must(ws.SendText("hello"))
+			},
+			OnClose: func(ws *sdk.WebSocketConn) {
+				time.Sleep(20 * time.Millisecond) // sleep: a callback that lasts longer than the gateway has anything to do
+				must(ws.BroadcastText("hall", id+" has left"))
+			},
+		}))
 	})
 }
 

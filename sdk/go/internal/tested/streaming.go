@@ -17,7 +17,7 @@ import (
 
 // streaming are the entries of the tests about streams, tests/e2e/plugins/streaming.py in Go.
 var streaming = map[string]func(*sdk.PhaseHandler){
-	"streams": streams, "echo": echo, "upload": upload, "upper": upper, "exclaim": exclaim, "misplaced": misplaced,
+	"streams": streams, "echo": echo, "upload": upload, "beside": beside, "upper": upper, "exclaim": exclaim, "misplaced": misplaced,
 }
 
 // logged notes what came of each request.
@@ -160,9 +160,11 @@ func upload(phase *sdk.PhaseHandler) {
 				at("first")
 			}
 			if errors.Is(err, io.EOF) {
+				note(map[string]any{"id": id, "whole": n})
 				break
 			}
 			if err != nil {
+				note(map[string]any{"id": id, "broken": err.Error()})
 				panic(err)
 			}
 		}
@@ -173,6 +175,30 @@ func upload(phase *sdk.PhaseHandler) {
 		}
 		ctx.Response().BodyJSON(map[string]any{"sha256": hex.EncodeToString(sum.Sum(nil)), "bytes": n})
 		ctx.End()
+	})
+}
+
+// beside reads an upload in a goroutine, and answers by a stream that has begun before its end.
+func beside(phase *sdk.PhaseHandler) {
+	phase.RequestFilter(func(ctx *sdk.PhaseRequestFilter) {
+		body, count := ctx.Request().BodyReader(), make(chan int64, 1)
+		n, err := body.Read(make([]byte, 32<<10))
+		must(err)
+		phase.Go(func() {
+			rest, err := io.Copy(io.Discard, body)
+			if err != nil {
+				note(map[string]any{"id": ctx.Request().Header("x-id"), "broken": err.Error()})
+			}
+			count <- int64(n) + rest
+		})
+		time.Sleep(50 * time.Millisecond) // sleep: a read that waits for the client
+		stream, err := ctx.Response().Stream()
+		must(err)
+		_, err = fmt.Fprintf(stream, `{"bytes": `)
+		must(err)
+		_, err = fmt.Fprintf(stream, `%d}`, <-count)
+		must(err)
+		must(stream.End())
 	})
 }
 
