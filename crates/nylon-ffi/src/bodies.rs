@@ -34,7 +34,10 @@ pub(crate) async fn read_request(
     });
     match read.await {
         Some(Ok(body)) => shared.supply_request_body(body),
-        Some(Err(BodyError::Taken)) => shared.supply_request_body(Bytes::new()),
+        // Empty would be a body that it is not.
+        Some(Err(error @ BodyError::Taken)) => {
+            return Err(PluginError::new(PluginErrorKind::Handler, error.to_string()));
+        }
         Some(Err(error @ BodyError::TooLarge(_))) => {
             return Err(PluginError::new(PluginErrorKind::RequestBodyTooLarge, error.to_string()));
         }

@@ -6,9 +6,10 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures_util::future::LocalBoxFuture;
 use http::HeaderValue;
 use nylon_ffi::Library;
-use nylon_plugin::{BodyPlan, Exchange, Flow, OnError, ResponseBody, Run};
+use nylon_plugin::{BodyError, BodyPlan, BodyStream, Exchange, Flow, OnError, RequestBody, ResponseBody, Run};
 
 use crate::support::{Options, calm, exchange, library, options, parts, run, serve};
 
@@ -128,4 +129,40 @@ async fn a_second_next_of_a_response_filter_leaves_the_body_filter_alone() {
         run.finish(&mut exchange);
         calm(options.library).await;
     }
+}
+
+/// A body that went upstream as it came.
+struct Gone;
+
+impl RequestBody for Gone {
+    fn read_all(&mut self, _limit: usize) -> LocalBoxFuture<'_, Result<Bytes, BodyError>> {
+        Box::pin(std::future::ready(Err(BodyError::Taken)))
+    }
+
+    fn ready(&mut self, _limit: usize) -> Option<Bytes> {
+        None
+    }
+
+    fn is_empty(&self) -> bool {
+        false
+    }
+
+    fn stream(&mut self, _keep: usize) -> Result<Box<dyn BodyStream>, BodyError> {
+        Err(BodyError::Taken)
+    }
+
+    fn share(&self) -> Box<dyn RequestBody> {
+        Box::new(Self)
+    }
+}
+
+#[tokio::test(flavor = "local")]
+async fn a_body_that_has_gone_upstream_is_no_empty_one() {
+    for entry in ["reads_200", "reads_431"] {
+        let mut read = exchange(&[], b"");
+        read.request_body = Box::new(Gone);
+        let got = serve(run(&[entry], false, &options()), &mut read, &["passed"]).await;
+        assert_eq!((got.status, got.text()), (500, "PLUGIN_ERROR"), "{entry}");
+    }
+    calm(library(&[])).await;
 }

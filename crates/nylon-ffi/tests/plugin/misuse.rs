@@ -153,7 +153,9 @@ async fn an_entry_that_is_refused_is_an_error() {
 }
 
 /// What a header's value lies in.
-struct Memory(Arc<()>);
+struct Memory {
+    _held: Arc<()>,
+}
 
 impl AsRef<[u8]> for Memory {
     fn as_ref(&self) -> &[u8] {
@@ -167,7 +169,7 @@ async fn nothing_of_a_request_is_kept_for_a_handler_that_does_not_return() {
         let options = Options { library: library(defines), ..options() };
         let memory = Arc::new(());
         let mut exchange = exchange(&[], b"");
-        let value = HeaderValue::from_maybe_shared(Bytes::from_owner(Memory(Arc::clone(&memory)))).unwrap();
+        let value = HeaderValue::from_maybe_shared(Bytes::from_owner(Memory { _held: Arc::clone(&memory) })).unwrap();
         exchange.request.headers.insert("x-memory", value);
         let mut run = run(&["never"], false, &options);
         let waiting = run.request_filters(&mut exchange);
