@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from logged import Logged, note
@@ -141,7 +141,7 @@ class Digest(PhaseHandler):
 
 
 @contextmanager
-def ends_noted(identity: str | None) -> Iterator[None]:
+def ends_noted(identity: str | None) -> Generator[None]:
     """Notes how the reading of a body comes to its end."""
     try:
         yield
