@@ -298,12 +298,13 @@ def test_a_reload_that_cannot_load_its_library_changes_nothing(
     assert gateway.get("/", Authorization="Bearer secret").status == 200
 
 
-def half_an_upload(gateway: Gateway, target: str) -> socket.socket:
+def half_an_upload(gateway: Gateway, target: str, more: str = "") -> socket.socket:
     """A client that has sent a part of what it has announced."""
     address, _, port = gateway.address.rpartition(":")
     client = socket.create_connection((address, int(port)))
     client.settimeout(20)
-    client.sendall(f"POST {target} HTTP/1.1\r\nHost: tested\r\nContent-Length: 1000000\r\n\r\n".encode() + b"x" * 1000)
+    head = f"POST {target} HTTP/1.1\r\nHost: tested\r\n{more}Content-Length: 1000000\r\n\r\n"
+    client.sendall(head.encode() + b"x" * 1000)
     return client
 
 
@@ -328,6 +329,13 @@ def test_half_a_request_is_never_taken_for_a_whole_one(start: Start, entry: str,
         if entry == "reads_431":
             gateway.process.wait_for("has a piece")
     broke_off(gateway, entry, 2)
+
+
+def test_a_read_within_the_call_hears_of_the_end_whatever_the_request_asks_for(start: Start) -> None:
+    gateway = start(paths=paths(["inline_reads_431"]))
+    with half_an_upload(gateway, "/inline_reads_431", "Connection: upgrade\r\nUpgrade: websocket\r\n"):
+        gateway.process.wait_for("has a piece")
+    broke_off(gateway, "inline_reads_431")
 
 
 def test_a_phase_that_has_failed_reads_no_end_of_its_body(start: Start) -> None:

@@ -106,6 +106,16 @@ def test_what_is_said_behind_the_end_of_a_session_counts(start: Start) -> None:
     eventually(lambda: calm(gateway), what="no session is left")
 
 
+def test_what_is_said_behind_a_socket_that_failed_counts(start: Start) -> None:
+    gateway = start("MASK", service="socket")
+    with member(gateway, "a") as stays:
+        with member(gateway, "b") as fails:
+            fails.send("rude")
+            assert fails.closed()[0] == 1011
+        assert [stays.receive() for _ in range(2)] == ["b is here", b"gone"]
+    eventually(lambda: calm(gateway), what="no session is left")
+
+
 @pytest.mark.skipif(not go.available(), reason="this machine has no Go")
 def test_a_go_library_without_logging_says_goodbye(upstream: Upstream, tmp_path: Path) -> None:
     file = go.build("./internal/tested", library=True)

@@ -17,6 +17,7 @@ from nylon import (
     ResponseFilterContext,
     request_id,
 )
+from nylon.sdk.running import taken
 
 from .conftest import until
 from .phases import Client, PhaseFailed
@@ -255,3 +256,20 @@ class TestTasksToAsyncio:
                 client.session("h").request_filter()
         assert seen == [True] * 4
         assert request_id() is None
+
+
+def test_a_wait_that_is_cancelled_as_it_ends_takes_nothing() -> None:
+    """What came is then there for the next read."""
+    got: list[int] = []
+
+    async def main() -> None:
+        ready: asyncio.Future[Callable[[], None]] = asyncio.get_running_loop().create_future()
+        waits = asyncio.create_task(taken(ready))
+        await asyncio.sleep(0)
+        ready.set_result(lambda: got.append(1))
+        waits.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waits
+
+    asyncio.run(main())
+    assert got == []

@@ -17,10 +17,11 @@ use tokio::time::Sleep;
 
 use crate::shared::Shared;
 
-/// Reads the request's body for the library, unless the phase ends before.
+/// Reads the request's body for the library, unless the phase ends before. One that it has taken itself, piece by piece, is empty.
 pub(crate) async fn read_request(
     shared: &Arc<Shared>,
     exchange: &mut Exchange,
+    piecewise: bool,
     mut deadline: Pin<&mut Sleep>,
 ) -> Result<(), PluginError> {
     let mut reading = exchange.request_body.read_all(shared.max_body);
@@ -34,7 +35,8 @@ pub(crate) async fn read_request(
     });
     match read.await {
         Some(Ok(body)) => shared.supply_request_body(body),
-        // Empty would be a body that it is not.
+        Some(Err(BodyError::Taken)) if piecewise => shared.withhold_request_body(),
+        // It cannot know: empty would be a body that it is not.
         Some(Err(error @ BodyError::Taken)) => {
             return Err(PluginError::new(PluginErrorKind::Handler, error.to_string()));
         }

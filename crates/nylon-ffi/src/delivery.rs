@@ -143,7 +143,7 @@ impl Shared {
                     state.stage = Stage::Running(phase);
                     state.calling = state.begun;
                     // One that hears of the end of a session by that alone may wait for it on the very thread that it is told on.
-                    state.starting = may_run && (symbols.runs_phases() || symbols.takes_extensions());
+                    state.starting = may_run && symbols.runs_phases() || symbols.takes_extensions();
                     drop(state);
                     let returned = symbols.start(self.sid, phase as u8, may_run);
                     let mut state = self.state();

@@ -91,7 +91,8 @@ impl Shared {
         if state.parted {
             return;
         }
-        if state.starting {
+        // Behind the events of its WebSocket, though.
+        if state.starting && !state.had_socket {
             // The handler may be running in that call, and this is how it hears that nobody waits for it.
             self.submit(Job::Close(Arc::clone(self)), false);
         } else {

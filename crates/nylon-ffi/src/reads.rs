@@ -104,6 +104,17 @@ impl Shared {
         self.answer_held(&mut state);
     }
 
+    /// For the read that wants it whole although the library has begun to take it piece by piece: nothing. It can read on.
+    pub(crate) fn withhold_request_body(self: &Arc<Self>) {
+        let mut state = self.state();
+        let number = method::READ_REQUEST_FULL_BODY;
+        if state.held.front().is_some_and(|&(waits, _)| waits == number) {
+            state.held.pop_front();
+            self.reply(&mut state, number, nothing(number));
+        }
+        self.answer_held(&mut state);
+    }
+
     /// A piece of it, or of the answer that a filter streams, likewise; empty behind the last.
     pub(crate) fn supply_piece(self: &Arc<Self>, piece: Bytes) {
         let mut state = self.state();

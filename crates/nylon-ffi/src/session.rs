@@ -124,7 +124,7 @@ impl FfiSession {
             match event.await {
                 Some(Event::Done(action)) => break (action, None, None),
                 Some(Event::Failed(error)) => return Err(error),
-                Some(Event::RequestBody) => read_request(shared, exchange, deadline.as_mut()).await?,
+                Some(Event::RequestBody) => read_request(shared, exchange, upload.is_some(), deadline.as_mut()).await?,
                 Some(Event::Piece) => read_piece(shared, exchange, &mut upload, deadline.as_mut(), span).await?,
                 Some(Event::ResponseBody) => read_response(shared, exchange, deadline.as_mut()).await?,
                 Some(Event::Stream) if call.phase == Phase::ResponseBodyFilter => {
@@ -133,14 +133,15 @@ impl FfiSession {
                         // It has read all of it before.
                         other => Box::new(Whole(other.full().cloned().unwrap_or_default())),
                     };
-                    let stream = FfiStream::new(Arc::clone(shared), Some(body), true);
+                    let stream = FfiStream::new(Arc::clone(shared), Some(body), false, true);
                     break (Action::Next, Some(Box::new(stream) as Box<dyn BodyStream>), None);
                 }
                 Some(Event::Stream) => {
                     // Whoever streams an answer is the last to read the request.
+                    let begun = upload.is_some();
                     let body = upload.map(|upload| upload.body);
                     let body = body.or_else(|| exchange.request_body.stream(KEPT_BODY).ok());
-                    let stream: Box<dyn BodyStream> = Box::new(FfiStream::new(Arc::clone(shared), body, false));
+                    let stream: Box<dyn BodyStream> = Box::new(FfiStream::new(Arc::clone(shared), body, begun, false));
                     break (Action::Next, Some(stream), None);
                 }
                 Some(Event::Upgrade(wish)) => {

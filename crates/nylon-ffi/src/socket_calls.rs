@@ -96,9 +96,8 @@ impl Shared {
         let mut state = self.state();
         let speaks = !matches!(number, method::WEBSOCKET_JOIN_ROOM | method::WEBSOCKET_LEAVE_ROOM);
         // A callback behind the close may still say goodbye to the others, until the library has returned from hearing that the
-        // session is over, too.
-        let after_close = state.had_socket && (state.stage != Stage::Dead || state.closed);
-        if !(self.has_socket(&mut state, number) || speaks && after_close) {
+        // session is over.
+        if !(self.has_socket(&mut state, number) || speaks && state.had_socket) {
             return;
         }
         let name = || String::from_utf8_lossy(payload).into_owned();

@@ -29,6 +29,8 @@ pub(crate) struct FfiStream {
     session: Arc<Shared>,
     /// The request's, for a library that reads it while it streams; the answer's, for a filter.
     body: Option<Box<dyn BodyStream>>,
+    /// It has read of that before: the rest is not the whole.
+    begun: bool,
     filters: bool,
     /// Of the answer that is filtered: they stand behind what is made of it.
     trailers: Option<HeaderMap>,
@@ -38,8 +40,8 @@ pub(crate) struct FfiStream {
 }
 
 impl FfiStream {
-    pub(crate) fn new(session: Arc<Shared>, body: Option<Box<dyn BodyStream>>, filters: bool) -> Self {
-        Self { session, body, filters, trailers: None, wanted: None, idle: Box::pin(sleep(IDLE)), ended: false }
+    pub(crate) fn new(session: Arc<Shared>, body: Option<Box<dyn BodyStream>>, begun: bool, filters: bool) -> Self {
+        Self { session, body, begun, filters, trailers: None, wanted: None, idle: Box::pin(sleep(IDLE)), ended: false }
     }
 
     /// Reads on for a library that has asked: the next piece, or the whole.
@@ -107,6 +109,10 @@ impl BodyStream for FfiStream {
             }
             Poll::Ready(Event::RequestBody | Event::Piece) => {
                 match self.session.asked().filter(|_| self.wanted.is_none()) {
+                    Some(method::READ_REQUEST_FULL_BODY) if self.begun => {
+                        self.session.withhold_request_body();
+                        self.poll_piece(cx)
+                    }
                     Some(method::READ_REQUEST_FULL_BODY) => self.want(Wanted::Whole(BytesMut::new()), cx),
                     Some(extension::READ_REQUEST_PIECE | extension::READ_RESPONSE_PIECE) => {
                         self.want(Wanted::Piece, cx)

@@ -125,7 +125,8 @@ impl ClientBody {
     pub(crate) fn pass_on(&self, keep: usize) -> Passage {
         let mut reading = self.0.reading.borrow_mut();
         let in_memory = reading.ended;
-        if in_memory {
+        // Pieces that are kept and looked up again and again would cost their square: clients choose how many there are.
+        if in_memory || reading.kept_length <= keep {
             reading.join();
         }
         drop(reading);

@@ -59,6 +59,11 @@ pub(crate) enum Doing {
 }
 
 impl Doing {
+    /// Whether what has come is still to be taken, by who gets that far.
+    pub(crate) fn takes(self) -> bool {
+        matches!(self, Self::Reading | Self::Iterating | Self::Receiving | Self::IteratingMessages)
+    }
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Writing => "writing to the stream",

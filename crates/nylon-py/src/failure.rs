@@ -28,6 +28,11 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// Of several who read at one time, each gets what nobody has got before.
+    pub(crate) fn overtaken() -> Self {
+        Self::Other("another read has taken what came".to_owned())
+    }
+
     /// As the exception that the handler sees who was reading a body.
     pub(crate) fn raise(&self, py: Python<'_>) -> PyErr {
         self.raise_while(py, "reading the body")

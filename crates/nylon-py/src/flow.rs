@@ -141,7 +141,10 @@ impl BodyReader {
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
         match waiting::wait(py, self.next(usize::MAX)) {
-            Ok(Arrival::Piece(reading, most)) => Ok(reading.take(most).map(|piece| PyBytes::new(py, &piece))),
+            Ok(Arrival::Piece(reading, most)) => match reading.take(most) {
+                Some(piece) => Ok(Some(PyBytes::new(py, &piece))),
+                None => Err(Failure::overtaken().raise(py)),
+            },
             Ok(_) => Ok(None),
             Err(failure) => Err(failure.raise(py)),
         }

@@ -41,6 +41,7 @@ pub(crate) static SERVE_PLAIN: Borrowed = Borrowed::new("nylon.sdk.websocket", "
 pub(crate) static COROUTINE: Borrowed = Borrowed::new("types", "CoroutineType");
 pub(crate) static SET_CURRENT: Borrowed = Borrowed::new("nylon.sdk.running", "set_current");
 pub(crate) static READ_IN_THREAD: Borrowed = Borrowed::new("nylon.sdk.running", "read_in_thread");
+pub(crate) static TAKEN: Borrowed = Borrowed::new("nylon.sdk.running", "taken");
 pub(crate) static REPORT_FAILURE: Borrowed = Borrowed::new("nylon.sdk.reports", "failure");
 pub(crate) static REPORT_IGNORED: Borrowed = Borrowed::new("nylon.sdk.reports", "ignored");
 

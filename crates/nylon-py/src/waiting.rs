@@ -19,7 +19,7 @@ fn value<'py>(py: Python<'py>, slot: &Arc<LaneSlot>, doing: Doing, arrived: Arri
     match arrived {
         Ok(Arrival::Piece(reading, most)) => match reading.take(most) {
             Some(piece) => Ok(PyBytes::new(py, &piece).into_any()),
-            None => Err(Failure::Other("another read has taken what came".to_owned()).raise_while(py, doing.name())),
+            None => Err(Failure::overtaken().raise_while(py, doing.name())),
         },
         Ok(Arrival::Done) => Ok(py.None().into_bound(py)),
         Ok(Arrival::Socket(socket, subprotocol)) => {
@@ -86,7 +86,7 @@ pub(crate) fn future<'py>(
     let Some(lane) = slot.get().filter(|lane| lane.runs(running)) else {
         // A loop of the user's own in another thread: nobody here can wake it, so one of its threads waits.
         let blocking = Blocking(Mutex::new(Some(Box::new(start))), Arc::clone(slot), doing);
-        return python::READ_IN_THREAD.get(py)?.call1((running, blocking));
+        return awaited(doing, python::READ_IN_THREAD.get(py)?.call1((running, blocking))?);
     };
     let stage = Arc::new(Mutex::new(Stage::Starting));
     let shared = Arc::clone(&stage);
@@ -111,17 +111,42 @@ pub(crate) fn future<'py>(
     if let Some(arrived) = arrived {
         settle(&future, slot, doing, arrived)?;
     }
-    Ok(future)
+    awaited(doing, future)
+}
+
+/// What a handler awaits for this future.
+fn awaited(doing: Doing, future: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
+    if doing.takes() { python::TAKEN.get(future.py())?.call1((future,)) } else { Ok(future) }
 }
 
 /// Gives a future what it waits for.
 pub(crate) fn settle(future: &Bound<'_, PyAny>, slot: &Arc<LaneSlot>, doing: Doing, arrived: Arrived) -> PyResult<()> {
     let py = future.py();
-    match value(py, slot, doing, arrived) {
+    match given(py, slot, doing, arrived) {
         Ok(value) => future.call_method1(intern!(py, "set_result"), (value,))?,
         Err(error) => future.call_method1(intern!(py, "set_exception"), (error.value(py),))?,
     };
     Ok(())
+}
+
+/// The value, or what takes it.
+fn given<'py>(py: Python<'py>, slot: &Arc<LaneSlot>, doing: Doing, arrived: Arrived) -> PyResult<Bound<'py, PyAny>> {
+    if !doing.takes() {
+        return value(py, slot, doing, arrived);
+    }
+    Ok(Bound::new(py, Taking(Mutex::new(Some(arrived)), Arc::clone(slot), doing))?.into_any())
+}
+
+/// Takes what has come, once.
+#[pyclass(frozen, module = "nylon._core")]
+struct Taking(Mutex<Option<Arrived>>, Arc<LaneSlot>, Doing);
+
+#[pymethods]
+impl Taking {
+    fn __call__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let arrived = lock(&self.0).take();
+        value(py, &self.1, self.2, arrived.unwrap_or(Err(Failure::Closed)))
+    }
 }
 
 type Start = Box<dyn FnOnce(OnArrival) + Send>;
@@ -138,6 +163,6 @@ impl Blocking {
             Some(start) => wait(py, start),
             None => Err(Failure::Closed),
         };
-        value(py, &self.1, self.2, arrived)
+        given(py, &self.1, self.2, arrived)
     }
 }

@@ -5,9 +5,11 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, TypeVar
 
 from nylon._core import Dispatcher, EventLoopLane, Worker, current_request_id
+
+T = TypeVar("T")
 
 current: ContextVar[str | None] = ContextVar("nylon_request_id", default=None)
 """Id of the request whose `async def` handler runs; set in its task, so that what it starts knows too."""
@@ -25,9 +27,14 @@ def request_id() -> str | None:
     return identifier if identifier is not None else current_request_id()
 
 
-def read_in_thread(loop: asyncio.AbstractEventLoop, read: Callable[[], bytes]) -> Awaitable[bytes]:
+def read_in_thread(loop: asyncio.AbstractEventLoop, read: Callable[[], T]) -> Awaitable[T]:
     """A blocking read for an event loop that is not the worker's."""
     return loop.run_in_executor(None, read)
+
+
+async def taken(ready: Awaitable[Callable[[], T]]) -> T:
+    """Take what is ready in the task that waits: one that is cancelled at that moment leaves it for the next read."""
+    return (await ready)()
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:

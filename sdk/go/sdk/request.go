@@ -94,8 +94,7 @@ func (r *Request) RawBody() []byte {
 // RawBodyErr is the whole body, never a cut one, and empty if there is none. It waits until the body has come, no longer than the
 // phase may last; later calls give the same bytes, which are not to be changed. Errors: ErrBodyTooLarge, ErrNoBody in logging and
 // for what has been taken (SPEC 14.7), by a BodyReader or by an upstream that got more than 32 KiB as they came, and those that end
-// a session. A gateway that finds a body too long has answered 413 by itself when the error arrives, which is ErrSessionClosed in a
-// library.
+// a session. In a library the phase that wants what is too long, or what an upstream has got, has failed by then: ErrSessionClosed.
 func (r *Request) RawBodyErr() ([]byte, error) { return r.run.fetch(wire.FetchRequestBody) }
 
 // BodyReader reads the body as it comes, of any length and at the pace of the reads, which wait for the client; nothing is asked for

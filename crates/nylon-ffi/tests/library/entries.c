@@ -153,6 +153,22 @@ static void reader(Session *session, int phase) {
   tell(session, method == 437 ? 105 : NEXT, NULL, 0);
 }
 
+/* Answers with how much of a body is left that it has begun to read piece by piece. */
+static void reader_again(Session *session) {
+  size_t length;
+  char text[32];
+  size_t whole, rest = 0;
+  free(ask(session, 431, "", &length));
+  if (IS("piece_then_stream")) tell(session, 106, NULL, 0);
+  free(ask(session, 200, "", &whole));
+  while (length) {
+    free(ask(session, 431, "", &length));
+    rest += length;
+  }
+  tell(session, IS("piece_then_stream") ? 104 : 103, text, (size_t)sprintf(text, "%zu %zu", whole, rest));
+  tell(session, IS("piece_then_stream") ? 105 : END, NULL, 0);
+}
+
 /* Streams how long the body is, of which it has wanted something before the stream began. */
 static void reader_beside(Session *session, uint32_t method) {
   size_t length, total;
@@ -452,7 +468,7 @@ int on_register(Session *session) {
   return 1;
 }
 
-int is_inline(const Session *session) { return IS("inline") || IS("inline_body") || IS("hang_event"); }
+int is_inline(const Session *session) { return !strncmp(session->entry, "inline", 6) || IS("hang_event"); }
 
 void serve(Session *session, int phase) {
   static const char *const names[] = {"", "request:", "response:", "body:", "logging:"};
@@ -469,6 +485,8 @@ void serve(Session *session, int phase) {
     until_closed(session, phase);
   } else if (strstr(session->entry, "reads_") || IS("filter_pieces_437")) {
     reader(session, phase);
+  } else if (IS("piece_then_whole") || IS("piece_then_stream")) {
+    reader_again(session);
   } else if (IS("beside_200") || IS("beside_431")) {
     if (phase == REQUEST) reader_beside(session, IS("beside_200") ? 200 : 431);
     else tell(session, NEXT, NULL, 0);

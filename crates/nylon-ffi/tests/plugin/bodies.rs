@@ -2,6 +2,7 @@
 
 use std::{
     rc::Rc,
+    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
@@ -9,7 +10,9 @@ use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use http::HeaderValue;
 use nylon_ffi::Library;
-use nylon_plugin::{BodyError, BodyPlan, BodyStream, Exchange, Flow, OnError, RequestBody, ResponseBody, Run};
+use nylon_plugin::{
+    BodyError, BodyPlan, BodyStream, Exchange, Flow, OnError, Piece, RequestBody, ResponseBody, Run, StreamError,
+};
 
 use crate::support::{Options, calm, exchange, library, options, parts, run, serve};
 
@@ -131,8 +134,18 @@ async fn a_second_next_of_a_response_filter_leaves_the_body_filter_alone() {
     }
 }
 
-/// A body that went upstream as it came.
-struct Gone;
+/// A body that is taken: by an upstream, or by who reads it in pieces.
+struct Gone {
+    in_pieces: bool,
+}
+
+struct Pieces(std::array::IntoIter<Result<Piece, StreamError>, 3>);
+
+impl BodyStream for Pieces {
+    fn poll_piece(&mut self, _cx: &mut Context<'_>) -> Poll<Option<Result<Piece, StreamError>>> {
+        Poll::Ready(self.0.next())
+    }
+}
 
 impl RequestBody for Gone {
     fn read_all(&mut self, _limit: usize) -> LocalBoxFuture<'_, Result<Bytes, BodyError>> {
@@ -148,11 +161,15 @@ impl RequestBody for Gone {
     }
 
     fn stream(&mut self, _keep: usize) -> Result<Box<dyn BodyStream>, BodyError> {
-        Err(BodyError::Taken)
+        if !self.in_pieces {
+            return Err(BodyError::Taken);
+        }
+        let pieces = ["some ", "more ", "pieces"].map(|piece| Ok(Piece::Data(Bytes::from_static(piece.as_bytes()))));
+        Ok(Box::new(Pieces(pieces.into_iter())))
     }
 
     fn share(&self) -> Box<dyn RequestBody> {
-        Box::new(Self)
+        Box::new(Self { ..*self })
     }
 }
 
@@ -160,9 +177,16 @@ impl RequestBody for Gone {
 async fn a_body_that_has_gone_upstream_is_no_empty_one() {
     for entry in ["reads_200", "reads_431"] {
         let mut read = exchange(&[], b"");
-        read.request_body = Box::new(Gone);
+        read.request_body = Box::new(Gone { in_pieces: false });
         let got = serve(run(&[entry], false, &options()), &mut read, &["passed"]).await;
         assert_eq!((got.status, got.text()), (500, "PLUGIN_ERROR"), "{entry}");
+    }
+    // Who takes it itself knows, and reads on.
+    for entry in ["piece_then_whole", "piece_then_stream"] {
+        let mut read = exchange(&[], b"");
+        read.request_body = Box::new(Gone { in_pieces: true });
+        let got = serve(run(&[entry], true, &options()), &mut read, &[]).await;
+        assert_eq!((got.status, got.text()), (200, "0 11"), "{entry}");
     }
     calm(library(&[])).await;
 }

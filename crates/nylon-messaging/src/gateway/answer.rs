@@ -154,7 +154,7 @@ impl NatsSession {
             Signal::NoResponders => {
                 talk.lease.set_restless(false);
                 if let Some(worker) = &talk.worker {
-                    self.entry().shared.group.gone(worker);
+                    self.entry().shared.group.gone(worker, Clock::now_ms());
                 }
                 if talk.accepted {
                     return gone(talk, "the worker is gone: nobody listens on its subject");

@@ -314,9 +314,9 @@ impl Group {
         }
     }
 
-    /// Nobody listens on a worker's subject.
-    pub(super) fn gone(&self, worker: &KnownWorker) {
-        if worker.set_gone() {
+    /// Nobody listens on a worker's subject. That says little while it may be on its way back (SPEC 17.4).
+    pub(super) fn gone(&self, worker: &KnownWorker, now: u64) {
+        if now >= self.settled_ms.load(Relaxed) && worker.set_gone() {
             self.ejections.fetch_add(1, Relaxed);
             tracing::info!(group = %self.name, worker = worker.id(), "a worker is gone: nobody listens on its subject");
         }

@@ -67,7 +67,7 @@ impl LongPhase {
             }
             Signal::NoResponders => {
                 if let Some(worker) = &talk.worker {
-                    self.entry.shared.group.gone(worker);
+                    self.entry.shared.group.gone(worker, Clock::now_ms());
                 }
                 Err(PluginError::new(PluginErrorKind::Lost, "the worker is gone: nobody listens on its subject"))
             }

@@ -205,6 +205,11 @@ impl Socket {
         inner.opened && inner.incoming.end.is_none()
     }
 
+    /// The handler has returned: what it has asked for is still answered, and nothing more can be.
+    pub(super) fn returned(&self) {
+        lock(&self.inner).returned = true;
+    }
+
     /// Whether WS_CLOSED has come.
     pub(super) fn is_closed(&self) -> bool {
         lock(&self.inner).incoming.end.is_some()

@@ -188,6 +188,41 @@ async fn the_phase_does_not_end_before_what_it_asked_for_is_answered() {
 }
 
 #[tokio::test]
+async fn what_outlives_its_handler_holds_no_phase_and_is_told() {
+    fn speak(socket: &Arc<Socket>) {
+        let again = socket.clone();
+        let word = WsOperation::BroadcastText { room: "hall".into(), message: Bytes::new() };
+        let said = move |said: Result<(), SocketError>| {
+            if said.is_ok() {
+                speak(&again);
+            }
+        };
+        socket.operate(word, Box::new(said));
+    }
+    let server = NatsServer::start();
+    let (worker, mut gateway) = start(&server, &[Phase::RequestFilter]).await;
+    let (sender, receiver) = mpsc::channel();
+    serve(&worker, move |job| {
+        let socket = upgrade(&job).unwrap();
+        assert_eq!(receive(&socket), Ok(None));
+        speak(&socket);
+        pass(job);
+        sender.send(socket).unwrap();
+    });
+    let mut opened = opened(&worker, &mut gateway).await;
+    closed(&worker, &gateway, &mut opened, 1000).await;
+    let mut words = 0;
+    while let Frame::WsOp(op) = gateway.frame(&opened).await {
+        words += 1;
+        assert!(words < 1_000, "its phase does not end");
+        gateway.data(&worker, &mut opened, op.call_id, Bytes::new(), false).await;
+    }
+    let socket = receiver.recv_timeout(PATIENCE).unwrap();
+    let late = WsOperation::BroadcastText { room: "hall".into(), message: Bytes::new() };
+    assert_eq!(wait(|done| socket.operate(late, done)), Err(SocketError::Closed));
+}
+
+#[tokio::test]
 async fn a_handler_that_returns_or_fails_closes() {
     let server = NatsServer::start();
     let (worker, mut gateway) = start(&server, &[Phase::RequestFilter]).await;

@@ -199,7 +199,11 @@ fn a_worker_that_answers_others_meanwhile_is_not_ejected() {
 #[test]
 fn a_worker_that_is_gone_comes_back_with_its_next_beat() {
     let (group, bit) = group(1);
-    group.gone(&group.workers()[0]);
+    // While it may be on its way back it is not.
+    group.let_settle(NOW + 1);
+    group.gone(&group.workers()[0], NOW);
+    assert_eq!(picks(&group, &choice(bit), 10), only("w0", 10));
+    group.gone(&group.workers()[0], NOW + 1);
     assert_eq!(picks(&group, &choice(bit), 10), only("queue", 10));
     // A beat that another thread's listener brings late is the same beat.
     let mut old = beat("w0");

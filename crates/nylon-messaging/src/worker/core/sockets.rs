@@ -183,6 +183,7 @@ impl Core {
         let Some(live) = self.live.get_mut(&session) else { return false };
         let Some(socket) = live.socket.clone() else { return false };
         live.returned = true;
+        socket.returned();
         if socket.is_closed() {
             self.finish_socket(session, now);
         } else if !socket.is_open() {

@@ -95,6 +95,8 @@ pub(super) struct Inner {
     /// Who waits for the gateway's verdict.
     pub(super) verdict: Option<OnVerdict>,
     pub(super) opened: bool,
+    /// The handler has: nobody is waited for any more that it has left behind.
+    pub(super) returned: bool,
     pub(super) out: Out,
     pub(super) incoming: In,
 }
@@ -105,7 +107,7 @@ impl Inner {
         match &self.incoming.end {
             Some(Err(error)) => Some(error.clone()),
             Some(Ok(_)) if matches!(operation, WsOperation::Join { .. }) => Some(SocketError::Closed),
-            _ if !self.opened => Some(SocketError::Closed),
+            _ if !self.opened || self.returned => Some(SocketError::Closed),
             _ => None,
         }
     }
