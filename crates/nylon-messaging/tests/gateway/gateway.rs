@@ -149,6 +149,21 @@ pub fn exchange() -> Exchange {
     }
 }
 
+/// A request for a WebSocket.
+pub fn handshake() -> Exchange {
+    let mut exchange = exchange();
+    exchange.request.websocket = true;
+    for (name, value) in [
+        ("connection", "upgrade"),
+        ("upgrade", "websocket"),
+        ("sec-websocket-version", "13"),
+        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ] {
+        exchange.request.headers.insert(name, value.parse().unwrap());
+    }
+    exchange
+}
+
 /// A request body in memory.
 pub struct Body {
     pub bytes: Bytes,

@@ -1,7 +1,7 @@
 //! WebSockets, against a worker that does what the test says.
 
 use bytes::BytesMut;
-use nylon_plugin::{Exchange, PluginSocket, Session, SocketEnd, SocketOrder};
+use nylon_plugin::{PluginSocket, Session, SocketEnd, SocketOrder};
 use nylon_wire::{
     Action, DataFrame, DataKind, ErrorFrame, Ext, Frame, Header, OpenFrame, UpgradeFrame, WsOpFrame, WsOperation,
     encode_batch,
@@ -9,24 +9,10 @@ use nylon_wire::{
 
 use crate::{
     fake::Fake,
-    gateway::{Ask, Gateway, exchange, run},
+    gateway::{Ask, Gateway, handshake, run},
 };
 
 const JOIN: u32 = 9;
-
-fn handshake() -> Exchange {
-    let mut exchange = exchange();
-    exchange.request.websocket = true;
-    for (name, value) in [
-        ("connection", "upgrade"),
-        ("upgrade", "websocket"),
-        ("sec-websocket-version", "13"),
-        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
-    ] {
-        exchange.request.headers.insert(name, value.parse().unwrap());
-    }
-    exchange
-}
 
 /// A WebSocket that is open, and both of its ends.
 struct Opened {

@@ -13,7 +13,7 @@ use nylon_wire::{
 
 use crate::{
     fake::Fake,
-    gateway::{Ask, GROUP, Gateway, exchange, filter, run, with_body},
+    gateway::{Ask, GROUP, Gateway, exchange, filter, handshake, run, with_body},
 };
 
 const SESSIONS: usize = 1_000;
@@ -149,20 +149,6 @@ async fn storm(mut worker: Fake) {
             worker.client.publish(open.reply.to_string(), payload).await.unwrap();
         }
     }
-}
-
-fn handshake() -> Exchange {
-    let mut exchange = exchange();
-    exchange.request.websocket = true;
-    for (name, value) in [
-        ("connection", "upgrade"),
-        ("upgrade", "websocket"),
-        ("sec-websocket-version", "13"),
-        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
-    ] {
-        exchange.request.headers.append(name, value.parse().unwrap());
-    }
-    exchange
 }
 
 /// A request with all its phases, as the proxy runs it; how it went.

@@ -307,34 +307,41 @@ async fn more_than_was_granted_ends_the_session() {
     assert_eq!(heard, Err(SocketError::Cancelled(AbortReason::Protocol)));
 }
 
-#[tokio::test]
-async fn a_worker_that_drains_closes_its_sockets() {
-    let server = NatsServer::start();
-    let mut gateway = Gateway::connect(&server).await;
-    let mut options = options(&server, &[Phase::RequestFilter]);
+/// A worker that has two seconds to drain.
+async fn start_to_drain(server: &NatsServer) -> (Worker, Gateway) {
+    let mut gateway = Gateway::connect(server).await;
+    let mut options = options(server, &[Phase::RequestFilter]);
     options.drain_timeout = Duration::from_secs(2);
     let worker = Worker::start(options).unwrap();
     gateway.ready(&worker).await;
+    (worker, gateway)
+}
+
+/// It drains: the socket is closed with 1001, and its phase ends.
+async fn drained(worker: &Worker, gateway: &mut Gateway, opened: &mut Opened) {
+    worker.drain();
+    assert_eq!(closing(gateway, opened).await, 1001);
+    closed(worker, gateway, opened, 1001).await;
+    assert!(matches!(gateway.frame(opened).await, Frame::Result(_)));
+}
+
+#[tokio::test]
+async fn a_worker_that_drains_closes_its_sockets() {
+    let server = NatsServer::start();
+    let (worker, mut gateway) = start_to_drain(&server).await;
     serve(&worker, |job| {
         let socket = upgrade(&job).unwrap();
         assert_eq!(receive(&socket), Ok(None));
         pass(job);
     });
     let mut opened = opened(&worker, &mut gateway).await;
-    worker.drain();
-    assert_eq!(closing(&mut gateway, &opened).await, 1001);
-    closed(&worker, &gateway, &mut opened, 1001).await;
-    assert!(matches!(gateway.frame(&opened).await, Frame::Result(_)));
+    drained(&worker, &mut gateway, &mut opened).await;
 }
 
 #[tokio::test]
 async fn what_a_socket_has_not_asked_for_before_its_worker_drains_fails() {
     let server = NatsServer::start();
-    let mut gateway = Gateway::connect(&server).await;
-    let mut options = options(&server, &[Phase::RequestFilter]);
-    options.drain_timeout = Duration::from_secs(2);
-    let worker = Worker::start(options).unwrap();
-    gateway.ready(&worker).await;
+    let (worker, mut gateway) = start_to_drain(&server).await;
     serve(&worker, |job| {
         let socket = upgrade(&job).unwrap();
         // More than there is credit for: the join waits behind it.
@@ -345,8 +352,5 @@ async fn what_a_socket_has_not_asked_for_before_its_worker_drains_fails() {
     });
     let mut opened = opened(&worker, &mut gateway).await;
     assert!(matches!(gateway.frame(&opened).await, Frame::Data(_)));
-    worker.drain();
-    assert_eq!(closing(&mut gateway, &opened).await, 1001);
-    closed(&worker, &gateway, &mut opened, 1001).await;
-    assert!(matches!(gateway.frame(&opened).await, Frame::Result(_)));
+    drained(&worker, &mut gateway, &mut opened).await;
 }
